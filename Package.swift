@@ -1,0 +1,145 @@
+// swift-tools-version: 6.2
+// Sightglass: capture of video and images from edge-attached cameras.
+//
+// Where things are:  proto/ the contract · Shared/ one folder per library · Services/ one folder per executable
+//                    Tests/ unit, contract, service-level, system · deploy/ how to run it
+//
+// SIGHTGLASS_TESTS=Indexer,Volume limits the test targets to those whose name begins with one of the words, so that one
+// service can be worked on and tested without building the suites of the others.
+import PackageDescription
+
+let strict: [SwiftSetting] = [.treatAllWarnings(as: .error)]
+
+/// A library of ours below Shared/.
+func shared(_ name: String, _ dependencies: [Target.Dependency] = []) -> Target {
+    .target(name: name, dependencies: dependencies, path: "Shared/\(name)", swiftSettings: strict)
+}
+
+/// A system library below Shared/, installed by deploy/local/install-packages.
+/// nng ships no pkg-config file in Debian 12; its module map names the library.
+func system(_ name: String, pkgConfig: String? = nil) -> Target {
+    .systemLibrary(name: name, path: "Shared/\(name)", pkgConfig: pkgConfig)
+}
+
+/// An executable below Services/. It links what it names here and nothing else.
+func service(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
+    .executableTarget(
+        name: name, dependencies: ["Wire", "RPC", "ServiceKit"] + dependencies, path: "Services/\(name)",
+        swiftSettings: strict)
+}
+
+/// A library or command that only tests and the demo use.
+func support(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
+    .target(name: name, dependencies: dependencies, path: "Tests/Support/\(name)", swiftSettings: strict)
+}
+
+func tests(_ layer: String, _ name: String, _ dependencies: [Target.Dependency]) -> Target {
+    .testTarget(
+        name: "\(name)\(layer)Tests", dependencies: dependencies, path: "Tests/\(layer)/\(name)",
+        swiftSettings: strict)
+}
+
+let grdb: Target.Dependency = .product(name: "GRDB", package: "GRDB.swift")
+let log: Target.Dependency = .product(name: "Logging", package: "swift-log")
+let metrics: Target.Dependency = .product(name: "Metrics", package: "swift-metrics")
+let lifecycle: Target.Dependency = .product(name: "ServiceLifecycle", package: "swift-service-lifecycle")
+let crypto: Target.Dependency = .product(name: "Crypto", package: "swift-crypto")
+let yams: Target.Dependency = .product(name: "Yams", package: "Yams")
+let http: Target.Dependency = .product(name: "AsyncHTTPClient", package: "async-http-client")
+let nioHTTP1: Target.Dependency = .product(name: "NIOHTTP1", package: "swift-nio")
+let nioPosix: Target.Dependency = .product(name: "NIOPosix", package: "swift-nio")
+let nioCore: Target.Dependency = .product(name: "NIOCore", package: "swift-nio")
+let arguments: Target.Dependency = .product(name: "ArgumentParser", package: "swift-argument-parser")
+
+let libraries: [Target] = [
+    system("CNNG"),
+    system("CMosquitto", pkgConfig: "libmosquitto"),
+    system("CProtobufC", pkgConfig: "libprotobuf-c"),
+    system("CLibAV", pkgConfig: "libavformat libavcodec libavutil libswscale"),
+    .target(name: "CWire", dependencies: ["CProtobufC"], path: "Shared/CWire"),
+    shared("Wire", ["CWire", "CProtobufC"]),
+    shared("RPC", ["Wire", "CNNG"]),
+    shared("ServiceKit", ["RPC", log, metrics, lifecycle, yams]),
+    shared("Volume", [crypto]),
+    shared("Media"),
+    shared("LibAV", ["CLibAV", "Media"]),
+    shared("Footage", ["Wire", "RPC"]),
+]
+
+let services: [Target] = [
+    service("AssetRegistry", [grdb, yams]),
+    service("CaptureController", ["Volume", "Media", "LibAV", grdb]),
+    service("Indexer", [grdb, crypto]),
+    service("Archiver", ["Volume"]),
+    service("CloudUploader", ["Volume", http, crypto]),
+    service("MQTTEdgeAdapter", ["CMosquitto", "Footage", crypto]),
+    service("CLI", ["Footage", "Volume", arguments]),
+]
+
+let supports: [Target] = [
+    support("Harness", ["Wire", "RPC", "ServiceKit"]),
+    support("BlobServer", [nioCore, nioPosix, nioHTTP1, crypto]),
+    .executableTarget(
+        name: "BlobServerCommand", dependencies: ["BlobServer", arguments],
+        path: "Tests/Support/BlobServerCommand", swiftSettings: strict),
+    support("Fakes", ["Wire", "RPC"]),
+    .executableTarget(
+        name: "FakeServiceCommand", dependencies: ["Fakes", arguments], path: "Tests/Support/FakeServiceCommand",
+        swiftSettings: strict),
+]
+
+let suites: [Target] = [
+    tests("Unit", "Wire", ["Wire"]),
+    tests("Unit", "RPC", ["RPC", "Wire"]),
+    tests("Unit", "ServiceKit", ["ServiceKit"]),
+    tests("Unit", "Volume", ["Volume"]),
+    tests("Unit", "Media", ["Media", "LibAV"]),
+    tests("Unit", "BlobServer", ["BlobServer", http]),
+    tests("Unit", "AssetRegistry", ["AssetRegistry"]),
+    tests("Unit", "CaptureController", ["CaptureController"]),
+    tests("Unit", "Indexer", ["Indexer"]),
+    tests("Unit", "CloudUploader", ["CloudUploader"]),
+    tests("Unit", "MQTTEdgeAdapter", ["MQTTEdgeAdapter"]),
+    tests("Unit", "Footage", ["Footage", "Fakes"]),
+    tests("Contract", "Golden", ["Wire"]),
+    tests("Service", "AssetRegistry", ["Harness", "Fakes"]),
+    tests("Service", "CaptureController", ["Harness", "Fakes"]),
+    tests("Service", "Indexer", ["Harness", "Fakes"]),
+    tests("Service", "Archiver", ["Harness", "Fakes", "Volume"]),
+    tests("Service", "CloudUploader", ["Harness", "Fakes", "Volume", "BlobServer"]),
+    tests("Service", "MQTTEdgeAdapter", ["Harness", "Fakes"]),
+    tests("Service", "CLI", ["Harness", "Fakes"]),
+    tests("System", "Path", ["Harness", "BlobServer"]),
+]
+
+let wanted = (Context.environment["SIGHTGLASS_TESTS"] ?? "").split(separator: ",").map(String.init)
+let chosen = wanted.isEmpty ? suites : suites.filter { suite in wanted.contains { suite.name.hasPrefix($0) } }
+
+let package = Package(
+    name: "Sightglass",
+    products: [
+        .executable(name: "asset-registry", targets: ["AssetRegistry"]),
+        .executable(name: "capture-controller", targets: ["CaptureController"]),
+        .executable(name: "indexer", targets: ["Indexer"]),
+        .executable(name: "archiver", targets: ["Archiver"]),
+        .executable(name: "cloud-uploader", targets: ["CloudUploader"]),
+        .executable(name: "mqtt-edge-adapter", targets: ["MQTTEdgeAdapter"]),
+        .executable(name: "sightglass", targets: ["CLI"]),
+        .executable(name: "blob-server", targets: ["BlobServerCommand"]),
+        .executable(name: "fake-service", targets: ["FakeServiceCommand"]),
+    ],
+    dependencies: [
+        .package(url: "https://github.com/groue/GRDB.swift", from: "7.10.0"),
+        .package(url: "https://github.com/apple/swift-log", from: "1.16.0"),
+        .package(url: "https://github.com/apple/swift-metrics", from: "2.13.0"),
+        .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
+        .package(url: "https://github.com/apple/swift-crypto", from: "4.5.0"),
+        .package(url: "https://github.com/jpsim/Yams", from: "6.2.0"),
+        .package(url: "https://github.com/swift-server/async-http-client", from: "1.37.0"),
+        .package(url: "https://github.com/apple/swift-nio", from: "2.101.0"),
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.0"),
+    ],
+    targets: libraries + services + supports + chosen,
+    swiftLanguageModes: [.v6],
+    cLanguageStandard: .c11
+)

@@ -1,0 +1,149 @@
+// What the generated messages (Generated/) stand on: the protocol, the error, and the arena that holds the C form of a
+// message while it is packed. Only values leave this module; no pointer does.
+
+import CProtobufC
+
+/// A message of the contract as a Swift value. The structs in Generated/ conform; `proto/generate` writes them.
+public protocol WireMessage: Sendable, Hashable {
+    /// The proto name: "sightglass.v1.Segment".
+    static var fullName: String { get }
+    /// All fields absent.
+    init()
+    /// Decodes a message; unknown fields are passed over, a string ends at its first NUL.
+    init(wire: UnsafeRawBufferPointer) throws(WireError)
+    /// Encodes the message.
+    func encoded() -> [UInt8]
+}
+
+extension WireMessage {
+    /// Decodes a message from bytes.
+    public init(wire bytes: [UInt8]) throws(WireError) {
+        let result: Result<Self, WireError> = bytes.withUnsafeBytes { buffer in
+            do throws(WireError) { return .success(try Self(wire: buffer)) } catch { return .failure(error) }
+        }
+        self = try result.get()
+    }
+}
+
+/// Bytes that are not the message they should be.
+public struct WireError: Error, Sendable, Equatable, CustomStringConvertible {
+    /// The proto name of the message that was expected.
+    public let messageName: String
+    /// How many bytes there were.
+    public let sizeBytes: Int
+    /// For a person.
+    public var description: String { "\(sizeBytes) bytes are not a \(messageName)" }
+}
+
+/// The version of the contract that this code speaks: major * 1000 + minor.
+public enum WireVersion {
+    /// 1.0.
+    public static let current: UInt32 = 1000
+
+    /// Whether a server of `current` answers a caller of `version`: same major, and at most one minor behind. A newer
+    /// minor of the same major is answered too, because fields are only added.
+    public static func answers(_ version: UInt32) -> Bool {
+        version / 1000 == current / 1000 && version + 1 >= current
+    }
+}
+
+/// What a repeated call does, from the contract's `idempotency_level`.
+public enum Idempotency: Sendable {
+    /// Acts again.
+    case none
+    /// Has the same effect as one call.
+    case idempotent
+    /// Has no effect.
+    case noSideEffects
+}
+
+/// A method of a service, with the types of its two messages.
+public struct RPCMethod<Request: WireMessage, Reply: WireMessage>: Sendable {
+    /// As it stands in the envelope: "sightglass.v1.Indexer/RecordMedia".
+    public let name: String
+    /// What a repeated call does.
+    public let idempotency: Idempotency
+
+    /// Names a method; the generated code makes these.
+    public init(name: String, idempotency: Idempotency) {
+        self.name = name
+        self.idempotency = idempotency
+    }
+
+    /// Whether a client may send it again when it does not know if the first one arrived.
+    public var isSafeToRetry: Bool { idempotency != .none }
+}
+
+/// Owns the C form of one message while it is packed: every pointer in it stays valid until the arena is released.
+final class WireArena {
+    private var blocks: [UnsafeMutableRawPointer] = []
+
+    deinit { blocks.forEach { $0.deallocate() } }
+
+    private func allocate(_ sizeBytes: Int, alignment: Int) -> UnsafeMutableRawPointer {
+        let block = UnsafeMutableRawPointer.allocate(byteCount: max(sizeBytes, 1), alignment: alignment)
+        blocks.append(block)
+        return block
+    }
+
+    /// Room for one C value; the caller initializes it.
+    func make<T>(_ type: T.Type) -> UnsafeMutablePointer<T> {
+        allocate(MemoryLayout<T>.size, alignment: MemoryLayout<T>.alignment).bindMemory(to: T.self, capacity: 1)
+    }
+
+    func string(_ value: String) -> UnsafeMutablePointer<CChar> {
+        let utf8 = value.utf8
+        let room = allocate(utf8.count + 1, alignment: 1).bindMemory(to: CChar.self, capacity: utf8.count + 1)
+        var index = 0
+        for byte in utf8 {
+            room[index] = CChar(bitPattern: byte)
+            index += 1
+        }
+        room[index] = 0
+        return room
+    }
+
+    func bytes(_ value: [UInt8]) -> ProtobufCBinaryData {
+        let room = allocate(value.count, alignment: 1).bindMemory(to: UInt8.self, capacity: value.count)
+        value.withUnsafeBufferPointer { source in
+            if let base = source.baseAddress { room.initialize(from: base, count: value.count) }
+        }
+        return ProtobufCBinaryData(len: value.count, data: room)
+    }
+
+    func pointers<T, C>(
+        _ values: [T], _ each: (T) -> UnsafeMutablePointer<C>
+    ) -> UnsafeMutablePointer<UnsafeMutablePointer<C>?>? {
+        scalars(values) { each($0) as UnsafeMutablePointer<C>? }
+    }
+
+    func scalars<T, C>(_ values: [T], _ each: (T) -> C) -> UnsafeMutablePointer<C>? {
+        guard !values.isEmpty else { return nil }
+        let room = allocate(MemoryLayout<C>.stride * values.count, alignment: MemoryLayout<C>.alignment)
+            .bindMemory(to: C.self, capacity: values.count)
+        for (index, value) in values.enumerated() { (room + index).initialize(to: each(value)) }
+        return room
+    }
+}
+
+func wireMessages<C, T>(
+    _ pointers: UnsafeMutablePointer<UnsafeMutablePointer<C>?>?, _ count: Int, _ each: (UnsafePointer<C>) -> T
+) -> [T] {
+    guard let pointers else { return [] }
+    return (0..<count).compactMap { index in pointers[index].map { each(UnsafePointer($0)) } }
+}
+
+func wireStrings(_ pointers: UnsafeMutablePointer<UnsafeMutablePointer<CChar>?>?, _ count: Int) -> [String] {
+    guard let pointers else { return [] }
+    return (0..<count).compactMap { index in pointers[index].map { String(cString: $0) } }
+}
+
+func wireScalars<C, T>(_ values: UnsafeMutablePointer<C>?, _ count: Int, _ each: (C) -> T) -> [T] {
+    guard let values else { return [] }
+    return (0..<count).map { each(values[$0]) }
+}
+
+func wireBytes(_ data: ProtobufCBinaryData) -> [UInt8] {
+    guard let start = data.data, data.len > 0 else { return [] }
+    return [UInt8](UnsafeBufferPointer(start: start, count: data.len))
+}
