@@ -1,0 +1,182 @@
+// What a volume does with complete files: publish (the last steps of a seal), write a small document in one go, read,
+// list for reconciliation, remove. And what it does with what is left in staging: list, read, discard.
+import Glibc
+
+/// A published file, as listing finds it.
+public struct VolumeEntry: Sendable, Hashable {
+    /// Its path.
+    public let path: RelativePath
+    /// Its size.
+    public let sizeBytes: Int64
+    /// Last change, microseconds since 1970 by the clock of the storage's host.
+    public let modifiedUs: Int64
+}
+
+extension VolumeRoot {
+    /// How often publishing makes the folders again when another process removes them, empty, at the same moment.
+    private static let publishAttempts = 5
+
+    /// Folders, name, sync of the folder: the part of a seal after the file itself is synced.
+    func publish(_ staging: String, _ digest: Digest, as path: RelativePath) throws(VolumeError) -> SealedFile.Outcome {
+        let folder = path.parent.map { absolute($0) } ?? self.path
+        var outcome = SealedFile.Outcome.published
+        for attempt in 1...Self.publishAttempts {
+            do {
+                try ledger.ensure(path.ancestors, below: self.path, calls)
+                do {
+                    try Self.publish(staging, as: absolute(path), calls)
+                } catch  where error.kind == .exists {
+                    try comparePublished(path, with: digest)
+                    try calls.sync(calls.open(absolute(path), O_RDONLY | O_NOFOLLOW))
+                    try calls.unlink(staging)
+                    outcome = .alreadyThere
+                }
+                try calls.syncFolder(folder)
+                return outcome
+            } catch  where error.kind == .missing && attempt < Self.publishAttempts {
+                for ancestor in path.ancestors { ledger.remove(ancestor.string) }
+                // The staging file itself is gone: no retry can help. This throws.
+                if outcome == .published, !exists(path) { _ = try calls.status(staging) }
+            }
+        }
+        return outcome
+    }
+
+    /// Writes a whole small document (sidecar, manifest) as staging does it. Writing the same again is not an error.
+    @discardableResult
+    public func write(_ bytes: [UInt8], to path: RelativePath, staging name: StagingName) throws(VolumeError)
+        -> SealedFile
+    {
+        let file = try StagedFile.create(in: self, name: name, leftover: .remove)
+        do {
+            try file.append(bytes)
+            return try file.seal(as: path)
+        } catch {
+            // The first error is what the caller must see; what stays in staging is found again at the next start.
+            try? file.discard()
+            if error.kind == .exists { _ = try? discardStaged(name.fileName) }
+            throw error
+        }
+    }
+
+    /// Opens a published file. Error `.missing` when there is none.
+    public func reader(_ path: RelativePath) throws(VolumeError) -> FileReader {
+        try FileReader(opening: absolute(path), as: path.string, calls)
+    }
+
+    /// Whether something has that name. An unreadable folder counts as no.
+    public func exists(_ path: RelativePath) -> Bool {
+        (try? calls.status(absolute(path))) != nil
+    }
+
+    /// Removes a file, then the folders above it that this leaves empty, and syncs what changed. False when there was none.
+    @discardableResult
+    public func remove(_ path: RelativePath) throws(VolumeError) -> Bool {
+        try checkStillThere()
+        do {
+            try calls.unlink(absolute(path))
+        } catch  where error.kind == .missing {
+            return false
+        }
+        var folder = path.parent
+        while let current = folder {
+            ledger.remove(current.string)
+            do {
+                try calls.removeFolder(absolute(current))
+            } catch  where error.errno == ENOTEMPTY || error.errno == EEXIST || error.errno == EBUSY {
+                break
+            } catch  where error.kind == .missing {
+                // Another process was quicker.
+            }
+            folder = current.parent
+        }
+        do {
+            try calls.syncFolder(folder.map { absolute($0) } ?? self.path)
+        } catch  where error.kind == .missing {
+            // The folder went meanwhile, and the entry with it; its remover synced the one above.
+        }
+        return true
+    }
+
+    /// Calls `visit` for each published file, folder by folder in the order of names, below `folder` or the root. Stops when
+    /// `visit` gives false. Names that break RelativePath's rules, symbolic links and the volume's own files are passed over.
+    /// Error: `.identityDiffers` when another volume is mounted there now, so that nobody prunes rows by its listing.
+    public func forEachFile(
+        below folder: RelativePath? = nil, _ visit: (VolumeEntry) throws(VolumeError) -> Bool
+    ) throws(VolumeError) {
+        try checkStillThere()
+        var waiting: [RelativePath?] = [folder]
+        while let next = waiting.popLast() {
+            let names: [String]
+            do {
+                names = try calls.list(next.map { absolute($0) } ?? path)
+            } catch  where error.kind == .missing {
+                continue
+            }
+            var folders: [RelativePath] = []
+            for name in names {
+                guard let entry = try? RelativePath(next.map { $0.string + "/" + name } ?? name) else { continue }
+                let status: stat
+                do { status = try calls.status(absolute(entry)) } catch  where error.kind == .missing { continue }
+                switch status.st_mode & S_IFMT {
+                case S_IFDIR: folders.append(entry)
+                case S_IFREG:
+                    let found = VolumeEntry(
+                        path: entry, sizeBytes: Int64(status.st_size), modifiedUs: status.modifiedUs)
+                    if try !visit(found) { return }
+                default: break
+                }
+            }
+            waiting.append(contentsOf: folders.reversed())
+        }
+        try checkStillThere()
+    }
+
+    /// What lies in staging, by name.
+    public func stagingEntries() throws(VolumeError) -> [StagingEntry] {
+        try checkStillThere()
+        var entries: [StagingEntry] = []
+        for name in try calls.list(stagingPath) {
+            let status: stat
+            do { status = try calls.status(stagingPath + "/" + name) } catch  where error.kind == .missing { continue }
+            guard status.st_mode & S_IFMT == S_IFREG else { continue }
+            entries.append(
+                StagingEntry(
+                    fileName: name, name: StagingName(fileName: name), sizeBytes: Int64(status.st_size),
+                    modifiedUs: status.modifiedUs))
+        }
+        return entries
+    }
+
+    /// Opens a file in staging for reading, for salvage.
+    public func stagedReader(_ name: StagingName) throws(VolumeError) -> FileReader {
+        try FileReader(opening: stagingPath + "/" + name.fileName, as: name.fileName, calls)
+    }
+
+    /// Removes a file from staging. False when there was none.
+    @discardableResult
+    public func discardStaged(_ name: StagingName) throws(VolumeError) -> Bool {
+        try discardStaged(name.fileName)
+    }
+
+    @discardableResult
+    private func discardStaged(_ fileName: String) throws(VolumeError) -> Bool {
+        do {
+            try calls.unlink(stagingPath + "/" + fileName)
+            return true
+        } catch  where error.kind == .missing {
+            return false
+        }
+    }
+
+    private func comparePublished(_ path: RelativePath, with digest: Digest) throws(VolumeError) {
+        let there = try reader(path)
+        // Sizes first: most files that differ are told apart without reading them.
+        let same = there.sizeBytes == digest.sizeBytes ? try there.digest() == digest : false
+        guard same else {
+            throw VolumeError(
+                .exists, path: absolute(path),
+                "a file of \(there.sizeBytes) bytes with other content has this name; ours has \(digest.sizeBytes)")
+        }
+    }
+}

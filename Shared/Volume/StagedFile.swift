@@ -1,0 +1,208 @@
+// A file that is not complete yet, and how it gets its final name (architecture, promise 1):
+//
+//   create  `.staging/{owner}.{epoch}.{label}`, O_EXCL
+//   append  whole or not at all; SHA-256 is made along the way
+//   datasync  as often as the caller promises; what has been synced survives a power cut
+//   seal    fsync the file · make and sync the folders above the final name · publish without replacing · fsync the folder
+//
+// A crash at any step leaves the staging file, or the complete file under its final name, never a part under the final
+// name. What is left in staging is found by `VolumeRoot.stagingEntries()` and either resumed and sealed, or discarded.
+// Sealing the same content twice is not an error; other content under the same name is, and is left alone.
+import Glibc
+import Synchronization
+
+/// What sealing gave.
+public struct SealedFile: Sendable, Hashable {
+    /// How the name came to be.
+    public enum Outcome: Sendable, Hashable {
+        /// This call published it.
+        case published
+        /// The same content had that name already.
+        case alreadyThere
+    }
+
+    /// Its final name.
+    public let path: RelativePath
+    /// Size and SHA-256 of the content.
+    public let digest: Digest
+    /// How the name came to be.
+    public let outcome: Outcome
+}
+
+/// What `StagedFile.create` does when the name is taken in staging.
+public enum LeftoverPolicy: Sendable, Hashable {
+    /// Fail with `.exists`.
+    case refuse
+    /// Remove what is there: for workers that start an item anew under a name nobody else uses.
+    case remove
+}
+
+/// A growing file in staging. Safe to share: appends and the seal take turns, `datasync` runs beside appends. Calls block:
+/// use them on a thread of your own. Dropping it closes it and leaves it in staging.
+public final class StagedFile: Sendable {
+    /// Its name in staging.
+    public let name: StagingName
+
+    private struct State {
+        var file: OpenFile?
+        var running: RunningDigest
+        /// Bytes known to be on the storage.
+        var syncedBytes: Int64
+        /// After a failed sync the kernel may forget unwritten pages and call the next sync a success.
+        var failure: String?
+    }
+
+    private let volume: VolumeRoot
+    private let state: Mutex<State>
+
+    private init(_ volume: VolumeRoot, _ name: StagingName, _ file: OpenFile, _ running: sending RunningDigest) {
+        self.volume = volume
+        self.name = name
+        let size = running.sizeBytes
+        state = Mutex(State(file: file, running: running, syncedBytes: size, failure: nil))
+    }
+
+    /// Makes an empty file in staging.
+    /// Errors: `.exists` (policy `.refuse`), `.identityDiffers` when another volume is mounted there now, and what the
+    /// operating system reports.
+    public static func create(
+        in volume: VolumeRoot, name: StagingName, leftover: LeftoverPolicy = .refuse
+    ) throws(VolumeError) -> StagedFile {
+        try volume.checkStillThere()
+        let path = volume.stagingPath + "/" + name.fileName
+        if leftover == .remove {
+            do { try volume.calls.unlink(path) } catch  where error.kind == .missing {}
+        }
+        let file = try volume.calls.open(path, O_RDWR | O_CREAT | O_EXCL, call: .create)
+        return StagedFile(volume, name, file, RunningDigest())
+    }
+
+    /// Opens what an earlier life left, keeps its first `keepingBytes` bytes and cuts off the rest. They are read once, for
+    /// the SHA-256, and synced.
+    public static func resume(
+        in volume: VolumeRoot, name: StagingName, keepingBytes: Int64
+    ) throws(VolumeError) -> StagedFile {
+        let path = volume.stagingPath + "/" + name.fileName
+        let running = try FileReader(opening: path, as: name.fileName, volume.calls).hasher(upTo: max(0, keepingBytes))
+        guard running.sizeBytes == max(0, keepingBytes) else {
+            throw VolumeError(.corrupted, path: path, "it is shorter than the \(keepingBytes) bytes to keep")
+        }
+        let file = try volume.calls.open(path, O_RDWR | O_NOFOLLOW)
+        try volume.calls.truncate(file, to: running.sizeBytes)
+        try volume.calls.sync(file)
+        return StagedFile(volume, name, file, running)
+    }
+
+    /// Bytes appended so far.
+    public var sizeBytes: Int64 { state.withLock { $0.running.sizeBytes } }
+    /// Bytes known to be on the storage.
+    public var syncedBytes: Int64 { state.withLock { $0.syncedBytes } }
+    /// Size and SHA-256 of what was appended so far.
+    public var digest: Digest { state.withLock { $0.running.digest } }
+
+    /// Appends all of `bytes`, or nothing: after a failure the file has its earlier length and may be appended to again
+    /// (when there is room again, for example).
+    public func append(_ bytes: [UInt8]) throws(VolumeError) {
+        try bytes.withUnsafeBytes { (buffer) throws(VolumeError) in try append(buffer) }
+    }
+
+    /// The same from memory that the caller owns during the call.
+    public func append(_ bytes: UnsafeRawBufferPointer) throws(VolumeError) {
+        try state.withLock { (state) throws(VolumeError) in
+            let file = try usable(state)
+            let size = state.running.sizeBytes
+            do {
+                try volume.calls.write(file, bytes, at: size)
+            } catch {
+                do { try volume.calls.truncate(file, to: size) } catch let second {
+                    // Part of the bytes may lie behind the end; a later append would write over them, a seal would not.
+                    state.failure = second.detail
+                }
+                throw error
+            }
+            state.running.update(bytes)
+        }
+    }
+
+    /// Makes everything appended before this call durable; gives how many bytes that is. Does not hold up appends.
+    /// After a failure the file is `.unusable`: whether its bytes arrived can no longer be known.
+    @discardableResult
+    public func datasync() throws(VolumeError) -> Int64 {
+        let (file, size) = try state.withLock { (state) throws(VolumeError) in
+            (try usable(state), state.running.sizeBytes)
+        }
+        do {
+            try volume.calls.datasync(file)
+        } catch {
+            state.withLock { $0.failure = error.detail }
+            throw error
+        }
+        return state.withLock { state in
+            state.syncedBytes = max(state.syncedBytes, size)
+            return state.syncedBytes
+        }
+    }
+
+    /// Reads the file back from the storage and compares with what was appended. Syncs first.
+    /// Error `.corrupted` when they differ; the file is then `.unusable`.
+    public func verifyReadBack() throws(VolumeError) {
+        try datasync()
+        let expected = digest
+        let path = volume.stagingPath + "/" + name.fileName
+        let found = try FileReader(opening: path, as: name.fileName, volume.calls).digest(fromStorage: true)
+        guard found == expected else {
+            let detail =
+                "read back \(found.sizeBytes) bytes with SHA-256 \(found.hexadecimal), expected "
+                + "\(expected.sizeBytes) bytes with \(expected.hexadecimal)"
+            state.withLock { $0.failure = detail }
+            throw VolumeError(.corrupted, path: path, detail)
+        }
+    }
+
+    /// Gives the file its final name, durably. After success, and after `.exists`, it can no longer be appended to; after
+    /// another error it may be tried again.
+    /// Errors: `.exists` when the name is taken by other content (both are kept), and what the operating system reports.
+    public func seal(as path: RelativePath) throws(VolumeError) -> SealedFile {
+        try state.withLock { (state) throws(VolumeError) in
+            let file = try usable(state)
+            do {
+                try volume.calls.sync(file)
+            } catch {
+                state.failure = error.detail
+                throw error
+            }
+            state.syncedBytes = state.running.sizeBytes
+            let digest = state.running.digest
+            let staging = volume.stagingPath + "/" + name.fileName
+            let outcome: SealedFile.Outcome
+            do {
+                outcome = try volume.publish(staging, digest, as: path)
+            } catch {
+                if error.kind == .exists { state.file = nil }
+                throw error
+            }
+            state.file = nil
+            return SealedFile(path: path, digest: digest, outcome: outcome)
+        }
+    }
+
+    /// Removes the file from staging. Harmless after a seal.
+    public func discard() throws(VolumeError) {
+        try state.withLock { (state) throws(VolumeError) in
+            guard state.file != nil else { return }
+            do {
+                try volume.calls.unlink(volume.stagingPath + "/" + name.fileName)
+            } catch  where error.kind == .missing {}
+            state.file = nil
+        }
+    }
+
+    private func usable(_ state: borrowing State) throws(VolumeError) -> OpenFile {
+        let path = volume.stagingPath + "/" + name.fileName
+        if let failure = state.failure {
+            throw VolumeError(.unusable, path: path, "an earlier failure left its content uncertain (\(failure))")
+        }
+        guard let file = state.file else { throw VolumeError(.unusable, path: path, "it was sealed or discarded") }
+        return file
+    }
+}
