@@ -1,0 +1,371 @@
+// rtspcam: several cameras in one RTSP server, for tests and the demo. A file is read once into memory and fed to
+// gst-rtsp-server with exact, continuous timestamps, in an endless loop; nothing is encoded again.
+//
+// usage: rtspcam -p PORT -f FILE [-a ADDRESS] [-n CAMERAS] [-A basic|digest|both] [-u FILE with user:password]
+//                [-c cert.pem -k key.pem] [-P tcp|udp|all]           cameras are /cam0, /cam1, ...
+// commands on standard input: freeze | thaw | kick | rm N | jump SECONDS | quit
+#include <gst/gst.h>
+#include <gst/app/gstappsrc.h>
+#include <gst/rtsp-server/rtsp-server.h>
+#include <libavformat/avformat.h>
+#include <libavcodec/bsf.h>
+#include <stdio.h>
+#include <string.h>
+#include <stdlib.h>
+#include <unistd.h>
+#define MAX_FRAMES 100000
+
+typedef struct {
+    uint8_t *d;
+    int n;
+    gboolean key;
+    GstClockTime dur;
+} Frame;
+
+typedef struct {
+    int present;
+    Frame *f;
+    int n;
+    char caps[4096];
+    char pay[256];
+    GstCaps *c;
+} Track;
+
+static Track video, audio;
+static volatile int frozen = 0;
+static GstClockTime jump = 0;
+
+typedef struct {
+    GstAppSrc *v, *a;
+    GstElement *el;
+    gint64 t0;
+    guint64 iv, ia;
+    GstClockTime pv, pa;
+} Camera;
+
+static GMutex lock;
+static GList *cams;
+
+static void load(const char *fn) {
+    AVFormatContext *c = NULL;
+    if (avformat_open_input(&c, fn, NULL, NULL) < 0) {
+        fprintf(stderr, "open %s\n", fn);
+        exit(1);
+    }
+    avformat_find_stream_info(c, NULL);
+    AVBSFContext *bsf = NULL;
+    int vi = -1, ai = -1;
+    double fps = 30;
+    for (unsigned i = 0; i < c->nb_streams; i++) {
+        AVCodecParameters *p = c->streams[i]->codecpar;
+        if (p->codec_type == AVMEDIA_TYPE_VIDEO && vi < 0) {
+            vi = i;
+            fps = av_q2d(c->streams[i]->avg_frame_rate);
+            int fn_ = (int)(fps * 1000 + .5);
+            if (p->codec_id == AV_CODEC_ID_H264 || p->codec_id == AV_CODEC_ID_HEVC) {
+                int h = p->codec_id == AV_CODEC_ID_H264;
+                if (p->extradata_size > 4 && p->extradata[0] == 1) {
+                    av_bsf_alloc(av_bsf_get_by_name(h ? "h264_mp4toannexb" : "hevc_mp4toannexb"), &bsf);
+                    avcodec_parameters_copy(bsf->par_in, p);
+                    av_bsf_init(bsf);
+                }
+                sprintf(video.caps,
+                    "video/x-h26%d,stream-format=byte-stream,alignment=au,width=%d,height=%d,framerate=%d/1000",
+                    h ? 4 : 5, p->width, p->height, fn_);
+                sprintf(video.pay, "rtph26%dpay name=pay%%d pt=96 config-interval=0 mtu=1400%s", h ? 4 : 5,
+                    h ? " aggregate-mode=zero-latency" : "");
+            } else if (p->codec_id == AV_CODEC_ID_MJPEG) {
+                sprintf(video.caps, "image/jpeg,width=%d,height=%d,framerate=%d/1000", p->width, p->height, fn_);
+                strcpy(video.pay, "rtpjpegpay name=pay%d pt=26 mtu=1400");
+            } else {
+                fprintf(stderr, "codec?\n");
+                exit(1);
+            }
+            video.present = 1;
+            video.f = calloc(MAX_FRAMES, sizeof(Frame));
+        } else if (p->codec_type == AVMEDIA_TYPE_AUDIO && ai < 0) {
+            ai = i;
+            if (p->codec_id == AV_CODEC_ID_PCM_MULAW || p->codec_id == AV_CODEC_ID_PCM_ALAW) {
+                int u = p->codec_id == AV_CODEC_ID_PCM_MULAW;
+                sprintf(audio.caps, "audio/x-%s,rate=%d,channels=1", u ? "mulaw" : "alaw", p->sample_rate);
+                sprintf(audio.pay, "rtppcm%cpay name=pay%%d pt=%d", u ? 'u' : 'a', u ? 0 : 8);
+            } else if (p->codec_id == AV_CODEC_ID_AAC) {
+                char hx[256] = "";
+                for (int k = 0; k < p->extradata_size; k++) {
+                    sprintf(hx + 2 * k, "%02x", p->extradata[k]);
+                }
+                sprintf(audio.caps,
+                    "audio/mpeg,mpegversion=4,stream-format=raw,rate=%d,channels=%d,codec_data=(buffer)%s",
+                    p->sample_rate, p->ch_layout.nb_channels, hx);
+                strcpy(audio.pay, "rtpmp4gpay name=pay%d pt=97");
+            } else {
+                ai = -1;
+                continue;
+            }
+            audio.present = 1;
+            audio.f = calloc(MAX_FRAMES, sizeof(Frame));
+        }
+    }
+    AVPacket *p = av_packet_alloc();
+    while (av_read_frame(c, p) >= 0) {
+        if (p->stream_index == vi) {
+            if (bsf) {
+                av_bsf_send_packet(bsf, p);
+                if (av_bsf_receive_packet(bsf, p) < 0) { continue; }
+            }
+            Frame *f = &video.f[video.n++];
+            f->d = malloc(p->size);
+            memcpy(f->d, p->data, p->size);
+            f->n = p->size;
+            f->key = p->flags & AV_PKT_FLAG_KEY;
+            f->dur = (GstClockTime)(1e9 / fps + .5);
+        } else if (p->stream_index == ai) {
+            AVCodecParameters *q = c->streams[ai]->codecpar;
+            Frame *f = &audio.f[audio.n++];
+            f->d = malloc(p->size);
+            memcpy(f->d, p->data, p->size);
+            f->n = p->size;
+            f->dur = q->codec_id == AV_CODEC_ID_AAC ? 1024ull * 1000000000 / q->sample_rate
+                                                    : (guint64)p->size * 1000000000ull / q->sample_rate;
+        }
+        av_packet_unref(p);
+    }
+    avformat_close_input(&c);
+    video.c = gst_caps_from_string(video.caps);
+    if (audio.present) { audio.c = gst_caps_from_string(audio.caps); }
+    fprintf(stderr, "loaded %d video, %d audio frames\n%s\n%s\n", video.n, audio.n, video.caps,
+        audio.present ? audio.caps : "(no audio)");
+}
+
+static gboolean push(GstAppSrc *s, Track *t, guint64 *i, GstClockTime *pts, GstClockTime until) {
+    gboolean any = FALSE;
+    while (*pts <= until) {
+        Frame *f = &t->f[*i % t->n];
+        GstBuffer *b = gst_buffer_new_wrapped_full(GST_MEMORY_FLAG_READONLY, f->d, f->n, 0, f->n, NULL, NULL);
+        GST_BUFFER_PTS(b) = GST_BUFFER_DTS(b) = *pts;
+        GST_BUFFER_DURATION(b) = f->dur;
+        if (t == &video && !f->key) { GST_BUFFER_FLAG_SET(b, GST_BUFFER_FLAG_DELTA_UNIT); }
+        if (gst_app_src_push_buffer(s, b) != GST_FLOW_OK) { return any; }
+        *pts += f->dur;
+        (*i)++;
+        any = TRUE;
+    }
+    return any;
+}
+
+static gpointer pacer(gpointer u) {
+    for (;;) {
+        g_usleep(4000);
+        gint64 now = g_get_monotonic_time();
+        if (frozen) { continue; }
+        g_mutex_lock(&lock);
+        for (GList *l = cams; l; l = l->next) {
+            Camera *c = l->data;
+            GstClockTime el = (now - c->t0) * 1000;
+            if (jump) {
+                c->t0 -= jump / 1000;
+                c->pv += jump;
+                c->pa += jump;
+                el += jump;
+            }
+            push(c->v, &video, &c->iv, &c->pv, el);
+            if (c->a) { push(c->a, &audio, &c->ia, &c->pa, el); }
+        }
+        jump = 0;
+        g_mutex_unlock(&lock);
+    }
+    return NULL;
+}
+
+static void unprepared(GstRTSPMedia *m, Camera *c) {
+    g_mutex_lock(&lock);
+    cams = g_list_remove(cams, c);
+    g_mutex_unlock(&lock);
+    gst_object_unref(c->v);
+    if (c->a) { gst_object_unref(c->a); }
+    gst_object_unref(c->el);
+    g_free(c);
+}
+
+static void configure(GstRTSPMediaFactory *f, GstRTSPMedia *m, gpointer u) {
+    Camera *c = g_new0(Camera, 1);
+    c->el = gst_rtsp_media_get_element(m);
+    c->v = GST_APP_SRC(gst_bin_get_by_name_recurse_up(GST_BIN(c->el), "v"));
+    g_object_set(c->v, "caps", video.c, NULL);
+    if (audio.present) {
+        c->a = GST_APP_SRC(gst_bin_get_by_name_recurse_up(GST_BIN(c->el), "a"));
+        g_object_set(c->a, "caps", audio.c, NULL);
+    }
+    c->t0 = g_get_monotonic_time();
+    g_signal_connect(m, "unprepared", G_CALLBACK(unprepared), c);
+    g_mutex_lock(&lock);
+    cams = g_list_prepend(cams, c);
+    g_mutex_unlock(&lock);
+}
+
+static GstRTSPServer *server;
+
+static GstRTSPFilterResult kick_client(GstRTSPServer *s, GstRTSPClient *c, gpointer u) {
+    return GST_RTSP_FILTER_REMOVE;
+}
+
+static gboolean command(GIOChannel *ch, GIOCondition cond, gpointer u) {
+    char b[128];
+    if (!fgets(b, sizeof b, stdin)) { return FALSE; }
+    b[strcspn(b, "\n")] = 0;
+    if (!strcmp(b, "freeze")) {
+        frozen = 1;
+    } else if (!strcmp(b, "thaw")) {
+        frozen = 0;
+    } else if (!strcmp(b, "kick")) {
+        gst_rtsp_server_client_filter(server, kick_client, NULL);
+    } else if (!strncmp(b, "jump ", 5)) {
+        jump = (GstClockTime)(atof(b + 5) * 1e9);
+    } else if (!strncmp(b, "rm ", 3)) {
+        char m[64];
+        sprintf(m, "/cam%d", atoi(b + 3));
+        GstRTSPMountPoints *mp = gst_rtsp_server_get_mount_points(server);
+        gst_rtsp_mount_points_remove_factory(mp, m);
+        g_object_unref(mp);
+    } else if (!strcmp(b, "quit")) {
+        exit(0);
+    }
+    fprintf(stderr, "command %s\n", b);
+    return TRUE;
+}
+
+static gboolean cleanup(gpointer s) {
+    GstRTSPSessionPool *p = gst_rtsp_server_get_session_pool(s);
+    gst_rtsp_session_pool_cleanup(p);
+    g_object_unref(p);
+    return TRUE;
+}
+
+// The first line of a file, so that a password is never an argument.
+static char *first_line(const char *path) {
+    char *text = NULL;
+    if (!g_file_get_contents(path, &text, NULL, NULL)) {
+        fprintf(stderr, "cannot read %s\n", path);
+        exit(1);
+    }
+    text[strcspn(text, "\n")] = 0;
+    return text;
+}
+
+int main(int argc, char **argv) {
+    const char *port = "8554", *addr = "127.0.0.1", *file = NULL, *auth = NULL, *up = "cam:pass", *cert = NULL,
+               *key = NULL, *proto = "all";
+    int n = 1, o;
+    while ((o = getopt(argc, argv, "p:a:n:f:A:u:c:k:P:")) > 0) {
+        switch (o) {
+        case 'p':
+            port = optarg;
+            break;
+        case 'a':
+            addr = optarg;
+            break;
+        case 'n':
+            n = atoi(optarg);
+            break;
+        case 'f':
+            file = optarg;
+            break;
+        case 'A':
+            auth = optarg;
+            break;
+        case 'u':
+            up = first_line(optarg);
+            break;
+        case 'c':
+            cert = optarg;
+            break;
+        case 'k':
+            key = optarg;
+            break;
+        case 'P':
+            proto = optarg;
+            break;
+        }
+    }
+    gst_init(NULL, NULL);
+    load(file);
+    server = gst_rtsp_server_new();
+    gst_rtsp_server_set_address(server, addr);
+    gst_rtsp_server_set_service(server, port);
+    GstRTSPMountPoints *mp = gst_rtsp_server_get_mount_points(server);
+    if (auth || cert) {
+        GstRTSPAuth *a = gst_rtsp_auth_new();
+        if (auth) {
+            char **x = g_strsplit(up, ":", 2);
+            GstRTSPToken *t = gst_rtsp_token_new(GST_RTSP_TOKEN_MEDIA_FACTORY_ROLE, G_TYPE_STRING, "user", NULL);
+            int m = 0;
+            if (strcmp(auth, "digest")) {
+                m |= GST_RTSP_AUTH_BASIC;
+                char *b = gst_rtsp_auth_make_basic(x[0], x[1]);
+                gst_rtsp_auth_add_basic(a, b, t);
+                g_free(b);
+            }
+            if (strcmp(auth, "basic")) {
+                m |= GST_RTSP_AUTH_DIGEST;
+                gst_rtsp_auth_add_digest(a, x[0], x[1], t);
+            }
+            gst_rtsp_auth_set_supported_methods(a, m);
+            gst_rtsp_auth_set_realm(a, "rtspcam");
+        } else {
+            GstRTSPToken *t = gst_rtsp_token_new(GST_RTSP_TOKEN_MEDIA_FACTORY_ROLE, G_TYPE_STRING, "user", NULL);
+            gst_rtsp_auth_set_default_token(a, t);
+        }
+        if (cert) {
+            GError *e = NULL;
+            GTlsCertificate *c = g_tls_certificate_new_from_files(cert, key, &e);
+            if (!c) {
+                fprintf(stderr, "tls: %s\n", e->message);
+                return 1;
+            }
+            gst_rtsp_auth_set_tls_certificate(a, c);
+        }
+        gst_rtsp_server_set_auth(server, a);
+    }
+    char vl[400], al[400] = "";
+    {
+        char p[256];
+        snprintf(p, 256, video.pay, 0);
+        snprintf(vl, 400, "appsrc name=v is-live=true format=time max-bytes=0 block=false ! %s", p);
+        if (audio.present) {
+            snprintf(p, 256, audio.pay, 1);
+            snprintf(al, 400, " appsrc name=a is-live=true format=time max-bytes=0 ! %s", p);
+        }
+    }
+    for (int i = 0; i < n; i++) {
+        GstRTSPMediaFactory *f = gst_rtsp_media_factory_new();
+        char l[900];
+        snprintf(l, 900, "( %s%s )", vl, al);
+        gst_rtsp_media_factory_set_launch(f, l);
+        gst_rtsp_media_factory_set_shared(f, TRUE);
+        gst_rtsp_media_factory_set_suspend_mode(f, GST_RTSP_SUSPEND_MODE_NONE);
+        gst_rtsp_media_factory_set_protocols(f, !strcmp(proto, "tcp") ? GST_RTSP_LOWER_TRANS_TCP
+                                                : !strcmp(proto, "udp")
+                                                    ? GST_RTSP_LOWER_TRANS_UDP
+                                                    : GST_RTSP_LOWER_TRANS_TCP | GST_RTSP_LOWER_TRANS_UDP);
+        gst_rtsp_media_factory_add_role(f, "user", GST_RTSP_PERM_MEDIA_FACTORY_ACCESS, G_TYPE_BOOLEAN, TRUE,
+            GST_RTSP_PERM_MEDIA_FACTORY_CONSTRUCT, G_TYPE_BOOLEAN, TRUE, NULL);
+        g_signal_connect(f, "media-configure", G_CALLBACK(configure), NULL);
+        char m[64];
+        sprintf(m, "/cam%d", i);
+        gst_rtsp_mount_points_add_factory(mp, m, f);
+    }
+    g_object_unref(mp);
+    if (!gst_rtsp_server_attach(server, NULL)) {
+        fprintf(stderr, "attach failed (port in use?)\n");
+        return 1;
+    }
+    g_timeout_add_seconds(2, cleanup, server);
+    g_thread_new("pacer", pacer, NULL);
+    if (1) {
+        GIOChannel *ch = g_io_channel_unix_new(0);
+        g_io_add_watch(ch, G_IO_IN, command, NULL);
+    }
+    printf("ready rtsp%s://%s:%s/cam0..%d\n", cert ? "s" : "", addr, port, n - 1);
+    fflush(stdout);
+    g_main_loop_run(g_main_loop_new(NULL, FALSE));
+}
