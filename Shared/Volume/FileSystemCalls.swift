@@ -116,6 +116,16 @@ public struct FileSystemCalls: Sendable {
         _ = try result(.unlink, path) { Glibc.unlink(path) }
     }
 
+    /// False when there was nothing to remove.
+    func unlinkIfThere(_ path: String) throws(VolumeError) -> Bool {
+        do throws(VolumeError) {
+            try unlink(path)
+            return true
+        } catch let error where error.kind == .missing {
+            return false
+        }
+    }
+
     func link(_ path: String, to new: String) throws(VolumeError) {
         _ = try result(.link, new) { Glibc.link(path, new) }
     }
@@ -216,4 +226,11 @@ public struct FileSystemCalls: Sendable {
     // Swift's Glibc module does not declare renameat2 (it is behind _GNU_SOURCE). The cast is sound because glibc has
     // exported the function with exactly this signature since 2.28; where it is absent we fall back to link.
     private static let renameat2: Renameat2? = dlsym(nil, "renameat2").map { unsafeBitCast($0, to: Renameat2.self) }
+}
+
+extension [UInt8] {
+    /// `withUnsafeBytes` with a typed error.
+    func withBytes(_ body: (UnsafeRawBufferPointer) throws(VolumeError) -> Void) throws(VolumeError) {
+        try withUnsafeBytes { buffer in Result { () throws(VolumeError) in try body(buffer) } }.get()
+    }
 }

@@ -30,7 +30,7 @@ final class FolderLedger: Sendable {
             let path = root + "/" + folder.string
             do {
                 try calls.makeFolder(path)
-            } catch  where error.kind == .exists {
+            } catch let error where error.kind == .exists {
                 // Another process, or an earlier life of this one, made it; whether it synced the parent is unknown.
             }
             try calls.syncFolder(folder.parent.map { root + "/" + $0.string } ?? root)

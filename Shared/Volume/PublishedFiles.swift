@@ -25,7 +25,7 @@ extension VolumeRoot {
                 try ledger.ensure(path.ancestors, below: self.path, calls)
                 do {
                     try Self.publish(staging, as: absolute(path), calls)
-                } catch  where error.kind == .exists {
+                } catch let error where error.kind == .exists {
                     try comparePublished(path, with: digest)
                     try calls.sync(calls.open(absolute(path), O_RDONLY | O_NOFOLLOW))
                     try calls.unlink(staging)
@@ -33,7 +33,7 @@ extension VolumeRoot {
                 }
                 try calls.syncFolder(folder)
                 return outcome
-            } catch  where error.kind == .missing && attempt < Self.publishAttempts {
+            } catch let error where error.kind == .missing && attempt < Self.publishAttempts {
                 for ancestor in path.ancestors { ledger.remove(ancestor.string) }
                 // The staging file itself is gone: no retry can help. This throws.
                 if outcome == .published, !exists(path) { _ = try calls.status(staging) }
@@ -73,26 +73,22 @@ extension VolumeRoot {
     @discardableResult
     public func remove(_ path: RelativePath) throws(VolumeError) -> Bool {
         try checkStillThere()
-        do {
-            try calls.unlink(absolute(path))
-        } catch  where error.kind == .missing {
-            return false
-        }
+        guard try calls.unlinkIfThere(absolute(path)) else { return false }
         var folder = path.parent
         while let current = folder {
             ledger.remove(current.string)
             do {
                 try calls.removeFolder(absolute(current))
-            } catch  where error.errno == ENOTEMPTY || error.errno == EEXIST || error.errno == EBUSY {
+            } catch let error where error.errno == ENOTEMPTY || error.errno == EEXIST || error.errno == EBUSY {
                 break
-            } catch  where error.kind == .missing {
+            } catch let error where error.kind == .missing {
                 // Another process was quicker.
             }
             folder = current.parent
         }
         do {
             try calls.syncFolder(folder.map { absolute($0) } ?? self.path)
-        } catch  where error.kind == .missing {
+        } catch let error where error.kind == .missing {
             // The folder went meanwhile, and the entry with it; its remover synced the one above.
         }
         return true
@@ -110,14 +106,16 @@ extension VolumeRoot {
             let names: [String]
             do {
                 names = try calls.list(next.map { absolute($0) } ?? path)
-            } catch  where error.kind == .missing {
+            } catch let error where error.kind == .missing {
                 continue
             }
             var folders: [RelativePath] = []
             for name in names {
                 guard let entry = try? RelativePath(next.map { $0.string + "/" + name } ?? name) else { continue }
                 let status: stat
-                do { status = try calls.status(absolute(entry)) } catch  where error.kind == .missing { continue }
+                do { status = try calls.status(absolute(entry)) } catch let error where error.kind == .missing {
+                    continue
+                }
                 switch status.st_mode & S_IFMT {
                 case S_IFDIR: folders.append(entry)
                 case S_IFREG:
@@ -138,7 +136,9 @@ extension VolumeRoot {
         var entries: [StagingEntry] = []
         for name in try calls.list(stagingPath) {
             let status: stat
-            do { status = try calls.status(stagingPath + "/" + name) } catch  where error.kind == .missing { continue }
+            do { status = try calls.status(stagingPath + "/" + name) } catch let error where error.kind == .missing {
+                continue
+            }
             guard status.st_mode & S_IFMT == S_IFREG else { continue }
             entries.append(
                 StagingEntry(
@@ -161,12 +161,7 @@ extension VolumeRoot {
 
     @discardableResult
     private func discardStaged(_ fileName: String) throws(VolumeError) -> Bool {
-        do {
-            try calls.unlink(stagingPath + "/" + fileName)
-            return true
-        } catch  where error.kind == .missing {
-            return false
-        }
+        try calls.unlinkIfThere(stagingPath + "/" + fileName)
     }
 
     private func comparePublished(_ path: RelativePath, with digest: Digest) throws(VolumeError) {

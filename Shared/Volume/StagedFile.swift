@@ -71,7 +71,7 @@ public final class StagedFile: Sendable {
         try volume.checkStillThere()
         let path = volume.stagingPath + "/" + name.fileName
         if leftover == .remove {
-            do { try volume.calls.unlink(path) } catch  where error.kind == .missing {}
+            _ = try volume.calls.unlinkIfThere(path)
         }
         let file = try volume.calls.open(path, O_RDWR | O_CREAT | O_EXCL, call: .create)
         return StagedFile(volume, name, file, RunningDigest())
@@ -103,7 +103,7 @@ public final class StagedFile: Sendable {
     /// Appends all of `bytes`, or nothing: after a failure the file has its earlier length and may be appended to again
     /// (when there is room again, for example).
     public func append(_ bytes: [UInt8]) throws(VolumeError) {
-        try bytes.withUnsafeBytes { (buffer) throws(VolumeError) in try append(buffer) }
+        try bytes.withBytes { (buffer) throws(VolumeError) in try append(buffer) }
     }
 
     /// The same from memory that the caller owns during the call.
@@ -111,10 +111,12 @@ public final class StagedFile: Sendable {
         try state.withLock { (state) throws(VolumeError) in
             let file = try usable(state)
             let size = state.running.sizeBytes
-            do {
+            do throws(VolumeError) {
                 try volume.calls.write(file, bytes, at: size)
             } catch {
-                do { try volume.calls.truncate(file, to: size) } catch let second {
+                do throws(VolumeError) {
+                    try volume.calls.truncate(file, to: size)
+                } catch let second {
                     // Part of the bytes may lie behind the end; a later append would write over them, a seal would not.
                     state.failure = second.detail
                 }
@@ -165,7 +167,7 @@ public final class StagedFile: Sendable {
     public func seal(as path: RelativePath) throws(VolumeError) -> SealedFile {
         try state.withLock { (state) throws(VolumeError) in
             let file = try usable(state)
-            do {
+            do throws(VolumeError) {
                 try volume.calls.sync(file)
             } catch {
                 state.failure = error.detail
@@ -175,7 +177,7 @@ public final class StagedFile: Sendable {
             let digest = state.running.digest
             let staging = volume.stagingPath + "/" + name.fileName
             let outcome: SealedFile.Outcome
-            do {
+            do throws(VolumeError) {
                 outcome = try volume.publish(staging, digest, as: path)
             } catch {
                 if error.kind == .exists { state.file = nil }
@@ -190,9 +192,7 @@ public final class StagedFile: Sendable {
     public func discard() throws(VolumeError) {
         try state.withLock { (state) throws(VolumeError) in
             guard state.file != nil else { return }
-            do {
-                try volume.calls.unlink(volume.stagingPath + "/" + name.fileName)
-            } catch  where error.kind == .missing {}
+            _ = try volume.calls.unlinkIfThere(volume.stagingPath + "/" + name.fileName)
             state.file = nil
         }
     }

@@ -115,11 +115,7 @@ public struct VolumeError: Error, Sendable, Hashable, CustomStringConvertible {
     }
 
     private static func text(of number: Int32) -> String {
-        var buffer = [CChar](repeating: 0, count: 128)
-        // strerror_r is the thread-safe form; it fills the buffer and always ends it with a zero.
-        guard __xpg_strerror_r(number, &buffer, buffer.count) == 0 else { return "error \(number)" }
-        return buffer.withUnsafeBufferPointer { text in
-            String(decoding: text.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
-        }
+        // glibc's strerror is thread-safe since 2.32; it gives a constant or a buffer of this thread.
+        strerror(number).map { String(cString: $0) } ?? "error \(number)"
     }
 }

@@ -57,12 +57,12 @@ public struct VolumeRoot: Sendable {
             throw VolumeError(.system, path: root, "the clock of this host is not between 1970 and 2100")
         }
         let staging = root + "/" + stagingName
-        do { try calls.makeFolder(staging) } catch  where error.kind == .exists {}
+        do { try calls.makeFolder(staging) } catch let error where error.kind == .exists {}
         let temporary = staging + "/marker-" + identity.volumeID
         let file = try calls.open(temporary, O_WRONLY | O_CREAT | O_EXCL, call: .create)
         var bytes = Array(json)
         bytes.append(UInt8(ascii: "\n"))
-        try bytes.withUnsafeBytes { (buffer) throws(VolumeError) in try calls.write(file, buffer, at: 0) }
+        try bytes.withBytes { (buffer) throws(VolumeError) in try calls.write(file, buffer, at: 0) }
         try calls.sync(file)
         try publish(temporary, as: root + "/" + markerName, calls)
         try calls.syncFolder(root)
@@ -128,12 +128,12 @@ public struct VolumeRoot: Sendable {
         do {
             try calls.renameNoReplace(temporary, to: final)
             return
-        } catch  where error.errno == EINVAL || error.errno == ENOSYS || error.errno == EOPNOTSUPP {
+        } catch let error where error.errno == EINVAL || error.errno == ENOSYS || error.errno == EOPNOTSUPP {
             // Fall through to link.
         }
         do {
             try calls.link(temporary, to: final)
-        } catch  where error.errno == EPERM {
+        } catch let error where error.errno == EPERM {
             throw VolumeError(.unsupported, path: final, "the file system has neither RENAME_NOREPLACE nor hard links")
         }
         try calls.unlink(temporary)
@@ -156,7 +156,7 @@ public struct VolumeRoot: Sendable {
             var buffer = [UInt8](repeating: 0, count: 4096)
             let count = try calls.read(file, into: &buffer, limit: buffer.count, at: 0)
             bytes = Array(buffer.prefix(count))
-        } catch  where error.kind == .missing {
+        } catch let error where error.kind == .missing {
             throw VolumeError(.notAdopted, path: root, "it carries no marker \(markerName)")
         }
         do {
@@ -169,13 +169,13 @@ public struct VolumeRoot: Sendable {
     private static func takeLock(_ root: String, _ calls: FileSystemCalls) throws(VolumeError) -> OpenFile? {
         let path = root + "/" + markerName
         let marker: OpenFile
-        do { marker = try calls.open(path, O_RDWR | O_NOFOLLOW) } catch  where error.kind == .notPermitted {
+        do { marker = try calls.open(path, O_RDWR | O_NOFOLLOW) } catch let error where error.kind == .notPermitted {
             marker = try calls.open(path, O_RDONLY | O_NOFOLLOW)
         }
         do {
             try calls.lock(marker)
             return marker
-        } catch  where error.errno == EWOULDBLOCK {
+        } catch let error where error.errno == EWOULDBLOCK {
             throw VolumeError(.inUse, path: root, "another process owns this volume")
         } catch
             where error.errno == EOPNOTSUPP || error.errno == ENOLCK || error.errno == ENOSYS || error.errno == EINVAL
@@ -189,12 +189,12 @@ public struct VolumeRoot: Sendable {
         let staging = root + "/" + stagingName
         do {
             // The marker proves that this is our volume, so a lost staging folder is made again.
-            do { try calls.makeFolder(staging) } catch  where error.kind == .exists {}
+            do { try calls.makeFolder(staging) } catch let error where error.kind == .exists {}
             // Not the process id: several containers on one volume all have process 1.
             let probe = staging + "/probe-" + UUID().uuidString.lowercased()
             _ = try calls.open(probe, O_WRONLY | O_CREAT | O_EXCL, call: .create)
             try calls.unlink(probe)
-        } catch  where error.kind == .full {
+        } catch let error where error.kind == .full {
             return
         }
     }
