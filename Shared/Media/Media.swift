@@ -1,0 +1,21 @@
+// Media: encoded packets and the files made of them. Pure: no sockets, no clocks, no libraries.
+//
+//   PacketBytes, MediaPacket      one encoded frame, shared by reference between all tasks of a session
+//   CodecConfiguration            what a decoder must know before the first packet; avcC, hvcC, esds
+//   AnnexB, BitReader, SPS, JPEG  just enough parsing of the codecs to cut, to describe and to find keyframes
+//   VideoAssembler, AudioTimeline what a demuxer delivers (pieces, gaps in time) to packets with whole, growing times
+//   PacketRing                    the last seconds of a source, from a keyframe on
+//   FragmentedMP4Writer           packets to a file that is readable up to its last whole fragment
+//   FragmentedMP4Reader           such a file, whole or torn, to fragments, and what of it can be kept
+//   SegmentInfo                   the box in each file from which the catalogue can be rebuilt
+
+/// What is wrong with media data, for a person.
+public struct MediaError: Error, Sendable, Equatable, CustomStringConvertible {
+    /// Names the thing, what was wrong and, where something can be done, what.
+    public let description: String
+
+    /// An error with a text for a person.
+    public init(_ description: String) {
+        self.description = description
+    }
+}

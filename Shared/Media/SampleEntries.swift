@@ -1,0 +1,186 @@
+// moov: the boxes that describe the tracks of a fragmented file. FragmentedMP4Writer.swift writes the rest.
+
+/// Boxes of the movie header.
+enum SampleEntries {
+    /// Seconds from 1904, where MP4 counts from, to 1970.
+    private static let epochOffset: Int64 = 2_082_844_800
+
+    /// A movie timescale of milliseconds: nothing in a fragmented file is measured in it.
+    private static let movieTimescale: UInt32 = 1000
+
+    static func movie(_ writer: inout BoxWriter, configurations: [CodecConfiguration], createdUs: Int64) {
+        let created = UInt64(max(0, createdUs / 1_000_000 + epochOffset))
+        writer.box("moov") { moov in
+            moov.fullBox("mvhd", version: 1) { box in
+                box.u64(created)
+                box.u64(created)
+                box.u32(movieTimescale)
+                box.u64(0)
+                box.u32(0x0001_0000)
+                box.u16(0x0100)
+                box.zeros(10)
+                matrix(&box)
+                box.zeros(24)
+                box.u32(UInt32(configurations.count + 1))
+            }
+            for (index, configuration) in configurations.enumerated() {
+                track(&moov, id: UInt32(index + 1), configuration, created: created)
+            }
+            moov.box("mvex") { mvex in
+                for index in configurations.indices {
+                    mvex.fullBox("trex") { box in
+                        box.u32(UInt32(index + 1))
+                        box.u32(1)
+                        box.zeros(12)
+                    }
+                }
+            }
+        }
+    }
+
+    private static func track(_ moov: inout BoxWriter, id: UInt32, _ track: CodecConfiguration, created: UInt64) {
+        let isVideo = track.kind == .video
+        moov.box("trak") { trak in
+            trak.fullBox("tkhd", version: 1, flags: 3) { box in
+                box.u64(created)
+                box.u64(created)
+                box.u32(id)
+                box.u32(0)
+                box.u64(0)
+                box.zeros(8)
+                box.u16(0)
+                box.u16(0)
+                box.u16(isVideo ? 0 : 0x0100)
+                box.u16(0)
+                matrix(&box)
+                box.u32(UInt32(track.widthPx) << 16)
+                box.u32(UInt32(track.heightPx) << 16)
+            }
+            trak.box("mdia") { mdia in
+                mdia.fullBox("mdhd", version: 1) { box in
+                    box.u64(created)
+                    box.u64(created)
+                    box.u32(track.timescale)
+                    box.u64(0)
+                    // Language "und".
+                    box.u16(0x55C4)
+                    box.u16(0)
+                }
+                mdia.fullBox("hdlr") { box in
+                    box.u32(0)
+                    box.text(isVideo ? "vide" : "soun")
+                    box.zeros(12)
+                    box.text(isVideo ? "VideoHandler" : "SoundHandler")
+                    box.u8(0)
+                }
+                mdia.box("minf") { minf in
+                    if isVideo {
+                        minf.fullBox("vmhd", flags: 1) { $0.zeros(8) }
+                    } else {
+                        minf.fullBox("smhd") { $0.zeros(4) }
+                    }
+                    minf.box("dinf") { dinf in
+                        dinf.fullBox("dref") { dref in
+                            dref.u32(1)
+                            dref.fullBox("url ", flags: 1) { _ in }
+                        }
+                    }
+                    minf.box("stbl") { sampleTable(&$0, track) }
+                }
+            }
+        }
+    }
+
+    /// The description, and empty tables: all samples are in the fragments.
+    private static func sampleTable(_ stbl: inout BoxWriter, _ track: CodecConfiguration) {
+        stbl.fullBox("stsd") { stsd in
+            stsd.u32(1)
+            if track.kind == .video { video(&stsd, track) } else { audio(&stsd, track) }
+        }
+        stbl.fullBox("stts") { $0.u32(0) }
+        stbl.fullBox("stsc") { $0.u32(0) }
+        stbl.fullBox("stsz") { $0.zeros(8) }
+        stbl.fullBox("stco") { $0.u32(0) }
+    }
+
+    private static func video(_ stsd: inout BoxWriter, _ track: CodecConfiguration) {
+        let type: String
+        switch track.codec {
+        case .h264: type = "avc1"
+        case .hevc: type = "hvc1"
+        default: type = "mp4v"
+        }
+        stsd.box(type) { entry in
+            entry.zeros(6)
+            entry.u16(1)
+            entry.zeros(16)
+            entry.u16(UInt16(track.widthPx))
+            entry.u16(UInt16(track.heightPx))
+            entry.u32(0x0048_0000)
+            entry.u32(0x0048_0000)
+            entry.u32(0)
+            entry.u16(1)
+            entry.zeros(32)
+            entry.u16(0x0018)
+            entry.u16(0xFFFF)
+            switch track.codec {
+            case .h264: entry.box("avcC") { $0.bytes(track.decoderConfiguration) }
+            case .hevc: entry.box("hvcC") { $0.bytes(track.decoderConfiguration) }
+            // Object type 0x6C: ISO/IEC 10918-1, JPEG; stream type 4: visual.
+            default: elementaryStream(&entry, objectType: 0x6C, streamType: 0x11, specific: [])
+            }
+        }
+    }
+
+    private static func audio(_ stsd: inout BoxWriter, _ track: CodecConfiguration) {
+        let type: String
+        switch track.codec {
+        case .aac: type = "mp4a"
+        case .pcmu: type = "ulaw"
+        case .pcma: type = "alaw"
+        default: type = "twos"
+        }
+        stsd.box(type) { entry in
+            entry.zeros(6)
+            entry.u16(1)
+            entry.zeros(8)
+            entry.u16(UInt16(track.channels))
+            entry.u16(16)
+            entry.zeros(4)
+            // 16.16; a rate that does not fit is told by the codec's own configuration.
+            entry.u32(track.sampleRateHz < 65536 ? UInt32(track.sampleRateHz) << 16 : 0)
+            if track.codec == .aac {
+                // Object type 0x40: ISO/IEC 14496-3; stream type 5: audio.
+                elementaryStream(&entry, objectType: 0x40, streamType: 0x15, specific: track.decoderConfiguration)
+            }
+        }
+    }
+
+    /// esds (ISO/IEC 14496-1 7.2.6.5). All descriptors are shorter than 128 bytes, so one byte of length is enough.
+    private static func elementaryStream(
+        _ entry: inout BoxWriter, objectType: UInt8, streamType: UInt8, specific: [UInt8]
+    ) {
+        entry.fullBox("esds") { box in
+            let specificSize = specific.isEmpty ? 0 : specific.count + 2
+            box.u8(3)
+            box.u8(UInt8(3 + 15 + specificSize + 3))
+            box.u16(0)
+            box.u8(0)
+            box.u8(4)
+            box.u8(UInt8(13 + specificSize))
+            box.u8(objectType)
+            box.u8(streamType)
+            box.zeros(11)
+            if !specific.isEmpty {
+                box.u8(5)
+                box.u8(UInt8(specific.count))
+                box.bytes(specific)
+            }
+            box.bytes([6, 1, 2])
+        }
+    }
+
+    private static func matrix(_ box: inout BoxWriter) {
+        for value: UInt32 in [0x0001_0000, 0, 0, 0, 0x0001_0000, 0, 0, 0, 0x4000_0000] { box.u32(value) }
+    }
+}
