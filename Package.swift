@@ -58,7 +58,7 @@ let libraries: [Target] = [
     system("CLibAV", pkgConfig: "libavformat libavcodec libavutil libswscale"),
     .target(name: "CWire", dependencies: ["CProtobufC"], path: "Shared/CWire"),
     shared("Wire", ["CWire", "CProtobufC"]),
-    shared("RPC", ["Wire", "CNNG"]),
+    shared("RPC", ["Wire", "CNNG", log]),
     shared("ServiceKit", ["RPC", log, metrics, lifecycle, yams]),
     shared("Volume", [crypto]),
     shared("Media"),
@@ -69,15 +69,15 @@ let libraries: [Target] = [
 let services: [Target] = [
     service("AssetRegistry", [grdb, yams]),
     service("CaptureController", ["Volume", "Media", "LibAV", grdb]),
-    service("Indexer", [grdb, crypto]),
+    service("Indexer", ["Volume", grdb, crypto, metrics, log, lifecycle]),
     service("Archiver", ["Volume"]),
     service("CloudUploader", ["Volume", http, crypto]),
-    service("MQTTEdgeAdapter", ["CMosquitto", "Footage", crypto]),
+    service("MQTTEdgeAdapter", ["CMosquitto", "Footage", crypto, yams]),
     service("CLI", ["Footage", "Volume", arguments]),
 ]
 
 let supports: [Target] = [
-    support("Harness", ["Wire", "RPC", "ServiceKit"]),
+    support("Harness", ["Wire", "CNNG"]),
     support("BlobServer", [nioCore, nioPosix, nioHTTP1, crypto]),
     .executableTarget(
         name: "BlobServerCommand", dependencies: ["BlobServer", arguments],
@@ -90,7 +90,7 @@ let supports: [Target] = [
 
 let suites: [Target] = [
     tests("Unit", "Wire", ["Wire"]),
-    tests("Unit", "RPC", ["RPC", "Wire"]),
+    tests("Unit", "RPC", ["RPC", "Wire", "CNNG"]),
     tests("Unit", "ServiceKit", ["ServiceKit"]),
     tests("Unit", "Volume", ["Volume"]),
     tests("Unit", "Media", ["Media", "LibAV"]),
@@ -109,7 +109,7 @@ let suites: [Target] = [
     tests("Service", "CloudUploader", ["Harness", "Fakes", "Volume", "BlobServer"]),
     tests("Service", "MQTTEdgeAdapter", ["Harness", "Fakes"]),
     tests("Service", "CLI", ["Harness", "Fakes"]),
-    tests("System", "Path", ["Harness", "BlobServer"]),
+    tests("System", "Path", ["Harness", "Wire", "RPC", crypto]),
 ]
 
 let wanted = (Context.environment["SIGHTGLASS_TESTS"] ?? "").split(separator: ",").map(String.init)

@@ -1,0 +1,62 @@
+// Runs a tool (ffprobe, mosquitto_pub, openssl) to its end and gives what it printed.
+
+import Foundation
+
+/// What a tool left behind.
+public struct ToolResult: Sendable {
+    /// 0 for success.
+    public let exitCode: Int32
+    /// Standard output.
+    public let output: String
+    /// Standard error.
+    public let error: String
+}
+
+/// Runs a tool to its end, on a thread of its own. Throws when it takes longer than `limit`; never for its exit code.
+public func runTool(
+    _ name: String, _ arguments: [String], input: String? = nil, environment: [String: String] = [:],
+    within limit: Duration = .seconds(60)
+) async throws -> ToolResult {
+    let folder = try TemporaryDirectory()
+    let process = Process()
+    process.executableURL = try Executables.path(of: name)
+    process.arguments = arguments
+    process.environment = ProcessInfo.processInfo.environment.merging(environment) { $1 }
+    for file in ["in", "out", "err"] {
+        try (file == "in" ? input ?? "" : "").write(toFile: folder.path(file), atomically: false, encoding: .utf8)
+    }
+    process.standardInput = FileHandle(forReadingAtPath: folder.path("in"))
+    process.standardOutput = FileHandle(forWritingAtPath: folder.path("out"))
+    process.standardError = FileHandle(forWritingAtPath: folder.path("err"))
+    try process.run()
+    do {
+        try await eventually("\(name) ends", within: limit) { process.isRunning ? nil : true }
+    } catch {
+        kill(process.processIdentifier, SIGKILL)
+        throw error
+    }
+    func text(_ file: String) -> String {
+        let data = FileManager.default.contents(atPath: folder.path(file)) ?? Data()
+        return String(decoding: data, as: UTF8.self)
+    }
+    return ToolResult(exitCode: process.terminationStatus, output: text("out"), error: text("err"))
+}
+
+/// A TCP port on loopback that nobody uses at this moment.
+public func freePort() throws -> UInt16 {
+    let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
+    guard descriptor >= 0 else { throw HarnessError("no socket") }
+    defer { close(descriptor) }
+    var address = sockaddr_in()
+    address.sin_family = sa_family_t(AF_INET)
+    address.sin_addr.s_addr = UInt32(0x7F00_0001).bigEndian
+    var length = socklen_t(MemoryLayout<sockaddr_in>.size)
+    // Sound: sockaddr_in is what bind and getsockname read and write through sockaddr for AF_INET.
+    let bound = withUnsafeMutablePointer(to: &address) { pointer in
+        pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { generic in
+            bind(descriptor, generic, length) == 0 && getsockname(descriptor, generic, &length) == 0
+        }
+    }
+    guard bound else { throw HarnessError("no free port") }
+    return UInt16(bigEndian: address.sin_port)
+}

@@ -1,0 +1,157 @@
+// A whole site for the system tests: deploy/local/site in a folder of the test's own. Tests speak to it as an operator does,
+// by mosquitto_pub and mosquitto_sub, and look at its files and blobs.
+
+import Crypto
+import Foundation
+import Harness
+
+/// Every process of the suite, as `deploy/local/site` names them.
+let serviceNames = [
+    "asset-registry", "indexer", "capture-controller", "archiver", "cloud-uploader", "mqtt-edge-adapter",
+]
+
+/// A running site. `down` ends it; a test that fails leaves it to the next `down`.
+struct Site: Sendable {
+    let folder: TemporaryDirectory
+    static let namespace = "azure-iot-operations"
+
+    /// Starts everything and waits until it is ready.
+    static func up() async throws -> Site {
+        let site = Site(folder: try TemporaryDirectory())
+        let result = try await site.run(["up"])
+        guard result.exitCode == 0 else {
+            throw HarnessError("site up: \(result.output)\(result.error)\n\(try await site.logs())")
+        }
+        return site
+    }
+
+    var path: String { folder.path("site") }
+
+    private var environment: [String: String] {
+        ["SITE": path, "BIN": Executables.folder.path, "XDG_CONFIG_HOME": path + "/clients"]
+    }
+
+    @discardableResult func run(_ arguments: [String]) async throws -> ToolResult {
+        let script = Executables.repository.appendingPathComponent("deploy/local/site").path
+        return try await runTool("bash", [script] + arguments, environment: environment, within: .seconds(120))
+    }
+
+    private func must(_ arguments: [String]) async throws {
+        let result = try await run(arguments)
+        guard result.exitCode == 0 else {
+            throw HarnessError("site \(arguments.joined(separator: " ")): \(result.output)\(result.error)")
+        }
+    }
+
+    func start(_ name: String) async throws { try await must(["start", name]) }
+    func stop(_ name: String) async throws { try await must(["stop", name]) }
+    func kill(_ name: String) async throws { try await must(["kill", name]) }
+    func down() async throws { try await must(["down"]) }
+
+    /// The last lines of every log, for a failed test.
+    func logs() async throws -> String {
+        try await runTool("bash", ["-c", "tail -n 8 \"$SITE\"/logs/*.log"], environment: environment).output
+    }
+
+    /// The whole log of one process.
+    func log(_ name: String) -> String {
+        (try? String(contentsOfFile: "\(path)/logs/\(name).log", encoding: .utf8)) ?? ""
+    }
+
+    func sightglass(_ arguments: [String], input: String? = nil) async throws -> ToolResult {
+        try await runTool(
+            "sightglass", ["--run-directory", path + "/run"] + arguments, input: input, environment: environment)
+    }
+
+    // --- MQTT ---------------------------------------------------------------------------------------------------------
+
+    func publish(_ topic: String, _ payload: String) async throws {
+        let result = try await runTool(
+            "mosquitto_pub", ["-q", "1", "-t", "\(Self.namespace)/\(topic)", "-s"], input: payload,
+            environment: environment)
+        guard result.exitCode == 0 else { throw HarnessError("mosquitto_pub: \(result.error)") }
+    }
+
+    /// The retained JSON object on a topic, or nil where there is none within a second.
+    func retained(_ topic: String) async throws -> [String: JSON]? {
+        let result = try await runTool(
+            "mosquitto_sub",
+            ["-q", "1", "-t", "\(Self.namespace)/\(topic)", "-C", "1", "-W", "1", "--retained-only", "-F", "%p"],
+            environment: environment)
+        guard result.exitCode == 0, !result.output.isEmpty else { return nil }
+        return try JSONDecoder().decode([String: JSON].self, from: Data(result.output.utf8))
+    }
+
+    /// Waits until the retained object on a topic is as it should be, and gives it.
+    @discardableResult func status(
+        _ topic: String, within limit: Duration = .seconds(30), is wanted: @Sendable ([String: JSON]) -> Bool
+    ) async throws -> [String: JSON] {
+        let last = Last()
+        do {
+            return try await eventually("\(topic) says so", within: limit) {
+                guard let value = try await retained(topic) else { return nil }
+                last.note("\(value)")
+                return wanted(value) ? value : nil
+            }
+        } catch {
+            throw HarnessError("\(error); last: \(last.text)\n\(try await logs())")
+        }
+    }
+
+    // --- Files --------------------------------------------------------------------------------------------------------
+
+    func archived(_ relative: String) -> String { "\(path)/archive/\(relative)" }
+
+    func sha256(_ file: String) throws -> String {
+        guard let data = FileManager.default.contents(atPath: file) else { throw HarnessError("no file \(file)") }
+        return SHA256.hash(data: data).map { String(format: "%02x", $0) }.joined()
+    }
+
+    /// Files left in the staging folders of both volumes that belong to no open work.
+    func staged(_ volume: String) -> [String] {
+        (try? FileManager.default.contentsOfDirectory(atPath: "\(path)/\(volume)/.staging")) ?? []
+    }
+}
+
+/// JSON as the tests read it.
+enum JSON: Codable, Sendable, Equatable, CustomStringConvertible {
+    case text(String), number(Double), flag(Bool), list([JSON]), object([String: JSON]), null
+
+    init(from decoder: any Decoder) throws {
+        let value = try decoder.singleValueContainer()
+        if let flag = try? value.decode(Bool.self) { self = .flag(flag) }
+        else if let number = try? value.decode(Double.self) { self = .number(number) }
+        else if let text = try? value.decode(String.self) { self = .text(text) }
+        else if let list = try? value.decode([JSON].self) { self = .list(list) }
+        else if let object = try? value.decode([String: JSON].self) { self = .object(object) }
+        else { self = .null }
+    }
+
+    func encode(to encoder: any Encoder) throws {
+        var container = encoder.singleValueContainer()
+        switch self {
+        case .text(let value): try container.encode(value)
+        case .number(let value): try container.encode(value)
+        case .flag(let value): try container.encode(value)
+        case .list(let value): try container.encode(value)
+        case .object(let value): try container.encode(value)
+        case .null: try container.encodeNil()
+        }
+    }
+
+    var text: String? { if case .text(let value) = self { value } else { nil } }
+    var number: Double? { if case .number(let value) = self { value } else { nil } }
+    var list: [JSON] { if case .list(let value) = self { value } else { [] } }
+    subscript(key: String) -> JSON? { if case .object(let value) = self { value[key] } else { nil } }
+
+    var description: String {
+        guard let data = try? JSONEncoder().encode(self) else { return "?" }
+        return String(decoding: data, as: UTF8.self)
+    }
+}
+
+/// The last value a wait has seen, for its error message. Touched by one task only.
+private final class Last: @unchecked Sendable {
+    private(set) var text = "nothing"
+    func note(_ text: String) { self.text = text }
+}
