@@ -1,0 +1,172 @@
+// CallSlot: one REQ context of a client with its aio. It sends a request, waits for the reply, and resumes the caller; one
+// exchange at a time. RPCClient keeps a pool of them.
+//
+// Ownership: the aio belongs to the slot; its callback argument is the slot, which RPCClient keeps until `free`. Every
+// call on the aio is made under the slot's lock, so that a cancellation comes either before an operation (and is seen as a
+// flag) or after it began (and ends it), and never hits the next exchange. nng runs callbacks on its own threads, never
+// inside such a call.
+
+import CNNG
+import Synchronization
+
+/// How an exchange ended.
+enum ExchangeOutcome: Sendable {
+    case reply(ReceivedMessage)
+    /// Not sent: no connection was ready in time.
+    case notSent
+    /// Sent, and no reply in time.
+    case noReply
+    /// Sent, and then the connection was lost.
+    case connectionLost
+    case cancelled
+    case closed
+    case failed(NNGError)
+}
+
+/// Makes one exchange at a time.
+final class CallSlot: @unchecked Sendable {
+    // Sound: `aio` is written once, in `init` before anybody else sees the slot, and used under `state`'s lock.
+
+    private enum Stage {
+        case idle, sending, receiving, closed
+    }
+
+    private struct State {
+        var stage = Stage.idle
+        var exchange: UInt64 = 0
+        var isCancelled = false
+        var deadline = ContinuousClock.now
+        var caller: CheckedContinuation<ExchangeOutcome, Never>?
+    }
+
+    private let context: nng_ctx
+    private var aio: OpaquePointer?
+    private let state = Mutex(State())
+
+    init(on socket: NNGSocket) throws(NNGError) {
+        context = try socket.openContext()
+        try nngCheck(nng_aio_alloc(&aio, callSlotCompleted, Unmanaged.passUnretained(self).toOpaque()))
+    }
+
+    /// Sends a request and waits for its reply, until `deadline` or until the task is cancelled.
+    func exchange(_ request: [UInt8], deadline: ContinuousClock.Instant) async -> ExchangeOutcome {
+        let exchange = state.withLock { state in
+            state.exchange &+= 1
+            state.isCancelled = false
+            return state.exchange
+        }
+        return await withTaskCancellationHandler {
+            await withCheckedContinuation { caller in
+                let refused = state.withLock { state in begin(&state, request, deadline, caller) }
+                if let refused { caller.resume(returning: refused) }
+            }
+        } onCancel: {
+            cancel(exchange)
+        }
+    }
+
+    private func begin(
+        _ state: inout State, _ request: [UInt8], _ deadline: ContinuousClock.Instant,
+        _ caller: CheckedContinuation<ExchangeOutcome, Never>
+    ) -> ExchangeOutcome? {
+        guard state.stage == .idle else { return .closed }
+        if state.isCancelled { return .cancelled }
+        let message: OpaquePointer
+        do throws(NNGError) { message = try makeMessage(request) } catch { return .failed(error) }
+        state.stage = .sending
+        state.deadline = deadline
+        state.caller = caller
+        nng_aio_set_msg(aio, message)
+        nng_aio_set_timeout(aio, Self.milliseconds(until: deadline))
+        nng_ctx_send(context, aio)
+        return nil
+    }
+
+    private func cancel(_ exchange: UInt64) {
+        state.withLock { state in
+            guard state.exchange == exchange else { return }
+            state.isCancelled = true
+            if state.stage == .sending || state.stage == .receiving { nng_aio_cancel(aio) }
+        }
+    }
+
+    /// Ends what is under way. Blocks shortly; afterwards `free` may be called.
+    func close() { nng_ctx_close(context) }
+
+    /// Frees the aio, waiting for its callback. After `close`, not on nng's threads.
+    func free() {
+        // Waiting is outside of the lock, which the callback that is waited for takes.
+        let last = state.withLock { _ in aio.map { UInt(bitPattern: $0) } }
+        guard let last else { return }
+        nng_aio_wait(OpaquePointer(bitPattern: last))
+        let caller = state.withLock { state in
+            defer { state.caller = nil }
+            state.stage = .closed
+            aio = nil
+            return state.caller
+        }
+        nng_aio_free(OpaquePointer(bitPattern: last))
+        caller?.resume(returning: .closed)
+    }
+
+    /// The aio's callback.
+    fileprivate func completed() {
+        let done: (CheckedContinuation<ExchangeOutcome, Never>, ExchangeOutcome)? = state.withLock { state in
+            guard let aio, let caller = state.caller, let outcome = advance(&state, aio) else { return nil }
+            state.caller = nil
+            state.stage = outcome.isClosed ? .closed : .idle
+            return (caller, outcome)
+        }
+        if let (caller, outcome) = done { caller.resume(returning: outcome) }
+    }
+
+    /// The next step of the exchange, or its outcome.
+    private func advance(_ state: inout State, _ aio: OpaquePointer) -> ExchangeOutcome? {
+        let result = NNGError(nng_aio_result(aio))
+        guard state.stage == .sending else {
+            guard result.code == 0, let message = nng_aio_get_msg(aio) else { return outcome(of: result, state) }
+            nng_aio_set_msg(aio, nil)
+            return .reply(ReceivedMessage(owning: message))
+        }
+        guard result.code == 0 else {
+            // What was not sent is ours again.
+            if let message = nng_aio_get_msg(aio) { nng_msg_free(message) }
+            nng_aio_set_msg(aio, nil)
+            return result == .timedOut ? .notSent : outcome(of: result, state)
+        }
+        if state.isCancelled { return .cancelled }
+        state.stage = .receiving
+        nng_aio_set_timeout(aio, Self.milliseconds(until: state.deadline))
+        nng_ctx_recv(context, aio)
+        return nil
+    }
+
+    private func outcome(of result: NNGError, _ state: State) -> ExchangeOutcome {
+        switch result {
+        case .closed: .closed
+        case .cancelled: .cancelled
+        case .connectionReset: .connectionLost
+        // nng 1.5 can end an operation with the expiry of the one before it on the same aio. It is then before its time,
+        // and the request is lost as with a lost connection.
+        case .timedOut: state.deadline - .now > .milliseconds(5) ? .connectionLost : .noReply
+        default: .failed(result)
+        }
+    }
+
+    /// Rounded up, so that an operation does not end before its time; nng takes 0 for "do not wait".
+    private static func milliseconds(until deadline: ContinuousClock.Instant) -> nng_duration {
+        let (seconds, attoseconds) = (deadline - .now).components
+        let milliseconds = seconds * 1_000 + (attoseconds + 999_999_999_999_999) / 1_000_000_000_000_000
+        return nng_duration(clamping: max(1, milliseconds))
+    }
+}
+
+extension ExchangeOutcome {
+    fileprivate var isClosed: Bool { if case .closed = self { true } else { false } }
+}
+
+private func callSlotCompleted(_ argument: UnsafeMutableRawPointer?) {
+    guard let argument else { return }
+    // Sound: `CallSlot.init` passed the slot, which lives until its aio was freed.
+    Unmanaged<CallSlot>.fromOpaque(argument).takeUnretainedValue().completed()
+}

@@ -1,0 +1,374 @@
+// RPCServer: listens, admits requests, runs handlers within their deadlines, stops gracefully. What it decides is in
+// RequestTable and RequestCheck; how bytes come and go in ReplySlot.
+
+import CNNG
+import Foundation
+import Logging
+import Synchronization
+import Wire
+
+/// What became of one request, for metrics.
+public struct RPCRequestOutcome: Sendable {
+    /// "sightglass.v1.Indexer/RecordMedia"; "unknown" for anything that the server has no handler for.
+    public let method: String
+    /// `.ok` or the error's code.
+    public let code: Code
+    /// From arrival to reply.
+    public let duration: Duration
+}
+
+/// Answers the methods that handlers are registered for. Make it, register, `run`.
+public final class RPCServer: Sendable {
+    private typealias Handler = @Sendable ([UInt8], RPCContext) async throws -> [UInt8]
+
+    private struct Route {
+        let maximumRequestBytes: Int
+        let handler: Handler
+    }
+
+    /// What is needed to cancel or answer a request in hand.
+    private struct Work {
+        let task: Task<Void, Never>
+        let slot: ReplySlot
+        let ticket: Ticket
+        var requestID: String?
+        var method: String?
+    }
+
+    /// The open socket and everything on it.
+    private struct Listening: Sendable {
+        let socket: NNGSocket
+        let slots: [ReplySlot]
+        let addresses: [RPCAddress]
+
+        /// Blocks until nng is done with all of it.
+        func close() {
+            slots.forEach { $0.close() }
+            socket.close()
+            slots.forEach { $0.free() }
+        }
+    }
+
+    private enum Phase {
+        case new, opening
+        case listening(Listening)
+        case closed
+    }
+
+    /// Contexts beyond the handlers' number: they take what is over the bound and refuse it at once. 16: a burst of more
+    /// waits in its connections until these have answered, microseconds later.
+    private static let spareContexts = 16
+    /// How long cancelled handlers may take to end when the server stops. With 3 s of draining before, under 5 s.
+    private static let cancelTime = Duration.milliseconds(500)
+    /// Transports cut a connection whose message is larger than the bound by more than this. Up to there the sender gets
+    /// an answer that says what is wrong.
+    private static let oversizeAnsweredBytes = 1 << 20
+    /// Answered under any load: a probe that fails when a service is busy would take it away when it is needed most.
+    private static let alwaysAdmitted = Set(HealthMethods.all)
+
+    private let addresses: [RPCAddress]
+    private let limits: RPCServerLimits
+    private let tls: RPCTLS?
+    private let logger: Logger
+    private let observe: (@Sendable (RPCRequestOutcome) -> Void)?
+    private let routes = Mutex<[String: Route]>([:])
+    private let phase = Mutex(Phase.new)
+    private let table: Mutex<RequestTable<Work>>
+    private let stopRequested = OneShot()
+    private let drained = OneShot()
+    private let timer: Mutex<DeadlineTimer?> = Mutex(nil)
+
+    /// Prepares a server; nothing is opened yet.
+    ///
+    /// - Parameters:
+    ///   - addresses: all are listened on.
+    ///   - tls: needed for tls+tcp:// addresses.
+    ///   - observe: called after each request, from the request's task; must be quick.
+    public init(
+        addresses: [RPCAddress], limits: RPCServerLimits = .init(), tls: RPCTLS? = nil,
+        logger: Logger = Logger(label: "sightglass.rpc"), observe: (@Sendable (RPCRequestOutcome) -> Void)? = nil
+    ) {
+        self.addresses = addresses
+        self.limits = limits
+        self.tls = tls
+        self.logger = logger
+        self.observe = observe
+        table = Mutex(
+            RequestTable(
+                maximumRequests: limits.maximumConcurrentRequests, maximumBytes: limits.maximumBytesInFlight))
+    }
+
+    deinit {
+        guard case .listening(let listening) = phase.withLock({ $0 }) else { return }
+        Thread.detachNewThread { listening.close() }
+    }
+
+    /// Registers the handler of a method; a second one for the same method takes its place. Before `start`.
+    ///
+    /// The handler throws `RPCError` to answer with a typed error. Anything else that it throws is logged, and answered
+    /// INTERNAL without details. Its task is cancelled when the caller's deadline passes or its connection is gone.
+    ///
+    /// - Parameter maximumRequestBytes: largest encoded envelope; the contract's where absent.
+    public func handle<Q: WireMessage, R: WireMessage>(
+        _ method: RPCMethod<Q, R>, maximumRequestBytes: Int? = nil,
+        _ handler: @escaping @Sendable (Q, RPCContext) async throws -> R
+    ) {
+        let contract = RPCContractLimits.requestBytes(of: method.name)
+        let bound = maximumRequestBytes ?? max(contract, limits.maximumMessageBytes)
+        let route = Route(maximumRequestBytes: bound) { body, context in
+            let request: Q
+            do throws(WireError) {
+                request = try Q(wire: body)
+            } catch {
+                throw RPCError.invalidArgument("body", "the body of \(context.method) does not decode: \(error)")
+            }
+            return try await handler(request, context).encoded()
+        }
+        routes.withLock { $0[method.name] = route }
+    }
+
+    /// Opens the sockets. `run` does it too; call it first to know that listening works before anything else starts.
+    ///
+    /// - Throws: `RPCError` that names the address and what is wrong with it. Nothing stays open then.
+    public func start() async throws(RPCError) {
+        let mayOpen = phase.withLock { phase in
+            guard case .new = phase else { return false }
+            phase = .opening
+            return true
+        }
+        guard mayOpen else { return }
+        let result = await onOwnThread { [self] () -> Result<Listening, RPCError> in
+            do throws(RPCError) { return .success(try open()) } catch { return .failure(error) }
+        }
+        switch result {
+        case .failure(let error):
+            phase.withLock { $0 = .closed }
+            throw error
+        case .success(let listening):
+            timer.withLock { timer in
+                timer = DeadlineTimer { [weak self] now in self?.expire(now) }
+            }
+            phase.withLock { $0 = .listening(listening) }
+            listening.slots.forEach { $0.start() }
+        }
+    }
+
+    /// Where it listens, with the ports that were taken. Empty unless it listens.
+    public var listeningAddresses: [RPCAddress] {
+        guard case .listening(let listening) = phase.withLock({ $0 }) else { return [] }
+        return listening.addresses
+    }
+
+    /// Serves until the task is cancelled or `stop` is called; then refuses what is new with UNAVAILABLE, finishes what
+    /// is under way within `limits.drainTime`, cancels what is left, and returns with everything closed.
+    public func run() async throws {
+        try await start()
+        await withTaskCancellationHandler {
+            await stopRequested.wait()
+        } onCancel: {
+            stop()
+        }
+        await shutDown()
+    }
+
+    /// Asks `run` to end. Returns at once.
+    public func stop() { stopRequested.fire() }
+
+    // MARK: Opening and closing
+
+    private func open() throws(RPCError) -> Listening {
+        let material: TLSMaterial?
+        if let tls { material = try TLSMaterial(reading: tls) } else { material = nil }
+        let watch = ConnectionWatch { [weak self] pipe, isAdded in
+            if !isAdded { self?.connectionLost(pipe) }
+        }
+        let socket: NNGSocket
+        do throws(NNGError) {
+            socket = try NNGSocket(nng_rep0_open, watch: watch)
+        } catch {
+            throw .internal("nng cannot open a socket: \(error)")
+        }
+        var slots: [ReplySlot] = []
+        do {
+            let largest = routes.withLock { $0.values.map(\.maximumRequestBytes).max() } ?? limits.maximumMessageBytes
+            try socket.set(NNG_OPT_RECVMAXSZ, bytes: largest + Self.oversizeAnsweredBytes)
+            for _ in 0..<(limits.maximumConcurrentRequests + Self.spareContexts) {
+                slots.append(
+                    try ReplySlot(on: socket) { [weak self] message, slot, ticket in
+                        self?.received(message, on: slot, ticket)
+                    })
+            }
+            let bound = try addresses.map { try socket.listen($0, tls: material, socketMode: limits.socketMode) }
+            return Listening(socket: socket, slots: slots, addresses: bound)
+        } catch {
+            Listening(socket: socket, slots: slots, addresses: []).close()
+            throw error as? RPCError ?? .internal("nng refuses an option or a context: \(error)")
+        }
+    }
+
+    private func shutDown() async {
+        let isIdle = table.withLock { table in
+            table.stop()
+            return table.isEmpty
+        }
+        if !isIdle {
+            // Tasks of their own, because this one may be cancelled and would not wait.
+            let patience = Task { [drained, limits] in
+                guard (try? await Task.sleep(for: limits.drainTime)) != nil else { return }
+                self.cancelAll()
+                try? await Task.sleep(for: Self.cancelTime)
+                drained.fire()
+            }
+            await drained.wait()
+            patience.cancel()
+        }
+        timer.withLock { $0 }?.cancel()
+        let closing: Listening? = phase.withLock { phase in
+            defer { phase = .closed }
+            if case .listening(let listening) = phase { return listening } else { return nil }
+        }
+        if let closing { await onOwnThread { closing.close() } }
+    }
+
+    private func cancelAll() {
+        let left = table.withLock { $0.abandonAll() }
+        if !left.isEmpty {
+            logger.warning("stopping: cancelled \(left.count) requests that were not done in \(limits.drainTime)")
+        }
+        left.forEach { $0.task.cancel() }
+    }
+
+    // MARK: Requests
+
+    /// On nng's thread.
+    private func received(_ message: ReceivedMessage, on slot: ReplySlot, _ ticket: Ticket) {
+        let arrival = ContinuousClock.now
+        table.withLock { table in
+            let admission = table.admission(ofBytes: message.sizeBytes)
+            table.enter(
+                sizeBytes: message.sizeBytes, pipe: message.pipe, countsAgainstLimits: admission == .run
+            ) { id in
+                let task = Task {
+                    let reply = await self.answer(message, arrival: arrival, id: id, admission)
+                    slot.send(reply, for: ticket)
+                    self.leave(id)
+                }
+                return Work(task: task, slot: slot, ticket: ticket)
+            }
+        }
+    }
+
+    private func leave(_ id: UInt64) {
+        let isDrained = table.withLock { table in
+            table.leave(id)
+            return table.isStopping && table.isEmpty
+        }
+        if isDrained { drained.fire() }
+    }
+
+    private func answer(
+        _ message: ReceivedMessage, arrival: ContinuousClock.Instant, id: UInt64,
+        _ admission: RequestTable<Work>.Admission
+    ) async -> [UInt8] {
+        let request: CheckedRequest
+        do throws(CheckedRequest.Refusal) {
+            request = try message.withBytes { bytes throws(CheckedRequest.Refusal) in
+                try CheckedRequest(decoding: bytes) { String(UInt64.random(in: .min ... .max), radix: 16) }
+            }
+        } catch {
+            logger.debug("refused a request: \(error.error)")
+            report("unknown", error.error.code, since: arrival)
+            return ReplyMaker.failure(error.error, requestID: error.requestID)
+        }
+        let route = routes.withLock { $0[request.method] }
+        let code: Code
+        let reply: [UInt8]
+        do {
+            guard let route else { throw Self.noSuchMethod(request.method) }
+            try admit(request, admission, sizeBytes: message.sizeBytes, route)
+            let deadline = arrival + request.remaining
+            table.withLock { table in
+                table.begin(id, deadline: deadline) { work in
+                    work.requestID = request.requestID
+                    work.method = request.method
+                }
+            }
+            timer.withLock { $0 }?.announce(deadline)
+            let context = RPCContext(
+                requestID: request.requestID, caller: request.caller, idempotencyKey: request.idempotencyKey,
+                traceparent: request.traceparent, deadline: deadline, method: request.method)
+            let body = try await route.handler(request.body, context)
+            code = .ok
+            reply = ReplyMaker.success(
+                body, requestID: request.requestID, method: request.method, maximumBytes: limits.maximumMessageBytes)
+        } catch {
+            let typed = typedError(error, of: request)
+            code = typed.code
+            reply = ReplyMaker.failure(typed, requestID: request.requestID)
+        }
+        report(route == nil ? "unknown" : request.method, code, since: arrival)
+        return reply
+    }
+
+    private func admit(
+        _ request: CheckedRequest, _ admission: RequestTable<Work>.Admission, sizeBytes: Int, _ route: Route
+    ) throws(RPCError) {
+        guard sizeBytes <= route.maximumRequestBytes else {
+            throw .invalidArgument(
+                "body",
+                "the request has \(sizeBytes) bytes; \(request.method) takes at most \(route.maximumRequestBytes)")
+        }
+        switch admission {
+        case .run: return
+        case .overloaded where Self.alwaysAdmitted.contains(request.method): return
+        case .overloaded:
+            throw .resourceExhausted(
+                "the server is busy (at most \(limits.maximumConcurrentRequests) requests and "
+                    + "\(limits.maximumBytesInFlight) bytes at once): try again later")
+        case .stopping: throw .unavailable("the server is stopping: try again when it is back")
+        }
+    }
+
+    private static func noSuchMethod(_ name: String) -> RPCError {
+        .unimplemented("there is no method \"\(name.prefixed(128))\" here: check the address, or update the service")
+    }
+
+    private func typedError(_ error: any Error, of request: CheckedRequest) -> RPCError {
+        if let typed = error as? RPCError { return typed }
+        if error is CancellationError {
+            if table.withLock({ $0.isStopping }) { return .unavailable("the server stopped before this was done") }
+            return .cancelled("\(request.method) was cancelled before it was done")
+        }
+        logger.error(
+            "\(request.method) failed with an error that it should have handled: \(error)",
+            metadata: ["request": "\(request.requestID)", "caller": "\(request.caller)"])
+        return .internal("\(request.method) failed unexpectedly; the service's log has request \(request.requestID)")
+    }
+
+    private func report(_ method: String, _ code: Code, since arrival: ContinuousClock.Instant) {
+        observe?(RPCRequestOutcome(method: method, code: code, duration: .now - arrival))
+    }
+
+    // MARK: Requests that are given up
+
+    private func expire(_ now: ContinuousClock.Instant) -> ContinuousClock.Instant? {
+        let (late, next) = table.withLock { table in (table.expire(now: now), table.nextDeadline) }
+        for work in late {
+            giveUp(work, .deadlineExceeded("\(work.method ?? "the method") took longer than its caller waits"))
+        }
+        return next
+    }
+
+    /// On nng's thread, which must not wait for cancellation handlers.
+    private func connectionLost(_ pipe: UInt32) {
+        let orphans = table.withLock { $0.connectionLost(pipe) }
+        guard !orphans.isEmpty else { return }
+        Task { for work in orphans { self.giveUp(work, .cancelled("the caller is gone")) } }
+    }
+
+    /// Answers in place of the handler, which frees the context, and cancels the handler. It counts until it ends.
+    private func giveUp(_ work: Work, _ error: RPCError) {
+        work.slot.send(ReplyMaker.failure(error, requestID: work.requestID), for: work.ticket)
+        work.task.cancel()
+    }
+}

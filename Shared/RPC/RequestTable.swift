@@ -1,0 +1,106 @@
+// RequestTable: the requests that a server is working on: whether one more may run, when the next deadline is, which are
+// over it, whether all are done. No I/O and no clock: times come in.
+
+/// The requests in hand of one server. `Work` is what the server needs to stop or answer one.
+struct RequestTable<Work: Sendable>: Sendable {
+    typealias ID = UInt64
+
+    /// What becomes of a request that arrived.
+    enum Admission: Equatable, Sendable {
+        case run
+        /// A bound is reached; only what is answered under any load may run.
+        case overloaded
+        case stopping
+    }
+
+    /// A request in hand.
+    struct Entry: Sendable {
+        var work: Work
+        let pipe: UInt32
+        let sizeBytes: Int
+        let countsAgainstLimits: Bool
+        /// Known once the envelope is decoded.
+        var deadline: ContinuousClock.Instant?
+        /// True once it was answered without waiting for its handler.
+        var isAbandoned = false
+    }
+
+    let maximumRequests: Int
+    let maximumBytes: Int
+    private(set) var isStopping = false
+    private(set) var countedRequests = 0
+    private(set) var countedBytes = 0
+    private var entries: [ID: Entry] = [:]
+    private var lastID: ID = 0
+
+    init(maximumRequests: Int, maximumBytes: Int) {
+        self.maximumRequests = maximumRequests
+        self.maximumBytes = maximumBytes
+    }
+
+    var isEmpty: Bool { entries.isEmpty }
+
+    /// Decides about a request that arrived. One request always fits, however large the server lets it be.
+    func admission(ofBytes sizeBytes: Int) -> Admission {
+        if isStopping { return .stopping }
+        let isFull = countedRequests >= maximumRequests
+        let isHeavy = countedRequests > 0 && countedBytes + sizeBytes > maximumBytes
+        return isFull || isHeavy ? .overloaded : .run
+    }
+
+    /// Enters a request, with the work that `make` starts for it. What is answered under any load does not count.
+    mutating func enter(
+        sizeBytes: Int, pipe: UInt32, countsAgainstLimits: Bool, _ make: (ID) -> Work
+    ) {
+        lastID &+= 1
+        entries[lastID] = Entry(
+            work: make(lastID), pipe: pipe, sizeBytes: sizeBytes, countsAgainstLimits: countsAgainstLimits)
+        if countsAgainstLimits {
+            countedRequests += 1
+            countedBytes += sizeBytes
+        }
+    }
+
+    /// The deadline of a request is known now, and with it what else its envelope says.
+    mutating func begin(_ id: ID, deadline: ContinuousClock.Instant, _ update: (inout Work) -> Void) {
+        guard var entry = entries[id] else { return }
+        entry.deadline = deadline
+        update(&entry.work)
+        entries[id] = entry
+    }
+
+    /// A request's task has ended.
+    mutating func leave(_ id: ID) {
+        guard let entry = entries.removeValue(forKey: id), entry.countsAgainstLimits else { return }
+        countedRequests -= 1
+        countedBytes -= entry.sizeBytes
+    }
+
+    /// Requests whose deadline has passed, each given once. They stay in hand until their tasks end.
+    mutating func expire(now: ContinuousClock.Instant) -> [Work] {
+        abandon { $0.deadline.map { $0 <= now } ?? false }
+    }
+
+    /// Requests of a connection that is gone: nobody waits for their answer.
+    mutating func connectionLost(_ pipe: UInt32) -> [Work] { abandon { $0.pipe == pipe } }
+
+    /// From now on nothing is admitted.
+    mutating func stop() { isStopping = true }
+
+    /// All requests that have not been given up yet, to be cancelled.
+    mutating func abandonAll() -> [Work] { abandon { _ in true } }
+
+    /// The earliest deadline among the requests that have not been given up.
+    var nextDeadline: ContinuousClock.Instant? {
+        entries.values.lazy.filter { !$0.isAbandoned }.compactMap(\.deadline).min()
+    }
+
+    private mutating func abandon(where isMeant: (Entry) -> Bool) -> [Work] {
+        var abandoned: [Work] = []
+        for (id, entry) in entries where !entry.isAbandoned && isMeant(entry) {
+            entries[id]?.isAbandoned = true
+            abandoned.append(entry.work)
+        }
+        return abandoned
+    }
+}
