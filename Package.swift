@@ -43,6 +43,7 @@ let grdb: Target.Dependency = .product(name: "GRDB", package: "GRDB.swift")
 let log: Target.Dependency = .product(name: "Logging", package: "swift-log")
 let metrics: Target.Dependency = .product(name: "Metrics", package: "swift-metrics")
 let lifecycle: Target.Dependency = .product(name: "ServiceLifecycle", package: "swift-service-lifecycle")
+let signals: Target.Dependency = .product(name: "UnixSignals", package: "swift-service-lifecycle")
 let crypto: Target.Dependency = .product(name: "Crypto", package: "swift-crypto")
 let yams: Target.Dependency = .product(name: "Yams", package: "Yams")
 let http: Target.Dependency = .product(name: "AsyncHTTPClient", package: "async-http-client")
@@ -59,7 +60,7 @@ let libraries: [Target] = [
     .target(name: "CWire", dependencies: ["CProtobufC"], path: "Shared/CWire"),
     shared("Wire", ["CWire", "CProtobufC"]),
     shared("RPC", ["Wire", "CNNG", log]),
-    shared("ServiceKit", ["RPC", log, metrics, lifecycle, yams]),
+    shared("ServiceKit", ["RPC", "Wire", log, metrics, lifecycle, signals, yams]),
     shared("Volume", [crypto]),
     shared("Media"),
     shared("LibAV", ["CLibAV", "Media"]),

@@ -1,0 +1,123 @@
+// LogLine: what one line of log looks like, in both forms. Pure: time and values in, text out; every value has passed
+// Redaction. Where lines go: StandardErrorLog.swift.
+//
+//   text  2026-11-23T05:06:12.123Z info indexer-0: accepted [request=r1 window_ms=30000]
+//   json  {"time":"2026-11-23T05:06:12.123Z","level":"info","service":"indexer-0","logger":"catalogue","message":"accepted",
+//          "request":"r1"}     metadata keys that clash with these five get a trailing '_'
+import Glibc
+import Logging
+
+/// The form of log lines.
+public enum LogFormat: String, Sendable, Hashable, CaseIterable {
+    /// For people.
+    case text
+    /// One JSON object per line, for collectors.
+    case json
+}
+
+/// One line of log.
+struct LogLine: Sendable {
+    var timeUs: Int64
+    var level: Logger.Level
+    var service: String
+    var logger: String
+    var message: String
+    var metadata: Logger.Metadata
+
+    /// The line with its end, at most `maximumBytes` long and free of credentials.
+    func text(_ format: LogFormat) -> String {
+        let fields = metadata.sorted { $0.key < $1.key }.map { key, value in
+            (key, Redaction.isTelling(key: key) ? Redaction.mark : Redaction.redact(Self.flat(value)))
+        }
+        let message = Redaction.redact(Self.cut(message))
+        switch format {
+        case .text:
+            let values = fields.map { key, value in "\(Self.printable(key))=\(Self.quotedIfNeeded(value))" }
+            let tail = values.isEmpty ? "" : " [\(values.joined(separator: " "))]"
+            return "\(Self.time(timeUs)) \(level.rawValue) \(service): \(Self.printable(message))\(tail)\n"
+        case .json:
+            var pairs = [
+                ("time", Self.time(timeUs)), ("level", level.rawValue), ("service", service), ("logger", logger),
+                ("message", message),
+            ]
+            let taken = Set(pairs.map(\.0))
+            pairs += fields.map { key, value in (taken.contains(key) ? key + "_" : key, value) }
+            return "{" + pairs.map { "\(Self.json($0.0)):\(Self.json($0.1))" }.joined(separator: ",") + "}\n"
+        }
+    }
+
+    /// A line longer than this is somebody's payload, not a message; collectors cut at 16 KiB.
+    static let maximumBytes = 8 * 1024
+
+    private static func flat(_ value: Logger.MetadataValue) -> String {
+        switch value {
+        case .string(let text): cut(text)
+        case .stringConvertible(let value): cut(value.description)
+        case .array(let values): "[" + values.map(flat).joined(separator: ",") + "]"
+        case .dictionary(let values):
+            "{"
+                + values.sorted { $0.key < $1.key }.map { key, value in
+                    "\(key)=\(Redaction.isTelling(key: key) ? Redaction.mark : flat(value))"
+                }.joined(separator: ",") + "}"
+        }
+    }
+
+    private static func cut(_ text: String) -> String {
+        text.utf8.count <= maximumBytes ? text : String(decoding: text.utf8.prefix(maximumBytes), as: UTF8.self) + "…"
+    }
+
+    /// Control characters as escapes: a message cannot forge a second line or drive a terminal.
+    private static func printable(_ text: String) -> String {
+        guard text.unicodeScalars.contains(where: isControl) else { return text }
+        return text.unicodeScalars.reduce(into: "") { result, scalar in
+            switch scalar {
+            case "\n": result += "\\n"
+            case "\r": result += "\\r"
+            case "\t": result += "\\t"
+            default: result += isControl(scalar) ? "\\u{\(String(scalar.value, radix: 16))}" : String(scalar)
+            }
+        }
+    }
+
+    private static func isControl(_ scalar: Unicode.Scalar) -> Bool {
+        scalar.value < 0x20 || (0x7f...0x9f).contains(scalar.value) || scalar.value == 0x2028 || scalar.value == 0x2029
+    }
+
+    private static func quotedIfNeeded(_ value: String) -> String {
+        let needs = value.isEmpty || value.contains { $0 == " " || $0 == "\"" || $0 == "]" || $0 == "=" }
+        let text = printable(value)
+        return needs ? "\"" + text.replacing("\"", with: "\\\"") + "\"" : text
+    }
+
+    private static func json(_ text: String) -> String {
+        var result = "\""
+        for scalar in text.unicodeScalars {
+            switch scalar {
+            case "\"": result += "\\\""
+            case "\\": result += "\\\\"
+            case "\n": result += "\\n"
+            default:
+                if isControl(scalar) {
+                    let digits = String(scalar.value, radix: 16)
+                    result += "\\u" + String(repeating: "0", count: 4 - digits.count) + digits
+                } else {
+                    result.unicodeScalars.append(scalar)
+                }
+            }
+        }
+        return result + "\""
+    }
+
+    private static func time(_ us: Int64) -> String {
+        var seconds = time_t(us / 1_000_000)
+        var parts = tm()
+        gmtime_r(&seconds, &parts)
+        func pad(_ number: Int32, _ digits: Int) -> String {
+            let text = String(number)
+            return String(repeating: "0", count: max(0, digits - text.count)) + text
+        }
+        return pad(parts.tm_year + 1900, 4) + "-" + pad(parts.tm_mon + 1, 2) + "-" + pad(parts.tm_mday, 2) + "T"
+            + pad(parts.tm_hour, 2) + ":" + pad(parts.tm_min, 2) + ":" + pad(parts.tm_sec, 2) + "."
+            + pad(Int32(us / 1_000 % 1_000), 3) + "Z"
+    }
+}

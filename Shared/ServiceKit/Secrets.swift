@@ -1,0 +1,119 @@
+// Secrets: credentials come from files and nowhere else (architecture, promise 11). A configuration names a reference,
+// "folder/file", below one directory; Kubernetes mounts a secret as such a folder. Each use reads the file again, so that a
+// rotated credential is taken without a restart.
+import Foundation
+import Glibc
+
+/// Why a secret cannot be had. Never says what is in the file.
+public struct SecretError: Error, Sendable, Equatable, CustomStringConvertible {
+    /// The reference that was asked for.
+    public let reference: String
+    /// What was wrong and what to do.
+    public let detail: String
+
+    /// One line.
+    public var description: String { "secret '\(reference)': \(detail)" }
+}
+
+/// Reads one file that holds a credential.
+public enum SecretFile {
+    /// Certificates with their chain fit; a video does not.
+    public static let maximumBytes = 64 * 1024
+
+    /// The file's text without the line end that editors add.
+    ///
+    /// `reference` is relative to `directory`, '/' between parts; no part is empty or begins with "..". Symbolic links are
+    /// followed as long as they end below the directory, as those of Kubernetes do (`file -> ..data/file`).
+    public static func read(_ reference: String, below directory: String) throws(SecretError) -> Redacted<String> {
+        let bytes = try readBytes(reference, below: directory)
+        guard let text = String(validating: bytes, as: UTF8.self) else {
+            throw SecretError(reference: reference, detail: "the file is not text in UTF-8")
+        }
+        var trimmed = text[...]
+        if trimmed.unicodeScalars.last == "\n" { trimmed.unicodeScalars.removeLast() }
+        if trimmed.unicodeScalars.last == "\r" { trimmed.unicodeScalars.removeLast() }
+        guard !trimmed.isEmpty else {
+            throw SecretError(reference: reference, detail: "the file is empty: write the secret to it")
+        }
+        Redaction.remember(String(trimmed))
+        return Redacted(String(trimmed))
+    }
+
+    /// Where the reference leads; for libraries that open the file themselves, such as those for certificates.
+    public static func path(_ reference: String, below directory: String) throws(SecretError) -> String {
+        let parts = reference.split(separator: "/", omittingEmptySubsequences: false)
+        guard !reference.isEmpty, reference.utf8.count <= 1024, !reference.utf8.contains(where: { $0 < 0x20 }),
+            parts.allSatisfy({ !$0.isEmpty && $0 != "." && !$0.hasPrefix("..") })
+        else {
+            throw SecretError(
+                reference: String(reference.filter { !$0.isNewline }.prefix(100)),
+                detail: "a reference is folder/file below secrets-directory, without '..' and without a leading '/'")
+        }
+        guard let root = realPath(directory) else {
+            throw SecretError(reference: reference, detail: "there is no folder \(directory): check secrets-directory")
+        }
+        guard let path = realPath(directory + "/" + reference) else {
+            throw SecretError(reference: reference, detail: "there is no such file below \(directory): \(reason())")
+        }
+        guard path.hasPrefix(root == "/" ? "/" : root + "/") else {
+            throw SecretError(reference: reference, detail: "it is a symbolic link out of \(directory)")
+        }
+        return path
+    }
+
+    private static func readBytes(_ reference: String, below directory: String) throws(SecretError) -> [UInt8] {
+        let path = try path(reference, below: directory)
+        // The path is resolved; a link put there since is refused. Opening a FIFO must not wait for its other end.
+        let file = open(path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK)
+        guard file >= 0 else { throw SecretError(reference: reference, detail: "it cannot be opened: \(reason())") }
+        defer { close(file) }
+        var status = stat()
+        guard fstat(file, &status) == 0, status.st_mode & S_IFMT == S_IFREG else {
+            throw SecretError(reference: reference, detail: "it is not a file: name the file inside the folder")
+        }
+        var buffer = [UInt8](repeating: 0, count: maximumBytes + 1)
+        var count = 0
+        while count < buffer.count {
+            let got = buffer.withUnsafeMutableBytes { bytes in
+                Glibc.read(
+                    file, UnsafeMutableRawBufferPointer(rebasing: bytes[count...]).baseAddress, bytes.count - count)
+            }
+            if got < 0, errno == EINTR { continue }
+            guard got >= 0 else { throw SecretError(reference: reference, detail: "it cannot be read: \(reason())") }
+            if got == 0 { break }
+            count += got
+        }
+        guard count <= maximumBytes else {
+            throw SecretError(reference: reference, detail: "the file is larger than 64 KiB: is it the right one?")
+        }
+        return Array(buffer.prefix(count))
+    }
+
+    private static func realPath(_ path: String) -> String? {
+        guard let resolved = realpath(path, nil) else { return nil }
+        // realpath allocated it with malloc for us, because the second argument was nil.
+        defer { free(resolved) }
+        return String(cString: resolved)
+    }
+
+    private static func reason() -> String { strerror(errno).map { String(cString: $0) } ?? "error \(errno)" }
+}
+
+/// The secrets of a service: those below its secrets-directory.
+public struct SecretStore: Sendable {
+    /// The directory that references are relative to.
+    public let directory: String
+
+    /// References are looked up below `directory`.
+    public init(directory: String) { self.directory = directory }
+
+    /// The secret as it is now.
+    public func read(_ reference: String) throws(SecretError) -> Redacted<String> {
+        try SecretFile.read(reference, below: directory)
+    }
+
+    /// Where the reference leads now.
+    public func path(_ reference: String) throws(SecretError) -> String {
+        try SecretFile.path(reference, below: directory)
+    }
+}

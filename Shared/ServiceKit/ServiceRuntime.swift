@@ -1,0 +1,151 @@
+// ServiceRuntime: what ServiceProgram hands to a service: its settings, logger, health, secrets and clock, and the makers
+// of its server, clients, publisher and subscribers, all from the common settings.
+import Logging
+import Metrics
+import RPC
+import Synchronization
+import Wire
+
+/// What a service has in hand while it runs.
+public final class ServiceRuntime: Sendable {
+    /// "indexer".
+    public let role: String
+    /// "indexer-0": the setting `instance`.
+    public let instance: String
+    /// "indexer/indexer-0": how this process names itself to others.
+    public let caller: String
+    /// The checked values.
+    public let settings: Settings
+    /// Redacting, to standard error.
+    public let logger: Logger
+    /// The conditions under which this service is ready.
+    public let health: HealthRegister
+    /// The files below `secrets-directory`.
+    public let secrets: SecretStore
+    /// The time of day.
+    public let clock: any WallClock
+    /// The numbers that Health/Check shows.
+    public let metrics: MetricsStore
+
+    private let addresses: Addresses
+    private let startedUs = MonotonicTime.nowUs()
+    private let clients = Mutex<[RPCClient]>([])
+    private let subscribers = Mutex<[HintSubscriber]>([])
+
+    /// ServiceProgram makes it; tests may.
+    public init(
+        role: String, settings: Settings, logger: Logger, metrics: MetricsStore = MetricsStore(),
+        clock: any WallClock = SystemWallClock()
+    ) {
+        addresses = Addresses(role: role, settings: settings)
+        self.role = role
+        instance = addresses.instance
+        caller = "\(role)/\(addresses.instance)"
+        self.settings = settings
+        self.logger = logger
+        self.metrics = metrics
+        self.clock = clock
+        health = HealthRegister(logger: logger)
+        secrets = SecretStore(directory: settings[CommonSettings.secretsDirectory])
+    }
+
+    /// A server on the addresses of `listen`, with Health/Check registered. Register handlers, then return it from the
+    /// closure of `ServiceProgram.run`. Errors: an address or certificate setting that cannot be used.
+    public func makeServer(limits: RPCServerLimits = .init()) throws(SettingsError) -> RPCServer {
+        let listen = try parsed(addresses.listen, setting: "listen")
+        let server = RPCServer(
+            addresses: listen, limits: limits, tls: try tls(for: listen, setting: "listen"), logger: logger
+        ) { outcome in
+            let method = ("method", outcome.method)
+            Counter(label: "sightglass_rpc_requests_total", dimensions: [method, ("code", outcome.code.name)])
+                .increment()
+            Metrics.Timer(label: "sightglass_rpc_request_seconds", dimensions: [method]).record(
+                duration: outcome.duration)
+        }
+        server.handle(HealthMethods.check) { [weak self] _, _ in
+            guard let self else { throw RPCError.unavailable("the service is stopping") }
+            return healthReply()
+        }
+        return server
+    }
+
+    /// A publisher on the addresses of `hints`; it listens at once.
+    public func makePublisher() throws -> HintPublisher {
+        let hints = try parsed(addresses.hints, setting: "hints")
+        return try HintPublisher(addresses: hints, tls: try tls(for: hints, setting: "hints"))
+    }
+
+    /// A client of a neighbour, at the addresses of the setting named for its role; several are equal ones. It is shown as a
+    /// neighbour in Health/Check and closed when the service ends.
+    public func makeClient(role: String, limits: RPCClientLimits = .init()) throws(SettingsError) -> RPCClient {
+        let all = try parsed(addresses.neighbour(role), setting: role)
+        return try client(role, all, limits)
+    }
+
+    /// One client for each address of the setting, for neighbours that are not equal, such as capture controllers.
+    public func makeClients(role: String, limits: RPCClientLimits = .init()) throws(SettingsError) -> [RPCClient] {
+        var result: [RPCClient] = []
+        for address in try parsed(addresses.neighbour(role), setting: role) {
+            result.append(try client(role, [address], limits))
+        }
+        return result
+    }
+
+    /// A subscriber to a neighbour's hints, at the addresses of `{role}-hints`; closed when the service ends.
+    public func makeSubscriber(role: String, topics: [String]) throws(SettingsError) -> HintSubscriber {
+        let setting = "\(role)-hints"
+        let all = try parsed(addresses.neighbourHints(role), setting: setting)
+        let subscriber = HintSubscriber(addresses: all, topics: topics, tls: try tls(for: all, setting: setting))
+        if let error = subscriber.setupError { throw SettingsError("setting '\(setting)': \(error.message)") }
+        subscribers.withLock { $0.append(subscriber) }
+        return subscriber
+    }
+
+    /// What Health/Check answers.
+    public func healthReply() -> HealthReply {
+        let neighbours = clients.withLock { $0 }.map { NeighbourState(role: $0.role, problem: $0.unreachableReason) }
+        return HealthReport.reply(
+            service: caller, build: ServiceProgram.version, health: health,
+            uptimeUs: MonotonicTime.nowUs() - startedUs, neighbours: neighbours, metrics: metrics.samples())
+    }
+
+    /// Closes what was made. ServiceProgram calls it last.
+    public func close() {
+        clients.withLock { $0 }.forEach { $0.close() }
+        subscribers.withLock { $0 }.forEach { $0.close() }
+    }
+
+    private func client(
+        _ role: String, _ addresses: [RPCAddress], _ limits: RPCClientLimits
+    ) throws(SettingsError) -> RPCClient {
+        let tls = try tls(for: addresses, setting: role)
+        let client = RPCClient(role: role, addresses: addresses, caller: caller, limits: limits, tls: tls)
+        if let error = client.setupError { throw SettingsError("setting '\(role)': \(error.message)") }
+        clients.withLock { $0.append(client) }
+        return client
+    }
+
+    private func parsed(_ texts: [String], setting: String) throws(SettingsError) -> [RPCAddress] {
+        var result: [RPCAddress] = []
+        for text in texts {
+            do throws(RPCError) {
+                result.append(try RPCAddress(parsing: text, allowInsecure: settings[CommonSettings.insecure]))
+            } catch {
+                throw SettingsError("setting '\(setting)': \(error.message)")
+            }
+        }
+        return result
+    }
+
+    private func tls(for addresses: [RPCAddress], setting: String) throws(SettingsError) -> RPCTLS? {
+        guard addresses.contains(where: \.needsTLS) else { return nil }
+        let (authority, certificate, key) = (
+            settings[CommonSettings.tlsCA], settings[CommonSettings.tlsCertificate], settings[CommonSettings.tlsKey]
+        )
+        guard !authority.isEmpty, !certificate.isEmpty, !key.isEmpty else {
+            throw SettingsError(
+                "setting '\(setting)' has a tls+tcp address: it needs tls-ca, tls-certificate and tls-key as well")
+        }
+        return RPCTLS(authorityPath: authority, certificatePath: certificate, keyPath: key)
+    }
+}

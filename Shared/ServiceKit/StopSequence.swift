@@ -1,0 +1,146 @@
+// StopSequence: from the service's closure to the exit code. On SIGTERM or SIGINT:
+//
+//   at once   during the start: the closure's task is cancelled; afterwards: the services are stopped gracefully, the last
+//             one first, the server with its requests at the end
+//   3.5 s     what is still running is cancelled
+//   4.8 s     the process ends all the same, with a line and exit code 70. A second signal does that immediately.
+//
+// So a service stops within 5 s whatever its loops do. The last step runs on a thread of its own, because the cooperative
+// pool may be what is stuck.
+import Foundation
+import Logging
+import RPC
+import ServiceLifecycle
+import Synchronization
+import UnixSignals
+
+final class StopSequence: Sendable {
+    static let gracefulTime = Duration.milliseconds(3_500)
+    static let longestTime = TimeInterval(4.8)
+
+    private enum Phase {
+        case starting(Task<Void, any Error>?)
+        case running(ServiceGroup)
+        case stopping
+    }
+
+    /// An error of the closure, as against one of a running service.
+    private struct StartFailure: Error { let cause: any Error }
+
+    private let runtime: ServiceRuntime
+    private let phase = Mutex<Phase>(.starting(nil))
+
+    init(runtime: ServiceRuntime) { self.runtime = runtime }
+
+    /// Starts, runs until a signal or a failure, stops; gives the exit code.
+    func run(_ start: @escaping ServiceProgram.Start) async -> Int32 {
+        // Trapped before anything is started, so that no signal finds the default behaviour: process 1 of a container
+        // would ignore it.
+        let signals = await UnixSignalsSequence(trapping: .sigterm, .sigint)
+        let work = Task { try await self.work(start) }
+        phase.withLock { if case .starting = $0 { $0 = .starting(work) } }
+        let watch = Task {
+            for await signal in signals { await self.stop(signal) }
+        }
+        let result = await work.result
+        watch.cancel()
+        runtime.close()
+        return exitCode(result)
+    }
+
+    private func work(_ start: ServiceProgram.Start) async throws {
+        let services: [any Service]
+        do {
+            services = try await start(runtime)
+            // Opened here, so that an address in use is an error of the start.
+            for case let server as RPCServer in services { try await server.start() }
+        } catch {
+            throw StartFailure(cause: error)
+        }
+        var configuration = ServiceGroupConfiguration(
+            services: services.map { service in
+                .init(service: (service as? RPCServer).map { ServedUntilStop(server: $0) } ?? service)
+            }, logger: runtime.logger)
+        configuration.maximumGracefulShutdownDuration = Self.gracefulTime
+        let group = ServiceGroup(configuration: configuration)
+        let mayRun = phase.withLock { phase in
+            guard case .starting = phase else { return false }
+            phase = .running(group)
+            return true
+        }
+        guard mayRun else { return }
+        let listening = services.compactMap { $0 as? RPCServer }.flatMap(\.listeningAddresses)
+        runtime.logger.notice(
+            "started",
+            metadata: [
+                "version": "\(ServiceProgram.version)", "instance": "\(runtime.instance)", "pid": "\(getpid())",
+                "listen": "\(listening.map(\.description).joined(separator: ","))",
+            ])
+        try await group.run()
+    }
+
+    private func stop(_ signal: UnixSignal) async {
+        let before = phase.withLock { phase in
+            let before = phase
+            phase = .stopping
+            return before
+        }
+        switch before {
+        case .starting(let work):
+            runtime.logger.notice("stopping while starting", metadata: ["signal": "\(signal)"])
+            endInTime()
+            work?.cancel()
+        case .running(let group):
+            runtime.logger.notice("stopping", metadata: ["signal": "\(signal)"])
+            endInTime()
+            await group.triggerGracefulShutdown()
+        case .stopping:
+            runtime.logger.error("a second signal: ending without finishing", metadata: ["signal": "\(signal)"])
+            _exit(ServiceProgram.ExitCode.failure)
+        }
+    }
+
+    private func endInTime() {
+        let logger = runtime.logger
+        Thread.detachNewThread {
+            Thread.sleep(forTimeInterval: Self.longestTime)
+            logger.critical("did not stop within 5 s: ending without finishing")
+            _exit(ServiceProgram.ExitCode.failure)
+        }
+    }
+
+    private func exitCode(_ result: Result<Void, any Error>) -> Int32 {
+        let wasAsked = phase.withLock { if case .stopping = $0 { true } else { false } }
+        switch result {
+        case .success: break
+        case .failure where wasAsked: break
+        case .failure(let failure as StartFailure):
+            report("cannot start", failure.cause)
+            return failure.cause is SettingsError
+                ? ServiceProgram.ExitCode.settings : ServiceProgram.ExitCode.unavailable
+        case .failure(let error):
+            report("failed", error)
+            return ServiceProgram.ExitCode.failure
+        }
+        runtime.logger.notice("stopped")
+        return ServiceProgram.ExitCode.success
+    }
+
+    private func report(_ what: String, _ error: any Error) {
+        let text = (error as? RPCError)?.message ?? "\(error)"
+        runtime.logger.critical("\(what): \(ServiceProgram.oneLine(text))")
+    }
+}
+
+/// A server as a member of the group: the graceful stop lets it finish what is in flight.
+private struct ServedUntilStop: Service {
+    let server: RPCServer
+
+    func run() async throws {
+        try await withGracefulShutdownHandler {
+            try await server.run()
+        } onGracefulShutdown: {
+            server.stop()
+        }
+    }
+}
