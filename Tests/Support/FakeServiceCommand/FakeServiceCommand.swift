@@ -3,8 +3,8 @@
 //     fake-service indexer --listen ipc:///run/sightglass/indexer.rpc --hints ipc:///run/sightglass/indexer.hints
 
 import ArgumentParser
-import Dispatch
 import Fakes
+import Foundation
 
 enum Role: String, ExpressibleByArgument, CaseIterable {
     case indexer
@@ -13,6 +13,7 @@ enum Role: String, ExpressibleByArgument, CaseIterable {
     case mqttEdgeAdapter = "mqtt-edge-adapter"
 }
 
+@main
 struct FakeServiceCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "fake-service", abstract: "Plays one service of Sightglass for its neighbours.")
@@ -32,7 +33,8 @@ struct FakeServiceCommand: AsyncParsableCommand {
     }
 
     func run() async throws {
-        let log: @Sendable (String) -> Void = { print($0) }
+        // Written at once, so that a pipe shows each line when it happens.
+        let log: @Sendable (String) -> Void = { FileHandle.standardOutput.write(Data(($0 + "\n").utf8)) }
         let server: FakeServer
         let fake: any Sendable
         switch role {
@@ -50,9 +52,7 @@ struct FakeServiceCommand: AsyncParsableCommand {
             (server, fake) = (adapter.server, adapter)
         }
         server.start()
-        print("fake \(role.rawValue) on \(listen); end it with ctrl-c")
+        log("fake \(role.rawValue) on \(listen); end it with ctrl-c")
         await withUnsafeContinuation { (_: UnsafeContinuation<Void, Never>) in _ = fake }
     }
 }
-
-await FakeServiceCommand.main()
