@@ -1,0 +1,106 @@
+// Start and stop of everything that is not a loop over a neighbour: volume and salvage, sources, disk, outbox. On a graceful stop
+// the segments are sealed, the records spooled, the cameras closed and the leases given back, in this order, within 3 s.
+import Logging
+import RPC
+import ServiceKit
+import ServiceLifecycle
+import Volume
+import Wire
+
+struct CaptureService: Service {
+    let engine: CaptureEngine
+    let keeper: VolumeKeeper
+    let disk: DiskThread
+    let outbox: Outbox
+    let inventory: Inventory
+    let registry: RPCClient
+    let indexer: RPCClient
+    let instance: String
+    let logger: Logger
+    private let blocking = BlockingLane("volume")
+    private let stopping = BlockingLane("stop")
+
+    init(
+        engine: CaptureEngine, keeper: VolumeKeeper, disk: DiskThread, outbox: Outbox, inventory: Inventory,
+        registry: RPCClient, indexer: RPCClient, instance: String, logger: Logger
+    ) {
+        self.engine = engine
+        self.keeper = keeper
+        self.disk = disk
+        self.outbox = outbox
+        self.inventory = inventory
+        self.registry = registry
+        self.indexer = indexer
+        self.instance = instance
+        self.logger = logger
+    }
+
+    func run() async throws {
+        let ticker = Ticker(engine.sessions)
+        await cancelWhenGracefulShutdown { await watchVolume() }
+        await stop()
+        ticker.stop()
+    }
+
+    /// Opens the volume, finishes what an earlier life left, lets the sources start, then compares with the catalogue; all over
+    /// again when the volume was lost and came back.
+    private func watchVolume() async {
+        var isReleased = false
+        var reconciling: Task<Void, Never>?
+        while !Task.isCancelled {
+            let opened = (try? await blocking.run { [keeper] in keeper.tryOpen() }) ?? false
+            var killedAtUs: [SourceKey: Int64] = [:]
+            if opened, let volume = keeper.current {
+                killedAtUs = await salvage(volume)
+                reconciling?.cancel()
+                reconciling = Task { await reconcile(volume) }
+            }
+            if !isReleased {
+                await engine.release(killedAtUs: killedAtUs)
+                isReleased = true
+            }
+            try? await Task.sleep(for: .seconds(2))
+        }
+        reconciling?.cancel()
+    }
+
+    private func salvage(_ volume: VolumeRoot) async -> [SourceKey: Int64] {
+        let folders = await engine.folders()
+        let salvage = Salvage(
+            volume: volume, instance: instance, leases: await engine.heldLeases, folder: { folders[$0] ?? "" },
+            busy: disk.busyNames, logger: logger)
+        guard let result = try? await blocking.run({ salvage.run() }) else { return [:] }
+        for record in result.records { outbox.put(record) }
+        return result.endUs
+    }
+
+    private func reconcile(_ volume: VolumeRoot) async {
+        let pass = Reconcile(
+            volume: volume, indexer: indexer, instance: instance, inventory: inventory, outbox: outbox, logger: logger,
+            source: { [engine] in await engine.source(of: $0) })
+        while !Task.isCancelled {
+            do {
+                return try await pass.run()
+            } catch {
+                logger.debug("volume and catalogue not compared yet: \(error)")
+                try? await Task.sleep(for: .seconds(2))
+            }
+        }
+    }
+
+    private func stop() async {
+        let held = await engine.leasesHeld
+        let sessions = await engine.stop()
+        let disk = disk
+        let outbox = outbox
+        _ = try? await stopping.run {
+            disk.close(waitingAtMost: 2)
+            outbox.close()
+            for session in sessions { session.join(waitingAtMost: 0.3) }
+        }
+        guard !held.isEmpty else { return }
+        _ = try? await registry.call(
+            AssetRegistryMethods.releaseLeases, ReleaseLeasesRequest(holder: instance, leases: held),
+            timeout: .milliseconds(500))
+    }
+}

@@ -1,0 +1,87 @@
+// The settings of capture-controller, each with its unit and the reason for its default.
+import RPC
+import ServiceKit
+
+enum Keys {
+    static let recordingVolume = Setting<String>(
+        "recording-volume", default: "/var/lib/sightglass/recording",
+        help:
+            "Folder of the recording volume. It must carry a marker: sightglass volume adopt --role recording FOLDER.",
+        reason: "The usual place of a service's data.")
+    static let stateDirectory = Setting<String>(
+        "state-directory", default: "/var/lib/sightglass/capture-controller",
+        help: "Folder for the spool of records, the footage inventory and the last configuration seen.",
+        reason: "Apart from the volume, so that a volume that is away does not take the spool with it.")
+    static let capacity = Setting<Int>(
+        "capacity", default: 64, unit: "sources", range: 1...1000, help: "Sources that this controller takes at most.",
+        reason: "A thread and a ring each: 64 cameras of 4 Mbit/s are 1 GiB of rings.")
+    static let ringBytes = Setting<Int>(
+        "ring-bytes", default: 64 << 20, unit: "bytes", range: (1 << 20)...(4 << 30),
+        help: "Bound of one source's ring buffer; the oldest pictures go first.",
+        reason: "30 s of 16 Mbit/s: what the best cameras of a site send.")
+    static let segmentSeconds = Setting<Int>(
+        "segment-seconds", default: 60, unit: "s", range: 1...3600,
+        help: "Length of a segment where a stream does not say it, and for standby footage.",
+        reason: "The connector's own default; long enough for few files, short enough to be archived soon.")
+    static let syncIntervalMs = Setting<Int>(
+        "sync-interval-ms", default: 400, unit: "ms", range: 50...10_000,
+        help: "Time between two syncs of the growing files.",
+        reason: "A sync must complete every 0.8 s; this leaves a slow disk as long as the wait itself.")
+    static let diskQueueBytes = Setting<Int>(
+        "disk-queue-bytes", default: 128 << 20, unit: "bytes", range: (1 << 20)...(4 << 30),
+        help: "Bytes that may wait for the disk before whole groups of pictures are dropped.",
+        reason: "16 cameras of 4 Mbit/s for 16 s: longer than a disk's own error recovery.")
+    static let pushQueueBytes = Setting<Int>(
+        "push-queue-bytes", default: 8 << 20, unit: "bytes", range: (1 << 16)...(1 << 30),
+        help: "Bytes that may wait for one media server before whole groups of pictures are dropped.",
+        reason: "A live view that is more than some seconds late is of no use.")
+    static let spoolRecords = Setting<Int>(
+        "spool-records", default: 1_000_000, unit: "records", range: 100...100_000_000,
+        help: "Records that may wait for the indexer before it is an alarm and the oldest of them are dropped.",
+        reason: "64 cameras with one-minute segments and no indexer for ten days; files rebuild their records.")
+    static let deletionSeconds = Setting<Int>(
+        "deletion-seconds", default: 30, unit: "s", range: 1...3600,
+        help: "Time between two questions to the indexer what may be deleted.",
+        reason: "Room is needed within minutes, not seconds.")
+    static let statusSeconds = Setting<Int>(
+        "status-seconds", default: 30, unit: "s", range: 1...60,
+        help: "Time between two full reports of status; changes are reported at once.",
+        reason: "The contract asks for one a minute; one may be lost.")
+
+    static let all: [any AnySetting] = [
+        recordingVolume, stateDirectory, capacity, ringBytes, segmentSeconds, syncIntervalMs, diskQueueBytes,
+        pushQueueBytes, spoolRecords, deletionSeconds, statusSeconds,
+    ]
+}
+
+/// The settings as values, read once at the start.
+struct ControllerConfiguration: Sendable {
+    let instance: String
+    let recordingVolume: String
+    let stateDirectory: String
+    let capacity: Int
+    let ringBytes: Int
+    let segmentSeconds: Int
+    let syncIntervalUs: Int64
+    let diskQueueBytes: Int
+    let pushQueueBytes: Int
+    let spoolRecords: Int
+    let deletionSeconds: Int
+    let statusSeconds: Int
+
+    init(_ runtime: ServiceRuntime) {
+        let settings = runtime.settings
+        instance = runtime.instance
+        recordingVolume = settings[Keys.recordingVolume]
+        stateDirectory = settings[Keys.stateDirectory]
+        capacity = settings[Keys.capacity]
+        ringBytes = settings[Keys.ringBytes]
+        segmentSeconds = settings[Keys.segmentSeconds]
+        syncIntervalUs = Int64(settings[Keys.syncIntervalMs]) * 1000
+        diskQueueBytes = settings[Keys.diskQueueBytes]
+        pushQueueBytes = settings[Keys.pushQueueBytes]
+        spoolRecords = settings[Keys.spoolRecords]
+        deletionSeconds = settings[Keys.deletionSeconds]
+        statusSeconds = settings[Keys.statusSeconds]
+    }
+}

@@ -1,0 +1,204 @@
+// The only thread that writes to the recording volume. Sources put work into its queue and never wait; the queue is bounded in
+// bytes, and what it refuses the recorder drops by whole groups of pictures. All growing files are synced together, so that
+// one sync interval holds for the volume and not for each camera.
+import Logging
+import Media
+import Metrics
+import ServiceKit
+import Synchronization
+import Volume
+import Wire
+
+/// What the disk thread tells the owner of a segment. Called on the disk thread; must not wait.
+protocol SegmentOwner: AnyObject, Sendable {
+    func segmentSynced(id: UInt64, toUs: Int64)
+    func segmentSealed(id: UInt64, file: MediaFile)
+    func segmentLost(id: UInt64, reason: String)
+}
+
+/// A picture to be stored.
+struct PictureFile: Sendable {
+    let bytes: [UInt8]
+    let file: MediaFile
+    let folder: String
+    let owner: String
+    let leaseEpoch: UInt64
+    /// Called on the disk thread with the record of the stored file, or with why it was not stored.
+    let done: @Sendable (Result<MediaFile, VolumeError>) -> Void
+}
+
+enum DiskWork: Sendable {
+    case open(SegmentTicket, any SegmentOwner)
+    case fragment(id: UInt64, packets: [MediaPacket], endUs: Int64)
+    case seal(SegmentEnd)
+    case picture(PictureFile)
+    /// Runs when everything before it is done.
+    case run(@Sendable () -> Void)
+}
+
+final class DiskThread: Sendable {
+    private let mailbox: Mailbox<DiskWork>
+    private let finished = Mailbox<Bool>(maximumBytes: 0)
+    private let keeper: VolumeKeeper
+    private let outbox: Outbox
+    private let syncIntervalUs: Int64
+    private let logger: Logger
+    private let busy = Mutex<Set<String>>([])
+    private let syncedBytes = Counter(label: "sightglass_controller_syncs_total")
+    private let breaches = Counter(label: "sightglass_controller_late_syncs_total")
+    private let queueBytes = Gauge(label: "sightglass_controller_disk_queue_bytes")
+
+    /// A sync has to complete so soon after the bytes were written; a later one is a counted breach.
+    static let promisedSyncUs: Int64 = 800_000
+    /// Above the queue's bound there is room for this much from a ring that is written out, whose packets are in memory anyway.
+    static let packetOverheadBytes = 64
+
+    init(keeper: VolumeKeeper, outbox: Outbox, queueBytes: Int, syncIntervalUs: Int64, logger: Logger) {
+        mailbox = Mailbox(maximumBytes: queueBytes)
+        self.keeper = keeper
+        self.outbox = outbox
+        self.syncIntervalUs = syncIntervalUs
+        self.logger = logger
+        startThread("disk") { [self] in run() }
+    }
+
+    /// Adds work. False where it does not fit; only fragments and pictures have a size.
+    func put(_ work: DiskWork) -> Bool {
+        switch work {
+        case .fragment(_, let packets, _):
+            mailbox.put(work, bytes: packets.reduce(1) { $0 + $1.sizeBytes + Self.packetOverheadBytes })
+        case .picture(let picture): mailbox.put(work, bytes: picture.bytes.count + 1)
+        case .open, .seal, .run: mailbox.put(work)
+        }
+    }
+
+    /// Names in staging that are being written now: salvage leaves them alone.
+    var busyNames: Set<String> { busy.withLock { $0 } }
+
+    /// Does what waits, seals nothing by itself, and ends. Waits at most `seconds`.
+    func close(waitingAtMost seconds: Double) {
+        mailbox.close()
+        _ = finished.take(waitingAtMost: seconds)
+    }
+
+    private struct Entry {
+        let writer: SegmentWriter
+        let owner: any SegmentOwner
+    }
+
+    private func run() {
+        var open: [UInt64: Entry] = [:]
+        var lastSyncUs = monotonicUs()
+        while let works = mailbox.take(waitingAtMost: Double(syncIntervalUs) / 2e6) {
+            queueBytes.record(mailbox.waitingBytes)
+            for work in works {
+                perform(work, open: &open)
+                if monotonicUs() - lastSyncUs >= syncIntervalUs { sync(&open, &lastSyncUs) }
+            }
+            if monotonicUs() - lastSyncUs >= syncIntervalUs { sync(&open, &lastSyncUs) }
+        }
+        sync(&open, &lastSyncUs)
+        finished.put(true)
+    }
+
+    private func perform(_ work: DiskWork, open: inout [UInt64: Entry]) {
+        switch work {
+        case .open(let ticket, let owner):
+            guard let volume = keeper.current else {
+                return owner.segmentLost(id: ticket.id, reason: keeper.error ?? "the recording volume is not open yet")
+            }
+            do {
+                // Before the file is there, so that salvage never sees a growing file that is not named here.
+                let name = try SegmentWriter.name(ticket)
+                _ = busy.withLock { $0.insert(name.fileName) }
+                open[ticket.id] = Entry(
+                    writer: try SegmentWriter(ticket, name: name, volume: volume, nowUs: monotonicUs()), owner: owner)
+            } catch {
+                keeper.failed(error)
+                owner.segmentLost(id: ticket.id, reason: "\(error)")
+            }
+        case .fragment(let id, let packets, let endUs):
+            guard let entry = open[id] else { return }
+            do {
+                try entry.writer.append(packets, endUs: endUs, nowUs: monotonicUs())
+            } catch {
+                lost(id, error, &open)
+            }
+        case .seal(let end):
+            guard let entry = open.removeValue(forKey: end.id) else { return }
+            do {
+                let sealed = try entry.writer.seal(end)
+                release(entry)
+                guard let file = sealed else { return }
+                keeper.succeeded()
+                outbox.put(MediaRecord(file: file))
+                entry.owner.segmentSealed(id: end.id, file: file)
+            } catch {
+                open[end.id] = entry
+                lost(end.id, error, &open)
+            }
+        case .picture(let picture): store(picture)
+        case .run(let body): body()
+        }
+    }
+
+    /// The file stays in staging; it is salvaged when the volume is opened again or the service starts.
+    private func lost(_ id: UInt64, _ error: VolumeError, _ open: inout [UInt64: Entry]) {
+        keeper.failed(error)
+        guard let entry = open.removeValue(forKey: id) else { return }
+        release(entry)
+        entry.owner.segmentLost(id: id, reason: "\(error)")
+    }
+
+    private func release(_ entry: Entry) {
+        _ = busy.withLock { $0.remove(entry.writer.name.fileName) }
+    }
+
+    private func sync(_ open: inout [UInt64: Entry], _ lastSyncUs: inout Int64) {
+        lastSyncUs = monotonicUs()
+        for (id, entry) in open {
+            guard let since = entry.writer.unsyncedSinceUs else { continue }
+            do {
+                let toUs = entry.writer.writtenToUs
+                try entry.writer.sync()
+                syncedBytes.increment()
+                let tookUs = monotonicUs() - since
+                if tookUs > Self.promisedSyncUs {
+                    breaches.increment()
+                    logger.warning(
+                        "a sync took longer than promised; the disk is too slow",
+                        metadata: ["ms": "\(tookUs / 1000)", "source": "\(entry.writer.ticket.source)"])
+                }
+                entry.owner.segmentSynced(id: id, toUs: toUs)
+            } catch {
+                lost(id, error, &open)
+            }
+        }
+    }
+
+    private func store(_ picture: PictureFile) {
+        guard let volume = keeper.current else {
+            let text = keeper.error ?? "the recording volume is not open yet"
+            return picture.done(.failure(VolumeError(.missing, path: keeper.path, text)))
+        }
+        do throws(VolumeError) {
+            var file = picture.file
+            let source = SourceKey(file.source) ?? SourceKey(device: "", endpoint: "")
+            let path = try MediaFiles.snapshotPath(
+                stream: StreamKey(file.stream), source: source, folder: picture.folder, timeUs: file.startUs ?? 0,
+                fileExtension: file.fileExtension ?? "jpg")
+            let name = try StagingName(
+                owner: picture.owner, epoch: picture.leaseEpoch, label: "picture.\(TicketCounter.next())")
+            let sealed = try volume.write(picture.bytes, to: path, staging: name)
+            file.volumeID = volume.volumeID
+            file.path = sealed.path.string
+            file.sizeBytes = UInt64(sealed.digest.sizeBytes)
+            file.sha256 = sealed.digest.sha256
+            outbox.put(MediaRecord(file: file))
+            picture.done(.success(file))
+        } catch {
+            keeper.failed(error)
+            picture.done(.failure(error))
+        }
+    }
+}

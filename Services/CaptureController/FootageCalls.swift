@@ -1,0 +1,103 @@
+// EnsureFootage: keeps the footage of a window, from the rings and the disk for what is past, by recording for what comes.
+// Answers at once. The windows are kept in the state directory, so that a promise survives a restart.
+import RPC
+import Wire
+
+struct FootageCalls: Sendable {
+    let engine: CaptureEngine
+    let inventory: Inventory
+
+    static let defaultHoldMs: UInt32 = 900_000
+    static let longestWindowUs: Int64 = 86_400_000_000
+
+    func ensure(_ request: EnsureFootageRequest) async throws -> EnsureFootageReply {
+        let key = request.key ?? ""
+        guard (1...128).contains(key.utf8.count) else {
+            throw RPCError.invalidArgument("key", "the key must have 1 to 128 bytes")
+        }
+        guard !request.sources.isEmpty, request.sources.count <= 1000 else {
+            throw RPCError.invalidArgument("sources", "name 1 to 1000 sources")
+        }
+        let span = try Self.span(request.window)
+        let holdMs = request.holdMs ?? Self.defaultHoldMs
+        guard (1000...86_400_000).contains(holdMs) else {
+            throw RPCError.invalidArgument("hold_ms", "the hold must last from 1000 to 86400000 ms")
+        }
+        let nowUs = wallClockUs()
+        let sources = try request.sources.enumerated().map { index, name in
+            guard let source = SourceKey(name) else {
+                throw RPCError.invalidArgument("sources[\(index)]", "device and endpoint must be named")
+            }
+            return source
+        }
+        // The hold counts from now, or from the window's end where that lies ahead.
+        let windows = sources.map {
+            FootageWindow(
+                key: key, source: $0, span: span, holdUntilUs: max(nowUs, span.endUs) + Int64(holdMs) * 1000)
+        }
+        // Recording first, promise second: the ring forgets while a disk syncs.
+        var results: [(FootageWindow, SourcePipeline.EnsureResult?)] = []
+        for window in windows { results.append((window, engine.sessions[window.source]?.ensure(window))) }
+        let held = results.filter { $0.1 != nil }.map(\.0)
+        do { try await inventory.keep(held) } catch {
+            throw RPCError.unavailable("the hold could not be stored in the state directory: \(error)")
+        }
+        var reply = EnsureFootageReply()
+        for (window, result) in results {
+            let covered = result == nil ? [] : try await covered(window)
+            reply.sources.append(Self.answer(window, result, covered: covered, nowUs: nowUs))
+        }
+        return reply
+    }
+
+    private func covered(_ window: FootageWindow) async throws -> [Span] {
+        do { return try await inventory.covered(window.source, window.span) } catch {
+            throw RPCError.unavailable("the footage inventory cannot be read: \(error)")
+        }
+    }
+
+    private static func span(_ window: Window?) throws -> Span {
+        guard let startUs = window?.startUs, let endUs = window?.endUs else {
+            throw RPCError.invalidArgument("window", "start_us and end_us are needed")
+        }
+        guard startUs > 0, endUs <= 4_102_444_800_000_000, endUs > startUs, endUs - startUs <= longestWindowUs else {
+            throw RPCError.invalidArgument("window", "end_us must lie after start_us, by 24 hours at most")
+        }
+        return Span(startUs: startUs, endUs: endUs)
+    }
+
+    /// The state by the contract. Pure.
+    static func answer(
+        _ window: FootageWindow, _ result: SourcePipeline.EnsureResult?, covered: [Span], nowUs: Int64
+    ) -> EnsuredSource {
+        guard let result else {
+            return EnsuredSource(
+                source: window.source.wire, state: .notHeld, reason: "this controller does not hold the camera")
+        }
+        let onDisk = covered.first.map { max($0.startUs, window.span.startUs) }
+        let available = [onDisk, result.availableFromUs].compactMap { $0 }.min()
+        let state: FootageState
+        var reason: String?
+        if result.isReached, !result.isRecording {
+            // A file that was written out a moment ago may not be sealed yet; then the disk does not know it.
+            if onDisk != nil {
+                state = .sealed
+            } else {
+                state = available == nil ? .notRecorded : .recording
+                if available == nil {
+                    reason = "nothing was recorded in the window, and the ring does not reach back to it"
+                }
+            }
+        } else if window.span.endUs <= nowUs, available == nil, !result.isRecording || !result.isStreaming {
+            state = .notRecorded
+            reason = "nothing was recorded in the window, and the ring does not reach back to it"
+        } else if result.isStreaming {
+            state = .recording
+        } else {
+            state = .dark
+            reason = "the camera gives nothing at present; what comes inside the window is recorded"
+        }
+        return EnsuredSource(
+            source: window.source.wire, state: state, availableFromUs: available, reason: reason)
+    }
+}

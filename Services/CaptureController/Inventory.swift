@@ -1,0 +1,92 @@
+// What this controller's files cover (`footage`) and which windows are promised (`footage_windows`).
+import GRDB
+import Wire
+
+struct Inventory: Sendable {
+    let store: StateStore
+
+    /// Notes sealed files. Blocks: call it on an own thread.
+    func add(_ files: [MediaFile]) throws {
+        try store.database.write { database in
+            for file in files {
+                guard let path = file.path, let source = SourceKey(file.source) else { continue }
+                try database.execute(
+                    sql:
+                        "INSERT OR REPLACE INTO footage (path, device, endpoint, start_us, end_us, kind) VALUES (?, ?, ?, ?, ?, ?)",
+                    arguments: [
+                        path, source.device, source.endpoint, file.startUs ?? 0, file.endUs ?? 0,
+                        Int64((file.kind ?? .unspecified).rawValue),
+                    ])
+            }
+        }
+    }
+
+    /// Forgets deleted files.
+    func remove(_ paths: [String]) async throws {
+        try await store.database.write { database in
+            for path in paths { try database.execute(sql: "DELETE FROM footage WHERE path = ?", arguments: [path]) }
+        }
+    }
+
+    /// What of `span` has sealed footage of `source`, in order.
+    func covered(_ source: SourceKey, _ span: Span) async throws -> [Span] {
+        try await store.database.read { database in
+            // No segment is longer than an hour times four (R2), so the index bounds the search from below too.
+            try Row.fetchAll(
+                database,
+                sql: """
+                    SELECT start_us, end_us FROM footage WHERE device = ? AND endpoint = ? AND kind = 1
+                      AND start_us < ? AND start_us > ? AND end_us > ? ORDER BY start_us
+                    """,
+                arguments: [
+                    source.device, source.endpoint, span.endUs, span.startUs - 14_400_000_000, span.startUs,
+                ]
+            ).map { Span(startUs: $0["start_us"], endUs: $0["end_us"]) }
+        }
+    }
+
+    /// Which source a file is of, and what it covers. Nil for a file that this controller did not make.
+    func file(_ path: String) async throws -> (source: SourceKey, span: Span)? {
+        try await store.database.read { database in
+            try Row.fetchOne(
+                database, sql: "SELECT device, endpoint, start_us, end_us FROM footage WHERE path = ?",
+                arguments: [path]
+            )
+            .map {
+                (
+                    SourceKey(device: $0["device"], endpoint: $0["endpoint"]),
+                    Span(startUs: $0["start_us"], endUs: $0["end_us"])
+                )
+            }
+        }
+    }
+
+    /// Keeps a window over a restart.
+    func keep(_ windows: [FootageWindow]) async throws {
+        try await store.database.write { database in
+            for window in windows {
+                try database.execute(
+                    sql: """
+                        INSERT OR REPLACE INTO footage_windows (key, device, endpoint, start_us, end_us, hold_until_us)
+                        VALUES (?, ?, ?, ?, ?, ?)
+                        """,
+                    arguments: [
+                        window.key, window.source.device, window.source.endpoint, window.span.startUs,
+                        window.span.endUs, window.holdUntilUs,
+                    ])
+            }
+        }
+    }
+
+    /// All windows whose hold has not ended; older ones are forgotten. Blocks: for the start of the service.
+    func windows(nowUs: Int64) throws -> [FootageWindow] {
+        try store.database.write { database in
+            try database.execute(sql: "DELETE FROM footage_windows WHERE hold_until_us <= ?", arguments: [nowUs])
+            return try Row.fetchAll(database, sql: "SELECT * FROM footage_windows ORDER BY start_us").map {
+                FootageWindow(
+                    key: $0["key"], source: SourceKey(device: $0["device"], endpoint: $0["endpoint"]),
+                    span: Span(startUs: $0["start_us"], endUs: $0["end_us"]), holdUntilUs: $0["hold_until_us"])
+            }
+        }
+    }
+}

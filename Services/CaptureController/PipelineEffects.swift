@@ -1,0 +1,61 @@
+// What a source's pipeline wants done outside of it, as values. SourceSession carries them out in order, none of them waits.
+import Media
+import Wire
+
+/// A segment that is to be written.
+struct SegmentTicket: Sendable {
+    /// Unique in this process.
+    let id: UInt64
+    let source: SourceKey
+    let want: RecordingWant
+    /// What the file says about itself from its first byte on.
+    let info: SegmentInfo
+    let video: CodecConfiguration
+    let audio: CodecConfiguration?
+}
+
+/// How a segment ends.
+struct SegmentEnd: Sendable, Equatable {
+    let id: UInt64
+    let startUs: Int64
+    let endUs: Int64
+    /// Set where the run ended with it.
+    var runEndedUs: Int64?
+    var runEndReason = ""
+}
+
+/// A keyframe that is to become a picture.
+struct SnapshotJob: Sendable {
+    let stream: StreamKey
+    let packet: MediaPacket
+    let timeUs: Int64
+    let runID: String
+}
+
+enum PipelineEffect: Sendable {
+    case open(SegmentTicket)
+    /// Packets of one fragment, in their order; `endUs` is the end of the last frame, `startUs` the first one's start.
+    case fragment(id: UInt64, packets: [MediaPacket], startUs: Int64, endUs: Int64, isBackfill: Bool)
+    case seal(SegmentEnd)
+    case record(MediaRecord)
+    case snapshot(SnapshotJob)
+    case push(MediaPacket)
+    /// The run ended: pushes start a new session, because times begin anew.
+    case pushesRestart
+}
+
+/// One unbroken session of the source.
+struct RunContext: Sendable {
+    let runID: String
+    let startedUs: Int64
+    let anchor: MediaAnchor
+    var nextSequence: UInt32 = 0
+
+    func wallUs(_ packet: MediaPacket) -> Int64 { anchor.wallUs(ofMediaUs: packet.ptsUs) }
+
+    func head(_ packet: MediaPacket) -> PacketHead {
+        PacketHead(
+            isVideo: packet.kind == .video, isKeyframe: packet.kind == .video && packet.isKeyframe,
+            startUs: wallUs(packet), durationUs: max(packet.durationUs, 0))
+    }
+}

@@ -1,0 +1,134 @@
+// Writing out the ring: footage of the past for a window of EnsureFootage or for a task that starts. Part of SourcePipeline.
+//
+//   F1  A file begins with a keyframe: the one at or before the wanted start.
+//   F2  What is recorded already is not written again: no two files of a source show the same moment.
+//   F3  What reaches up to the present goes into the recorder itself and grows on; everything else becomes files that are sealed
+//       at once.
+import Media
+import Wire
+
+extension SourcePipeline {
+    /// What came of a call of EnsureFootage as far as rings and recorder know it.
+    struct EnsureResult: Sendable, Equatable {
+        var isNew: Bool
+        var isRecording: Bool
+        var isStreaming: Bool
+        /// Earliest moment of the window that a ring or an open or newly sealed file has.
+        var availableFromUs: Int64?
+        /// The window's end lies before what the source has reached.
+        var isReached: Bool
+    }
+
+    /// Takes a window of EnsureFootage.
+    mutating func ensure(_ window: FootageWindow, wallUs: Int64, nowUs: Int64) -> (EnsureResult, [PipelineEffect]) {
+        var effects: [PipelineEffect] = []
+        let isNew = windows.ensure(window)
+        if let run, let keyframe = newestKeyframe { windows.keyframe(atUs: run.wallUs(keyframe)) }
+        let asks = windows.recording(nowUs: wallUs).contains { $0.key == window.key }
+        if isNew {
+            if driver.openSpan != nil { driver.requestSeal(atUs: window.span.endUs) }
+            // A window that goes on fills up to the present by the recorder's own start, unless that runs already.
+            if !asks || driver.openSpan != nil {
+                fill(window.span, nowUs: nowUs, effects: &effects)
+            }
+        }
+        effects += tick(wallUs: wallUs, nowUs: nowUs)
+        if isNew, driver.openSpan != nil { driver.requestSeal(atUs: window.span.endUs) }
+        let openSpan = driver.openSpan
+        var available = spans.earliest(in: window.span)
+        if let openSpan, openSpan.startUs < window.span.endUs {
+            available = min(available ?? .max, max(openSpan.startUs, window.span.startUs))
+        }
+        let isOpenInWindow = openSpan.map { $0.startUs < window.span.endUs } ?? false
+        let result = EnsureResult(
+            isNew: isNew, isRecording: asks || isOpenInWindow, isStreaming: run != nil, availableFromUs: available,
+            isReached: !asks && window.span.endUs <= wallUs)
+        return (result, effects)
+    }
+
+    /// Writes what the rings have of `wanted` and no file has. `endUs` `.max`: up to the present and on.
+    mutating func fill(_ wanted: Span, nowUs: Int64, effects: inout [PipelineEffect]) {
+        for past in pastRings {
+            write(past.ring, run: past.run, wanted: wanted, isPresent: false, nowUs: nowUs, effects: &effects)
+        }
+        if let run { write(ring, run: run, wanted: wanted, isPresent: true, nowUs: nowUs, effects: &effects) }
+    }
+
+    private mutating func write(
+        _ ring: PacketRing, run: RunContext, wanted: Span, isPresent: Bool, nowUs: Int64,
+        effects: inout [PipelineEffect]
+    ) {
+        let offsetUs = run.anchor.wallUs - run.anchor.mediaUs
+        let held = ring.packets(fromPtsUs: wanted.startUs == .min ? .min : wanted.startUs &- offsetUs)
+        guard let first = held.first, let newestUs = ring.newestUs else { return }
+        let startUs = run.wallUs(first)
+        let ringEndUs = run.anchor.wallUs(ofMediaUs: newestUs)
+        guard startUs < wanted.endUs, wanted.startUs < ringEndUs else { return }
+        let cutUs =
+            held.first { $0.kind == .video && $0.isKeyframe && run.wallUs($0) >= wanted.endUs }.map { run.wallUs($0) }
+        var known = spans
+        if let open = driver.openSpan { known.insert(Span(startUs: open.startUs, endUs: .max / 2)) }
+        for part in known.missing(in: Span(startUs: startUs, endUs: cutUs ?? ringEndUs)) {
+            // Spans are cut at keyframes; a millisecond forgives the rounding between ticks and microseconds.
+            let from = held.firstIndex {
+                $0.kind == .video && $0.isKeyframe && run.wallUs($0) >= part.startUs - 1000
+            }
+            guard let from else { continue }
+            let packets = held[from...].prefix {
+                $0.kind == .audio || run.wallUs($0) < part.endUs - 1000 || part.endUs >= ringEndUs
+            }
+            guard let begin = packets.first, run.wallUs(begin) < part.endUs - 1000 else { continue }
+            let reachesPresent = isPresent && cutUs == nil && part.endUs >= ringEndUs
+            if reachesPresent, driver.isRecording, driver.openSpan == nil {
+                continueLive(packets, nowUs: nowUs, effects: &effects)
+            } else {
+                sealed(packets, run: run, isPresent: isPresent, nowUs: nowUs, effects: &effects)
+            }
+        }
+    }
+
+    private mutating func continueLive(
+        _ packets: ArraySlice<MediaPacket>, nowUs: Int64, effects: inout [PipelineEffect]
+    ) {
+        let before = effects.count
+        let context = context(isBackfill: true)
+        for packet in packets {
+            driver.packet(packet, nowUs: nowUs, run: &run, context: context, effects: &effects)
+        }
+        noteSeals(effects[before...])
+    }
+
+    /// Writes packets to files of their own and seals them.
+    private mutating func sealed(
+        _ packets: ArraySlice<MediaPacket>, run: RunContext, isPresent: Bool, nowUs: Int64,
+        effects: inout [PipelineEffect]
+    ) {
+        let context = DriverContext(
+            source: plan.source, controllerID: controllerID,
+            video: packets.first { $0.kind == .video }?.configuration,
+            audio: packets.first { $0.kind == .audio }?.configuration, isBackfill: true)
+        let want =
+            plan.clip.map {
+                RecordingWant(
+                    stream: $0.stream, folder: $0.folder, segmentUs: $0.segmentUs, leaseEpoch: plan.leaseEpoch)
+            } ?? RecordingWant(stream: nil, folder: "", segmentUs: standbySegmentUs, leaseEpoch: plan.leaseEpoch)
+        var writing = SegmentDriver()
+        var used: RunContext? = run
+        let before = effects.count
+        writing.setWant(want, run: &used, context: context, effects: &effects)
+        for packet in packets {
+            writing.packet(packet, nowUs: nowUs, run: &used, context: context, effects: &effects)
+        }
+        writing.setWant(nil, run: &used, context: context, effects: &effects)
+        noteSeals(effects[before...])
+        guard let next = used?.nextSequence else { return }
+        if isPresent {
+            self.run?.nextSequence = next
+        } else if let index = pastRings.firstIndex(where: { $0.run.runID == run.runID }) {
+            let past = pastRings[index]
+            var counted = past.run
+            counted.nextSequence = next
+            pastRings[index] = PastRing(ring: past.ring, run: counted, endedUs: past.endedUs)
+        }
+    }
+}

@@ -1,0 +1,127 @@
+// What the controller asks of the asset-registry: leases, renewed in time, and the configuration, at each hint, at each change of
+// revision that a renewal shows, and on a slow timer.
+import Logging
+import RPC
+import ServiceKit
+import ServiceLifecycle
+import Wire
+
+/// Why the registry is asked now.
+enum RegistryCause: Sendable { case hint, lost, timer }
+
+struct LeaseLoop: Service {
+    let engine: CaptureEngine
+    let registry: RPCClient
+    let instance: String
+    let address: @Sendable () -> String
+    let capacity: Int
+    let signals: RegistrySignals
+    let logger: Logger
+
+    func run() async throws {
+        await cancelWhenGracefulShutdown {
+            var isAway = false
+            while !Task.isCancelled {
+                var waitMs: UInt32 = 1000
+                do {
+                    let held = await engine.leasesHeld
+                    let reply = try await registry.call(
+                        AssetRegistryMethods.acquireLeases,
+                        AcquireLeasesRequest(
+                            holder: instance, holderAddress: address(), capacity: UInt32(clamping: capacity), held: held
+                        ),
+                        timeout: .seconds(5))
+                    await engine.leased(reply)
+                    let revision = await engine.revision
+                    if reply.configurationRevision != revision { signals.askConfiguration() }
+                    waitMs = min(max(reply.renewAfterMs ?? 5000, 100), 60_000)
+                    if isAway { logger.notice("the asset-registry answers again") }
+                    isAway = false
+                } catch {
+                    if !isAway {
+                        logger.warning("the asset-registry is away, what is recorded goes on: \(error)")
+                    }
+                    isAway = true
+                    await engine.replan()
+                }
+                await signals.waitForLeases(atMostMs: waitMs)
+            }
+        }
+    }
+}
+
+struct ConfigurationLoop: Service {
+    let engine: CaptureEngine
+    let registry: RPCClient
+    let signals: RegistrySignals
+    let logger: Logger
+
+    func run() async throws {
+        await cancelWhenGracefulShutdown {
+            // A registry that began anew may count from the same revision; so the first question asks for the whole.
+            var known: UInt64?
+            while !Task.isCancelled {
+                do {
+                    let reply = try await registry.call(
+                        AssetRegistryMethods.getConfiguration, GetConfigurationRequest(knownRevision: known),
+                        timeout: .seconds(5))
+                    if known == nil || reply.revision != known {
+                        await engine.configured(reply)
+                        known = reply.revision
+                        // New endpoints need leases, and those that are gone give theirs back.
+                        signals.askLeases()
+                    }
+                    await signals.waitForConfiguration(atMostMs: 15_000)
+                } catch {
+                    logger.debug("no configuration: \(error)")
+                    await signals.waitForConfiguration(atMostMs: 1000)
+                }
+            }
+        }
+    }
+}
+
+/// Wakes the two loops.
+final class RegistrySignals: Sendable {
+    private let leases = Doorbell()
+    private let configuration = Doorbell()
+
+    func askLeases() { leases.ring() }
+    func askConfiguration() { configuration.ring() }
+    func waitForLeases(atMostMs ms: UInt32) async { await leases.wait(atMostMs: ms) }
+    func waitForConfiguration(atMostMs ms: UInt32) async { await configuration.wait(atMostMs: ms) }
+}
+
+/// Turns hints into questions.
+struct HintLoop: Service {
+    let subscriber: HintSubscriber
+    let signals: RegistrySignals
+
+    func run() async throws {
+        await cancelWhenGracefulShutdown {
+            for await event in subscriber.hints {
+                switch event {
+                case .hint(let hint) where hint.topic?.hasPrefix("leases/") ?? false: signals.askLeases()
+                case .hint: signals.askConfiguration()
+                case .lost:
+                    signals.askConfiguration()
+                    signals.askLeases()
+                }
+            }
+        }
+    }
+}
+
+/// Applies what only time changes: tasks that end, leases that run out, windows that expire.
+struct SecondLoop: Service {
+    let engine: CaptureEngine
+
+    func run() async throws {
+        await cancelWhenGracefulShutdown {
+            while !Task.isCancelled {
+                try? await Task.sleep(for: .seconds(1))
+                await engine.replan()
+            }
+        }
+    }
+}

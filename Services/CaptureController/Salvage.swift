@@ -1,0 +1,100 @@
+// What a killed recorder left in `.staging` becomes finished files: cut behind the last whole fragment, closed with the final
+// box, published, recorded. Run when the volume was opened, before anything new is written; it blocks.
+import Logging
+import Media
+import Metrics
+import Volume
+import Wire
+
+/// What salvage did.
+struct SalvageResult: Sendable {
+    /// Salvaged files and what their boxes tell, in the order in which the catalogue must see them.
+    var records: [MediaRecord] = []
+    /// Where the footage of each source ends, for the gap up to its next frame.
+    var endUs: [SourceKey: Int64] = [:]
+    var salvaged = 0
+    var discarded = 0
+}
+
+struct Salvage: Sendable {
+    let volume: VolumeRoot
+    let instance: String
+    /// Leases held now: another controller's leftovers are finished only by who holds the source now, under a higher epoch.
+    let leases: [SourceKey: HeldLease]
+    /// Folder below the root that a stream's footage belongs to.
+    let folder: @Sendable (StreamKey) -> String
+    /// Names in staging that this process is still writing.
+    let busy: Set<String>
+    let logger: Logger
+
+    func run() -> SalvageResult {
+        var result = SalvageResult()
+        let entries: [StagingEntry]
+        do {
+            entries = try volume.stagingEntries()
+        } catch {
+            logger.error("leftovers in staging could not be listed: \(error)")
+            return result
+        }
+        for entry in entries {
+            guard let name = entry.name, !busy.contains(name.fileName) else { continue }
+            do {
+                try finish(name, &result)
+            } catch {
+                logger.error("a leftover could not be salvaged: \(error)", metadata: ["file": "\(name.fileName)"])
+            }
+        }
+        if result.salvaged + result.discarded > 0 {
+            Counter(label: "sightglass_controller_salvaged_total").increment(by: result.salvaged)
+            logger.notice(
+                "leftovers of an earlier run were finished",
+                metadata: ["salvaged": "\(result.salvaged)", "discarded": "\(result.discarded)"])
+        }
+        return result
+    }
+
+    private func finish(_ name: StagingName, _ result: inout SalvageResult) throws {
+        guard name.label.hasSuffix(".mp4") else {
+            // A picture that was not complete: nothing can be kept of it. Another's is left to the other.
+            if name.owner == instance { try discard(name, &result) }
+            return
+        }
+        let found = try FragmentedMP4Reader(StagedBytes(reader: try volume.stagedReader(name))).salvage()
+        guard var info = found.finalInfo, found.validBytes > 0 else {
+            if name.owner == instance { try discard(name, &result) }
+            return
+        }
+        let source = SourceKey(device: info.device, endpoint: info.endpoint)
+        guard name.owner == instance || leases[source].map({ $0.epoch > name.epoch }) ?? false else { return }
+        if !found.isComplete {
+            info.runEndedUs = info.endUs
+            info.runEndReason = "the recorder was killed"
+        }
+        let file = try StagedFile.resume(in: volume, name: name, keepingBytes: found.validBytes)
+        if !found.isComplete { try file.append(FragmentedMP4Writer.trailer(info: info)) }
+        let stream = info.asset.isEmpty ? nil : StreamKey(asset: info.asset, stream: info.stream)
+        let path = try MediaFiles.segmentPath(info, folder: stream.map(folder) ?? "")
+        let sealed = try file.seal(as: path)
+        result.records += MediaFiles.context(info)
+        result.records.append(
+            MediaRecord(
+                file: MediaFiles.record(info, path: sealed.path, volumeID: volume.volumeID, digest: sealed.digest)))
+        result.endUs[source] = max(result.endUs[source] ?? 0, info.endUs ?? 0)
+        result.salvaged += 1
+    }
+
+    private func discard(_ name: StagingName, _ result: inout SalvageResult) throws {
+        try volume.discardStaged(name)
+        result.discarded += 1
+    }
+}
+
+/// A file of the volume as the media reader wants it.
+struct StagedBytes: ByteSource {
+    let reader: FileReader
+    var size: Int64 { reader.sizeBytes }
+
+    func read(at offset: Int64, count: Int) throws(MediaError) -> [UInt8] {
+        do { return try reader.read(at: offset, count: count) } catch { throw MediaError("\(error)") }
+    }
+}

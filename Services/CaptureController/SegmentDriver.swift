@@ -1,0 +1,169 @@
+// A recorder machine with its packets: turns the machine's actions into effects, keeps the open fragment. One runs along with
+// the camera, another for a moment each time when a part of the ring is written out. Pure.
+import Media
+import Wire
+
+/// What the driver must know of the source.
+struct DriverContext: Sendable {
+    let source: SourceKey
+    let controllerID: String
+    let video: CodecConfiguration?
+    let audio: CodecConfiguration?
+    let isBackfill: Bool
+}
+
+struct SegmentDriver: Sendable {
+    private(set) var machine = RecorderMachine()
+    private var ticketID: UInt64?
+    private var fragment: [MediaPacket] = []
+    private var fragmentEndUs: Int64 = 0
+
+    /// Gaps that the next segment's box carries, so that they survive the loss of the catalogue.
+    var pendingGaps: [SegmentGap] = []
+
+    var openTicketID: UInt64? { ticketID }
+    var isRecording: Bool { machine.isRecording }
+    var openSpan: Span? { machine.openSpan }
+
+    mutating func setWant(
+        _ want: RecordingWant?, run: inout RunContext?, context: DriverContext, effects: inout [PipelineEffect]
+    ) {
+        let actions = machine.setWant(want)
+        perform(actions, packet: nil, run: &run, context: context, effects: &effects)
+    }
+
+    mutating func requestSeal(atUs: Int64) { machine.requestSeal(atUs: atUs) }
+
+    mutating func packet(
+        _ packet: MediaPacket, nowUs: Int64, run: inout RunContext?, context: DriverContext,
+        effects: inout [PipelineEffect]
+    ) {
+        guard let present = run else { return }
+        let actions = machine.packet(present.head(packet), nowUs: nowUs)
+        perform(actions, packet: packet, run: &run, context: context, effects: &effects)
+    }
+
+    mutating func tick(nowUs: Int64, run: inout RunContext?, context: DriverContext, effects: inout [PipelineEffect]) {
+        perform(machine.tick(nowUs: nowUs), packet: nil, run: &run, context: context, effects: &effects)
+    }
+
+    mutating func formatChanged(run: inout RunContext?, context: DriverContext, effects: inout [PipelineEffect]) {
+        perform(machine.formatChanged(), packet: nil, run: &run, context: context, effects: &effects)
+    }
+
+    /// Seals what is open, with the run's end in its box.
+    mutating func sessionEnded(
+        reason: String, endedUs: Int64, run: inout RunContext?, context: DriverContext, effects: inout [PipelineEffect]
+    ) {
+        let actions = machine.sessionEnded()
+        perform(actions, packet: nil, run: &run, context: context, effects: &effects, ended: (endedUs, reason))
+    }
+
+    /// The writer refused the fragment: R5.
+    mutating func fragmentRefused(id: UInt64, startUs: Int64, frames: UInt32) {
+        if id == ticketID { machine.fragmentRefused(startUs: startUs, frames: frames) }
+    }
+
+    /// The segment's file is lost. True where it was the open one.
+    @discardableResult mutating func segmentLost(id: UInt64, frames: UInt32) -> Bool {
+        guard id == ticketID else { return false }
+        ticketID = nil
+        fragment = []
+        machine.segmentLost(frames: frames)
+        return true
+    }
+
+    private mutating func perform(
+        _ actions: [RecorderAction], packet: MediaPacket?, run: inout RunContext?, context: DriverContext,
+        effects: inout [PipelineEffect], ended: (us: Int64, reason: String)? = nil
+    ) {
+        for action in actions {
+            switch action {
+            case .open(let want, let startUs):
+                open(want, startUs: startUs, packet: packet, run: &run, context: context, effects: &effects)
+            case .append:
+                guard let packet, let present = run else { continue }
+                fragment.append(packet)
+                if packet.kind == .video { fragmentEndUs = max(fragmentEndUs, present.head(packet).endUs) }
+            case .flush:
+                flush(run: run, context: context, effects: &effects)
+            case .seal(let startUs, let endUs):
+                flush(run: run, context: context, effects: &effects)
+                guard let id = ticketID else { continue }
+                effects.append(
+                    .seal(
+                        SegmentEnd(
+                            id: id, startUs: startUs, endUs: endUs, runEndedUs: ended?.us,
+                            runEndReason: ended?.reason ?? "")))
+                ticketID = nil
+            case .gap(let span, let framesLost, let cause):
+                report(span, framesLost, cause, run: run, context: context, effects: &effects)
+            }
+        }
+    }
+
+    private mutating func report(
+        _ span: Span, _ framesLost: UInt32, _ loss: LossCause, run: RunContext?, context: DriverContext,
+        effects: inout [PipelineEffect]
+    ) {
+        let (cause, reason) =
+            switch loss {
+            case .queueFull: ("dropped", "the disk did not keep up; \(framesLost) frames were dropped")
+            case .disk: ("disk_full", "the recording volume did not take the footage; see the volume's status")
+            case .noKeyframe: ("dropped", "the camera sent no keyframe; what it sent cannot be played")
+            }
+        pendingGaps.append(
+            SegmentGap(
+                startUs: span.startUs, endUs: span.endUs, cause: cause, reason: reason, framesLost: framesLost))
+        effects.append(
+            .record(
+                MediaRecord(
+                    gap: Gap(
+                        source: context.source.wire, window: span.wire, cause: cause, reason: reason,
+                        runID: run?.runID, framesLost: framesLost))))
+    }
+
+    private mutating func open(
+        _ want: RecordingWant, startUs: Int64, packet: MediaPacket?, run: inout RunContext?, context: DriverContext,
+        effects: inout [PipelineEffect]
+    ) {
+        guard var present = run, let packet else { return }
+        let video = packet.kind == .video ? packet.configuration : (context.video ?? packet.configuration)
+        var info = SegmentInfo(
+            device: context.source.device, endpoint: context.source.endpoint, runID: present.runID)
+        info.asset = want.stream?.asset ?? ""
+        info.stream = want.stream?.stream ?? ""
+        info.controllerID = context.controllerID
+        info.runStartedUs = present.startedUs
+        info.leaseEpoch = want.leaseEpoch
+        info.sequence = present.nextSequence
+        info.startUs = startUs
+        info.mediaStartUs = packet.ptsUs
+        info.anchor = present.anchor
+        info.gaps = pendingGaps
+        info.videoCodec = video.codec.rawValue
+        info.audioCodec = context.audio?.codec.rawValue ?? ""
+        info.widthPx = UInt32(clamping: video.widthPx)
+        info.heightPx = UInt32(clamping: video.heightPx)
+        pendingGaps = []
+        present.nextSequence += 1
+        run = present
+        let id = TicketCounter.next()
+        ticketID = id
+        fragment = []
+        fragmentEndUs = startUs
+        effects.append(
+            .open(
+                SegmentTicket(
+                    id: id, source: context.source, want: want, info: info, video: video, audio: context.audio)))
+    }
+
+    private mutating func flush(run: RunContext?, context: DriverContext, effects: inout [PipelineEffect]) {
+        guard let id = ticketID, let run, let first = fragment.first else { return }
+        effects.append(
+            .fragment(
+                id: id, packets: fragment, startUs: run.wallUs(first), endUs: fragmentEndUs,
+                isBackfill: context.isBackfill))
+        fragment = []
+    }
+}

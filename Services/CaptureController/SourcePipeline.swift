@@ -1,0 +1,310 @@
+// The whole state of one source between the camera and its tasks: anchor, ring, recorder, footage windows, counters. Pure:
+// packets, plans and times go in, effects come out. SourceSession owns it under a lock and carries the effects out; every call
+// is short, because the camera's thread makes it. Filling from the ring is in PipelineFill.swift, status in PipelineStatus.swift.
+//
+// `nowUs` is monotonic, `wallUs` is wall time; both in microseconds.
+import Foundation
+import Media
+import Wire
+
+struct SourcePipeline: Sendable {
+    let controllerID: String
+    let ringBytes: Int
+    let standbySegmentUs: Int64
+    var plan: SourcePlan
+
+    /// Nil between two sessions and until the anchor has settled.
+    var run: RunContext?
+    /// Where the run's last frame ended, or would have.
+    var lastFrameEndUs: Int64?
+    private var anchor = ArrivalAnchor()
+    /// Packets of a session whose anchor has not settled.
+    private var unsettled: [MediaPacket] = []
+
+    var ring: PacketRing
+    /// Rings of runs that ended, as long as they are within the ring's time.
+    var pastRings: [PastRing] = []
+    var newestKeyframe: MediaPacket?
+
+    var driver = SegmentDriver()
+    var windows = FootageWindows()
+    /// What is sealed or being sealed, as far back as the rings reach.
+    var spans = RecordedSpans()
+    /// Why the disk refused the last segment; nil once one is written well again.
+    var recordingError: String?
+
+    var video: CodecConfiguration?
+    var audio: CodecConfiguration?
+    private var ticks: [StreamKey: SnapshotTicks] = [:]
+
+    var packets: UInt64 = 0
+    var bytes: UInt64 = 0
+    var lastPacketWallUs: Int64?
+    var lastPacketNowUs: Int64?
+    var syncedToUs: Int64?
+
+    struct PastRing: Sendable {
+        let ring: PacketRing
+        let run: RunContext
+        let endedUs: Int64
+    }
+
+    init(plan: SourcePlan, controllerID: String, ringBytes: Int, standbySegmentUs: Int64) {
+        self.plan = plan
+        self.controllerID = controllerID
+        self.ringBytes = ringBytes
+        self.standbySegmentUs = standbySegmentUs
+        ring = Self.emptyRing(plan, ringBytes)
+    }
+
+    private static func emptyRing(_ plan: SourcePlan, _ bytes: Int) -> PacketRing {
+        // Without a ring only the group of pictures in progress is kept: a task that starts begins with it.
+        PacketRing(maximumSeconds: plan.standby == .off ? 0 : Double(plan.ringSeconds), maximumBytes: bytes)
+    }
+
+    var context: DriverContext { context(isBackfill: false) }
+
+    func context(isBackfill: Bool) -> DriverContext {
+        DriverContext(
+            source: plan.source, controllerID: controllerID, video: video, audio: audio, isBackfill: isBackfill)
+    }
+
+    func wantsSession(wallUs: Int64) -> Bool { plan.wantsSession || windows.wantsSession(nowUs: wallUs) }
+
+    // MARK: Packets
+
+    /// A packet of the camera.
+    mutating func packet(_ packet: MediaPacket, wallUs: Int64, nowUs: Int64) -> [PipelineEffect] {
+        var effects: [PipelineEffect] = []
+        if packet.startsNewTimeline, run != nil || !unsettled.isEmpty {
+            endRun(cause: "clock_jump", reason: "the camera's clock jumped", wallUs: wallUs, effects: &effects)
+        }
+        packets += 1
+        bytes += UInt64(packet.sizeBytes)
+        lastPacketWallUs = wallUs
+        lastPacketNowUs = nowUs
+        if run != nil {
+            process(packet, wallUs: wallUs, nowUs: nowUs, effects: &effects)
+            return effects
+        }
+        unsettled.append(packet)
+        guard packet.kind == .video else { return effects }
+        // The packet's own arrival, not the moment of this call: the library may have held it.
+        let arrivedAgoUs = max(0, nowUs - packet.arrivalNs / 1000)
+        if anchor.packet(mediaUs: packet.ptsUs, wallUs: wallUs - arrivedAgoUs, nowUs: nowUs) {
+            beginRun(wallUs: wallUs, nowUs: nowUs, effects: &effects)
+        }
+        return effects
+    }
+
+    private mutating func beginRun(wallUs: Int64, nowUs: Int64, effects: inout [PipelineEffect]) {
+        guard let point = anchor.point, let first = unsettled.first(where: { $0.kind == .video }) else { return }
+        let mediaAnchor = MediaAnchor(mediaUs: point.mediaUs, wallUs: point.wallUs)
+        var startedUs = mediaAnchor.wallUs(ofMediaUs: first.ptsUs)
+        // Packets that a new session repeats from before the last one ended would overlap it.
+        if let end = lastFrameEndUs, startedUs < end, end - startedUs < 5_000_000 { startedUs = end }
+        let context = RunContext(
+            runID: UUID().uuidString.lowercased(), startedUs: startedUs, anchor: mediaAnchor)
+        run = context
+        effects.append(
+            .record(
+                MediaRecord(
+                    run: Run(
+                        runID: context.runID, source: plan.source.wire, startedUs: startedUs,
+                        leaseEpoch: plan.leaseEpoch, controllerID: controllerID))))
+        effects.append(
+            .record(
+                MediaRecord(
+                    anchor: Anchor(
+                        runID: context.runID, version: mediaAnchor.version, mediaUs: mediaAnchor.mediaUs,
+                        wallUs: mediaAnchor.wallUs, ratePpm: 0, origin: mediaAnchor.origin))))
+        if let gap = openGap, gap.fromUs < startedUs {
+            report(gap, toUs: startedUs, runID: context.runID, effects: &effects)
+        }
+        openGap = nil
+        let waiting = unsettled
+        unsettled = []
+        for packet in waiting { process(packet, wallUs: wallUs, nowUs: nowUs, effects: &effects) }
+    }
+
+    private mutating func process(
+        _ packet: MediaPacket, wallUs: Int64, nowUs: Int64, effects: inout [PipelineEffect]
+    ) {
+        guard let run else { return }
+        let head = run.head(packet)
+        switch packet.kind {
+        case .audio: audio = packet.configuration
+        case .video:
+            if let known = video, known !== packet.configuration, known != packet.configuration {
+                driver.formatChanged(run: &self.run, context: context, effects: &effects)
+                noteSeals(effects)
+            }
+            video = packet.configuration
+            lastFrameEndUs = max(lastFrameEndUs ?? 0, head.endUs)
+        }
+        ring.append(packet)
+        if head.isKeyframe {
+            newestKeyframe = packet
+            windows.keyframe(atUs: head.startUs)
+            // Before the packet: a recording that nothing wants any more ends in front of this keyframe.
+            updateWant(wallUs: wallUs, nowUs: nowUs, isInOrder: true, effects: &effects)
+            for snapshot in plan.snapshots
+            where ticks[snapshot.stream, default: SnapshotTicks(perSecond: snapshot.perSecond)].takes(
+                keyframeAtUs: head.startUs)
+            {
+                let job = SnapshotJob(stream: snapshot.stream, packet: packet, timeUs: head.startUs, runID: run.runID)
+                effects.append(.snapshot(job))
+            }
+        }
+        if !plan.pushes.isEmpty { effects.append(.push(packet)) }
+        let before = effects.count
+        driver.packet(packet, nowUs: nowUs, run: &self.run, context: context, effects: &effects)
+        noteSeals(effects[before...])
+    }
+
+    // MARK: Ends of runs
+
+    /// Since when nothing is recorded, and why.
+    struct OpenGap: Sendable, Equatable {
+        let fromUs: Int64
+        let cause: String
+        let reason: String
+    }
+    var openGap: OpenGap?
+
+    /// The session ended. `cause` is a Gap's cause, `reason` is for a person.
+    mutating func sessionEnded(cause: String, reason: String, wallUs: Int64) -> [PipelineEffect] {
+        var effects: [PipelineEffect] = []
+        endRun(cause: cause, reason: reason, wallUs: wallUs, effects: &effects)
+        return effects
+    }
+
+    private mutating func endRun(cause: String, reason: String, wallUs: Int64, effects: inout [PipelineEffect]) {
+        let context = context
+        anchor = ArrivalAnchor()
+        unsettled = []
+        guard let ended = run else { return }
+        let endUs = lastFrameEndUs ?? wallUs
+        let before = effects.count
+        driver.sessionEnded(reason: reason, endedUs: endUs, run: &run, context: context, effects: &effects)
+        noteSeals(effects[before...])
+        effects.append(
+            .record(
+                MediaRecord(
+                    run: Run(
+                        runID: ended.runID, source: plan.source.wire, startedUs: ended.startedUs, endedUs: endUs,
+                        endReason: reason, leaseEpoch: plan.leaseEpoch, controllerID: controllerID))))
+        effects.append(.pushesRestart)
+        openGap = OpenGap(fromUs: endUs, cause: cause, reason: reason)
+        if !ring.isEmpty { pastRings.append(PastRing(ring: ring, run: ended, endedUs: endUs)) }
+        ring = Self.emptyRing(plan, ringBytes)
+        newestKeyframe = nil
+        video = nil
+        audio = nil
+        run = nil
+        syncedToUs = nil
+        packets = 0
+        bytes = 0
+    }
+
+    private mutating func report(
+        _ gap: OpenGap, toUs: Int64, runID: String, effects: inout [PipelineEffect]
+    ) {
+        let span = Span(startUs: gap.fromUs, endUs: toUs)
+        driver.pendingGaps.append(
+            SegmentGap(startUs: span.startUs, endUs: span.endUs, cause: gap.cause, reason: gap.reason))
+        effects.append(
+            .record(
+                MediaRecord(
+                    gap: Gap(
+                        source: plan.source.wire, window: span.wire, cause: gap.cause, reason: gap.reason,
+                        runID: runID))))
+    }
+
+    // MARK: Plans, windows, time
+
+    /// Takes a new plan. Only what differs has an effect.
+    mutating func apply(_ next: SourcePlan, wallUs: Int64, nowUs: Int64) -> [PipelineEffect] {
+        var effects: [PipelineEffect] = []
+        let old = plan
+        plan = next
+        if old.standby != next.standby || old.ringSeconds != next.ringSeconds {
+            var resized = Self.emptyRing(next, ringBytes)
+            for packet in ring.packets(fromPtsUs: .min) { resized.append(packet) }
+            ring = resized
+        }
+        for snapshot in next.snapshots where old.snapshots.first(where: { $0.stream == snapshot.stream }) != snapshot {
+            ticks[snapshot.stream] = SnapshotTicks(perSecond: snapshot.perSecond)
+        }
+        let present = Set(next.snapshots.map(\.stream))
+        ticks = ticks.filter { present.contains($0.key) }
+        updateWant(wallUs: wallUs, nowUs: nowUs, effects: &effects)
+        return effects
+    }
+
+    /// Called every few milliseconds.
+    mutating func tick(wallUs: Int64, nowUs: Int64) -> [PipelineEffect] {
+        var effects: [PipelineEffect] = []
+        updateWant(wallUs: wallUs, nowUs: nowUs, effects: &effects)
+        let before = effects.count
+        driver.tick(nowUs: nowUs, run: &run, context: context, effects: &effects)
+        noteSeals(effects[before...])
+        return effects
+    }
+
+    /// Once a second: forgets what is over.
+    mutating func expire(wallUs: Int64) {
+        windows.expire(nowUs: wallUs)
+        let keepUs = Int64(plan.ringSeconds) * 1_000_000
+        pastRings.removeAll { plan.standby == .off || $0.endedUs + keepUs < wallUs }
+        let oldest = pastRings.first.flatMap { past in past.ring.oldestUs.map { past.run.anchor.wallUs(ofMediaUs: $0) }
+        }
+        spans.forget(before: min(oldest ?? .max, wallUs - 2 * keepUs))
+    }
+
+    /// For whom to record now.
+    func want(wallUs: Int64) -> RecordingWant? {
+        if let clip = plan.clip {
+            return RecordingWant(
+                stream: clip.stream, folder: clip.folder, segmentUs: clip.segmentUs, leaseEpoch: plan.leaseEpoch)
+        }
+        if plan.standby == .record || !windows.recording(nowUs: wallUs).isEmpty {
+            return RecordingWant(stream: nil, folder: "", segmentUs: standbySegmentUs, leaseEpoch: plan.leaseEpoch)
+        }
+        return nil
+    }
+
+    /// Starts, changes or ends the recording. `isInOrder`: called for a packet that the recorder gets next, which is in
+    /// the ring already.
+    private mutating func updateWant(
+        wallUs: Int64, nowUs: Int64, isInOrder: Bool = false, effects: inout [PipelineEffect]
+    ) {
+        let wanted = want(wallUs: wallUs)
+        let starts = !driver.isRecording && wanted != nil
+        let before = effects.count
+        driver.setWant(wanted, run: &run, context: context, effects: &effects)
+        noteSeals(effects[before...])
+        guard starts, !isInOrder, run != nil else { return }
+        var fromUs = newestKeyframe.flatMap { keyframe in run.map { $0.wallUs(keyframe) } } ?? wallUs
+        if let first = windows.recording(nowUs: wallUs).map(\.span.startUs).min() { fromUs = min(fromUs, first) }
+        fill(Span(startUs: fromUs, endUs: .max), nowUs: nowUs, effects: &effects)
+    }
+
+    /// Remembers what was sealed, so that the ring does not write it again.
+    mutating func noteSeals(_ effects: some Sequence<PipelineEffect>) {
+        for case .seal(let end) in effects { spans.insert(Span(startUs: end.startUs, endUs: end.endUs)) }
+    }
+
+    /// The disk lost a segment. The next keyframe tries again, so that a volume that comes back is used within a second.
+    mutating func segmentLost(id: UInt64, reason: String) {
+        recordingError = reason
+        driver.segmentLost(id: id, frames: 0)
+    }
+
+    /// Bytes of a segment are safe up to `toUs`.
+    mutating func segmentSynced(id: UInt64, toUs: Int64) {
+        guard id == driver.openTicketID else { return }
+        syncedToUs = toUs
+        recordingError = nil
+    }
+}

@@ -1,0 +1,246 @@
+// What every source is to do now: made from the configuration, the leases and the time, as one value that can be compared.
+// Pure. Engine makes it at each change and once a second, and applies only what differs; a changed stream must not cost
+// the camera's connection, so the connection's settings stand apart.
+import Wire
+
+/// How the camera is opened. A change of it, and nothing else, makes a new connection.
+struct CameraConnection: Sendable, Hashable {
+    let address: String
+    /// References below the secrets folder; both nil for an anonymous camera.
+    let usernameReference: String?
+    let passwordReference: String?
+    let trustList: String?
+}
+
+/// A running clip-to-fs task.
+struct ClipPlan: Sendable, Equatable {
+    let stream: StreamKey
+    let taskRunID: String
+    let segmentUs: Int64
+    /// Relative to the volume's root; empty for the root itself.
+    let folder: String
+    /// For the status: renditions that are not made, for example.
+    let note: String?
+}
+
+/// A running snapshot task.
+struct SnapshotPlan: Sendable, Equatable {
+    enum Target: Sendable, Equatable {
+        case files(folder: String)
+        case mqtt(MqttDestination)
+    }
+    let stream: StreamKey
+    let taskRunID: String
+    /// "jpeg", "png", "bmp", "tiff".
+    let format: String
+    let perSecond: Double
+    let target: Target
+}
+
+/// A running stream-to-rtsp task.
+struct PushPlan: Sendable, Equatable {
+    let stream: StreamKey
+    let taskRunID: String
+    let url: String
+    let usernameReference: String?
+    let passwordReference: String?
+    let audioEnabled: Bool
+}
+
+/// A stream that has a state but no work: stopped, failed, or recorded by another stream's task.
+struct QuietStream: Sendable, Equatable {
+    let stream: StreamKey
+    let type: TaskType
+    let state: TaskState
+    let error: String?
+    let taskRunID: String?
+}
+
+/// All that one source does.
+struct SourcePlan: Sendable, Equatable {
+    let source: SourceKey
+    var leaseEpoch: UInt64
+    let connection: CameraConnection
+    let standby: Standby
+    let ringSeconds: Int
+    var clip: ClipPlan?
+    var snapshots: [SnapshotPlan] = []
+    var pushes: [PushPlan] = []
+    var quiet: [QuietStream] = []
+
+    /// True where the camera is to be open even when no footage window asks for it.
+    var wantsSession: Bool { standby != .off || clip != nil || !snapshots.isEmpty || !pushes.isEmpty }
+}
+
+/// Makes the plans.
+struct Planner: Sendable {
+    /// Absolute path of the recording volume, without a '/' at its end.
+    let volumePath: String
+    let defaultSegmentSeconds: UInt32
+
+    /// Plans of the sources that this controller holds. `isFresh` says whether a lease is still within its time (L3).
+    func plans(
+        _ configuration: Configuration, leases: [SourceKey: HeldLease], nowUs: Int64, isFresh: (SourceKey) -> Bool
+    ) -> [SourceKey: SourcePlan] {
+        var plans: [SourceKey: SourcePlan] = [:]
+        var streams: [SourceKey: [StreamDefinition]] = [:]
+        for stream in configuration.streams {
+            if let source = SourceKey(stream.source) { streams[source, default: []].append(stream) }
+        }
+        for endpoint in configuration.endpoints {
+            guard let source = SourceKey(endpoint.source), let lease = leases[source] else { continue }
+            plans[source] = plan(
+                endpoint, source: source, lease: lease, streams: streams[source] ?? [], nowUs: nowUs,
+                fresh: isFresh(source))
+        }
+        return plans
+    }
+
+    private func plan(
+        _ endpoint: InboundEndpoint, source: SourceKey, lease: HeldLease, streams: [StreamDefinition], nowUs: Int64,
+        fresh: Bool
+    ) -> SourcePlan {
+        let deviceEnabled = endpoint.enabled ?? true
+        let named = streams.compactMap { definition in StreamKey(definition.name).map { ($0, definition) } }
+            .sorted { $0.0 < $1.0 }
+        let anyEnabled = deviceEnabled && named.contains { $0.1.enabled ?? false }
+        let standby: Standby
+        switch endpoint.standby {
+        case .some(.off) where deviceEnabled: standby = .off
+        case .some(.ring) where deviceEnabled: standby = .ring
+        case .some(.record) where deviceEnabled: standby = .record
+        default: standby = anyEnabled ? .ring : .off
+        }
+        var plan = SourcePlan(
+            source: source, leaseEpoch: lease.epoch,
+            connection: CameraConnection(
+                address: endpoint.address ?? "",
+                usernameReference: endpoint.authentication == .usernamePassword ? endpoint.username?.path : nil,
+                passwordReference: endpoint.authentication == .usernamePassword ? endpoint.password?.path : nil,
+                trustList: endpoint.trustList),
+            standby: standby, ringSeconds: Int(min(max(endpoint.ringSeconds ?? 30, 1), 600)))
+        for (stream, definition) in named {
+            add(definition, stream: stream, to: &plan, nowUs: nowUs, deviceEnabled: deviceEnabled, fresh: fresh)
+        }
+        return plan
+    }
+
+    private func add(
+        _ definition: StreamDefinition, stream: StreamKey, to plan: inout SourcePlan, nowUs: Int64, deviceEnabled: Bool,
+        fresh: Bool
+    ) {
+        let settings = definition.settings ?? TaskSettings()
+        let type = settings.type ?? .unspecified
+        let runID = definition.desired?.runID
+        func quiet(_ state: TaskState, _ error: String?) {
+            plan.quiet.append(QuietStream(stream: stream, type: type, state: state, error: error, taskRunID: runID))
+        }
+        if let issue = definition.issues.first(where: { $0.severity == .error }) {
+            return quiet(.failed, issue.message ?? "the stream's configuration has an error")
+        }
+        let ended = definition.desired?.endsAtUs.map { $0 <= nowUs } ?? false
+        guard deviceEnabled, definition.enabled ?? false, definition.desired?.running ?? false, !ended else {
+            return quiet(.stopped, nil)
+        }
+        let run = runID ?? ""
+        switch type {
+        case .clipToFs:
+            switch folder(settings.path) {
+            case .failure(let problem): quiet(.failed, problem.text)
+            case .success(let folder):
+                if let first = plan.clip {
+                    return quiet(
+                        .running, "the source is recorded once: \(first.stream) has the footage of \(plan.source)")
+                }
+                plan.clip = ClipPlan(
+                    stream: stream, taskRunID: run,
+                    segmentUs: Int64(min(max(settings.durationS ?? defaultSegmentSeconds, 1), 3600)) * 1_000_000,
+                    folder: folder, note: Self.renditionNote(settings.format))
+            }
+        case .snapshotToFs:
+            guard fresh else { return quiet(.waiting, Self.staleLease) }
+            switch (folder(settings.path), Self.pictureFormat(settings.format)) {
+            case (.failure(let problem), _): quiet(.failed, problem.text)
+            case (_, nil): quiet(.failed, Self.unknownPicture(settings.format))
+            case (.success(let folder), .some(let format)):
+                plan.snapshots.append(
+                    SnapshotPlan(
+                        stream: stream, taskRunID: run, format: format, perSecond: settings.snapshotsPerSecond ?? 1,
+                        target: .files(folder: folder)))
+            }
+        case .snapshotToMqtt:
+            guard fresh else { return quiet(.waiting, Self.staleLease) }
+            guard let format = Self.pictureFormat(settings.format) else {
+                return quiet(.failed, Self.unknownPicture(settings.format))
+            }
+            plan.snapshots.append(
+                SnapshotPlan(
+                    stream: stream, taskRunID: run, format: format, perSecond: settings.snapshotsPerSecond ?? 1,
+                    target: .mqtt(settings.mqtt ?? MqttDestination())))
+        case .streamToRtsp:
+            guard fresh else { return quiet(.waiting, Self.staleLease) }
+            let url = settings.mediaServerURL ?? ""
+            guard url.hasPrefix("rtsp://") else {
+                return quiet(
+                    .failed,
+                    url.hasPrefix("rtsps://") ? Self.noTLSPush : "the media server's address is not an rtsp:// URL")
+            }
+            plan.pushes.append(
+                PushPlan(
+                    stream: stream, taskRunID: run, url: url, usernameReference: settings.mediaServerUsername?.path,
+                    passwordReference: settings.mediaServerPassword?.path,
+                    audioEnabled: settings.audioEnabled ?? true))
+        case .streamToRtsps: quiet(.failed, Self.noTLSPush)
+        case .unspecified, .unrecognized: quiet(.failed, "the stream's task type is not known to this controller")
+        }
+    }
+
+    private struct Problem: Error {
+        let text: String
+    }
+
+    /// A configured path as a folder relative to the volume's root.
+    private func folder(_ path: String?) -> Result<String, Problem> {
+        guard let path, !path.isEmpty else { return .success("") }
+        let parts = path.split(separator: "/", omittingEmptySubsequences: true).map(String.init)
+        let root = volumePath.split(separator: "/", omittingEmptySubsequences: true).map(String.init)
+        guard path.hasPrefix("/"), parts.starts(with: root), !parts.contains(".."), !parts.contains("."),
+            !parts.dropFirst(root.count).contains(where: { $0.hasPrefix(".") })
+        else {
+            return .failure(
+                Problem(
+                    text: "path \(path) does not lie below this controller's recording volume \(volumePath); "
+                        + "leave it empty or choose a folder below the volume"))
+        }
+        return .success(parts.dropFirst(root.count).joined(separator: "/"))
+    }
+
+    /// The folder of a stream's path, or the root where the path is wrong.
+    func folderName(_ path: String?) -> String { (try? folder(path).get()) ?? "" }
+
+    static let staleLease =
+        "the lease on the camera could not be renewed in time (is the asset-registry away?); another controller may have it"
+    static let noTLSPush =
+        "pushing by rtsps is refused, because the media server's certificate could not be checked; use stream-to-rtsp"
+
+    private static func unknownPicture(_ format: String?) -> String {
+        "picture format \"\(format ?? "")\" is not known; use jpeg, png, bmp or tiff"
+    }
+
+    /// The formats' one name each, or nil.
+    static func pictureFormat(_ format: String?) -> String? {
+        switch format?.lowercased() ?? "jpeg" {
+        case "jpeg", "jpg", "": "jpeg"
+        case "png": "png"
+        case "bmp": "bmp"
+        case "tif", "tiff": "tiff"
+        default: nil
+        }
+    }
+
+    /// Footage is always MP4; another wish is told, not silently dropped.
+    static func renditionNote(_ format: String?) -> String? {
+        guard let format = format?.lowercased(), !format.isEmpty, format != "mp4" else { return nil }
+        return "recorded as mp4 segments; renditions to \(format) are not made by this controller"
+    }
+}

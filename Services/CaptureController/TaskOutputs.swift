@@ -1,0 +1,58 @@
+// The tasks of one source that have threads of their own (pictures, pushes), and the counters of the clip task. Part of the
+// source's locked state; nothing here waits.
+import Media
+import Wire
+
+struct TaskOutputs: Sendable {
+    private(set) var snapshots: [StreamKey: SnapshotTask] = [:]
+    private(set) var pushes: [StreamKey: PushTask] = [:]
+    private(set) var clip: (plan: ClipPlan, counters: TaskCounters)?
+
+    /// Starts what is new, stops what is gone or changed, leaves the rest alone.
+    mutating func apply(_ plan: SourcePlan, equipment: Equipment) {
+        for (stream, task) in snapshots where !plan.snapshots.contains(task.plan) {
+            task.stop()
+            snapshots[stream] = nil
+        }
+        for snapshot in plan.snapshots where snapshots[snapshot.stream] == nil {
+            snapshots[snapshot.stream] = SnapshotTask(
+                snapshot, source: plan.source, leaseEpoch: plan.leaseEpoch, equipment: equipment)
+        }
+        for (stream, task) in pushes where !plan.pushes.contains(task.plan) {
+            task.stop()
+            pushes[stream] = nil
+        }
+        for push in plan.pushes where pushes[push.stream] == nil {
+            pushes[push.stream] = PushTask(push, source: plan.source, equipment: equipment)
+        }
+        guard let next = plan.clip else {
+            clip = nil
+            return
+        }
+        if clip?.plan.stream != next.stream || clip?.plan.taskRunID != next.taskRunID {
+            clip = (next, TaskCounters())
+        } else if let counters = clip?.counters {
+            clip = (next, counters)
+        }
+    }
+
+    mutating func stopAll() {
+        for task in snapshots.values { task.stop() }
+        for task in pushes.values { task.stop() }
+        snapshots = [:]
+        pushes = [:]
+    }
+
+    func snapshot(_ job: SnapshotJob) { snapshots[job.stream]?.put(job) }
+
+    func push(_ packet: MediaPacket) { for task in pushes.values { task.put(packet) } }
+
+    func restartPushes() { for task in pushes.values { task.restart() } }
+
+    func sealed(_ file: MediaFile) {
+        guard let clip, StreamKey(file.stream) == clip.plan.stream else { return }
+        clip.counters.produced(file.path ?? "", atUs: file.endUs ?? 0)
+    }
+
+    func clipDropped() { clip?.counters.dropped(1) }
+}
