@@ -1,0 +1,37 @@
+// archiver: copies what the indexer asks for from the recording volumes to the archive volume. It owns nothing durable.
+// Wiring only. ArchivePlan.swift decides, Copier.swift copies, the claim loop is Shared/Claims.
+import Claims
+import RPC
+import ServiceKit
+import ServiceLifecycle
+import Wire
+
+await ServiceProgram(
+    role: "archiver", summary: "Copies footage that was asked for to the archive volume, verified, with its sidecar.",
+    settings: ArchiverKeys.all
+).run { runtime in
+    let (settings, logger, instance, health) = (runtime.settings, runtime.logger, runtime.instance, runtime.health)
+    let server = try runtime.makeServer()
+    let indexer = try runtime.makeClient(role: "indexer")
+    let hints = try runtime.makeSubscriber(role: "indexer", topics: ["claims/archive"])
+    let archive = ArchiveVolume(
+        path: settings[ArchiverKeys.archiveVolume], access: .writer, logger: logger,
+        report: { isReady, reason in health.set("archive-volume", ready: isReady, reason: reason) },
+        prepare: { try ArchiveWork.removeLeftovers(of: instance, in: $0, logger: logger) })
+    let owners = SourceOwners(settings: settings, caller: runtime.caller)
+    let sources = SourceFiles(paths: settings[ArchiverKeys.recordingVolumes], connect: owners.connect)
+    let work = ArchiveWork(archive: archive, sources: sources, instance: instance, logger: logger)
+    let worker = ClaimWorker(
+        client: indexer,
+        options: .init(
+            work: .archive, worker: runtime.caller, kinds: [.segment, .snapshot, .manifest],
+            parallel: settings[ArchiverKeys.parallel], lease: .milliseconds(settings[ArchiverKeys.leaseMs]),
+            wait: .milliseconds(settings[ArchiverKeys.waitMs])),
+        metric: "sightglass_archiver", logger: logger,
+        mayClaim: { await archive.current() != nil }, perform: work.perform)
+    return [
+        server,
+        ArchiverService(
+            worker: worker, archive: archive, sources: sources, indexer: indexer, hints: hints, instance: instance),
+    ]
+}
