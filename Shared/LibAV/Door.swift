@@ -112,7 +112,8 @@ enum AVFailure {
 
     static func error(_ code: Int32, _ interrupt: AVInterrupt, _ operation: Operation) -> LibAVError {
         if interrupt.isStopped { return LibAVError(.interrupted, "stopped") }
-        if code == sg_av_error_exit() || code == -ETIMEDOUT {
+        // Under way in libav the reason gets lost: what ends after the deadline ended because of it.
+        if code == sg_av_error_exit() || code == -ETIMEDOUT || interrupt.isOverdue {
             switch operation {
             case .open(let url, _): return LibAVError(.silent, "no answer from \(url) in the time allowed")
             case .read(let silenceMs): return LibAVError(.silent, "no picture came for \(silenceMs) ms")

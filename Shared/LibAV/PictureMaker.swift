@@ -80,6 +80,9 @@ public enum PictureMaker {
     }
 
     private static func decode(_ keyframe: MediaPacket, into target: PictureFrame) throws(LibAVError) {
+        if keyframe.configuration.codec == .mjpeg && !keyframe.bytes.withUnsafeBytes(JPEGHeader.isWhole) {
+            throw LibAVError(.corrupt, "the JPEG picture is cut off")
+        }
         let decoder = try CodecContext(decoderOf: keyframe.configuration)
         let packet = try PacketBuffer(copying: keyframe.bytes)
         let sent = avcodec_send_packet(decoder.context, packet.packet)

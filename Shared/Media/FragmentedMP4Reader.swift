@@ -153,11 +153,9 @@ public struct MP4Salvage: Sendable {
     public var finalInfo: SegmentInfo? {
         guard var final = info, videoFrames > 0 else { return nil }
         if final.isFinal { return final }
-        let startMediaUs = final.mediaStartUs &+ rescale(startTicks, from: timescale, to: 1_000_000)
-        let endMediaUs = final.mediaStartUs &+ rescale(endTicks, from: timescale, to: 1_000_000)
         if let anchor = final.anchor {
-            final.startUs = anchor.wallUs(ofMediaUs: startMediaUs)
-            final.endUs = anchor.wallUs(ofMediaUs: endMediaUs)
+            final.startUs = anchor.wallUs(ofMediaUs: final.mediaStartUs)
+            final.endUs = anchor.wallUs(ofMediaUs: final.mediaStartUs &+ durationUs)
         } else {
             final.endUs = final.startUs &+ durationUs
         }
@@ -314,7 +312,7 @@ extension MP4Salvage {
     fileprivate mutating func add(_ fragment: MP4Fragment) {
         let videoIDs = Set(tracks.filter { $0.kind == .video }.map(\.id))
         for sample in fragment.samples where videoIDs.contains(sample.trackID) {
-            startTicks = videoFrames == 0 ? sample.ptsTicks : min(startTicks, sample.ptsTicks)
+            if videoFrames == 0 { startTicks = sample.ptsTicks }
             let end = sample.ptsTicks &+ sample.durationTicks
             endTicks = videoFrames == 0 ? end : max(endTicks, end)
             videoFrames &+= 1

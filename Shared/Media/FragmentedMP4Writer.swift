@@ -4,9 +4,10 @@
 //   { moof(mfhd, traf...)  mdat }...                     one pair for each call of takeFragment
 //   uuid(segment information, final)
 //
-// File time zero is the presentation time of the first video frame. Every fragment says its decode time (tfdt), so a sample
-// whose length had to be estimated costs nothing later. Reordered frames have signed composition offsets (trun version 1),
-// so that decoding times too begin at zero. A file has one sample description per track, known when it begins; parameter
+// File time zero is the decoding time of the first video frame, for all tracks; that is its presentation time too unless
+// frames are reordered. (Composition offsets that begin negative would let both begin at zero, but players of the FFmpeg
+// family shift such video against its sound.) Every fragment says its decode time (tfdt), so a sample whose length had to
+// be estimated costs nothing later. A file has one sample description per track, known when it begins; parameter
 // sets are in it and not in the samples (avc1, hvc1). Whatever does not fit needs a new file: `needsNewFile(for:)`.
 // SampleEntries.swift writes the boxes of moov.
 
@@ -35,6 +36,7 @@ public struct FragmentedMP4Writer: Sendable {
         /// Length of the newest sample with a successor: the estimate for the next without.
         var lastTicks: Int64 = 0
         var lastDts: Int64?
+        var startPts: Int64 = 0
         var endPts: Int64 = 0
         var samples: UInt32 = 0
     }
@@ -42,8 +44,8 @@ public struct FragmentedMP4Writer: Sendable {
     private var tracks: [Track]
     private let createdUs: Int64
     private var sequence: UInt32 = 0
-    private var basePtsTicks: Int64?
-    private var baseDtsTicks: Int64 = 0
+    private var baseTicks: Int64?
+    private var firstPtsTicks: Int64 = 0
     private var baseTimescale: UInt32 = 1
     /// Samples refused because they lie before the file's first video frame, or would not grow in time.
     public private(set) var samplesRefused: UInt64 = 0
@@ -85,7 +87,7 @@ public struct FragmentedMP4Writer: Sendable {
         guard let index = index(of: packet) else {
             throw MediaError("the codec's parameters changed within a file; it needs a new one")
         }
-        if basePtsTicks == nil {
+        if baseTicks == nil {
             guard packet.kind == tracks[0].configuration.kind, packet.isKeyframe else {
                 if packet.kind == .audio {
                     samplesRefused += 1
@@ -93,11 +95,11 @@ public struct FragmentedMP4Writer: Sendable {
                 }
                 throw MediaError("a file must begin with a video keyframe")
             }
-            basePtsTicks = packet.ptsTicks
-            baseDtsTicks = packet.dtsTicks
+            baseTicks = packet.dtsTicks
+            firstPtsTicks = packet.ptsTicks
             baseTimescale = packet.configuration.timescale
         }
-        let (dts, pts) = fileTimes(of: packet, onBaseTrack: index == 0)
+        let (dts, pts) = fileTimes(of: packet)
         let latest = tracks[index].pending.last?.dts ?? tracks[index].lastDts ?? -1
         guard dts > latest, dts >= 0, dts < 1 << 60, (-(1 << 30)...1 << 30).contains(pts - dts),
             pendingBytes + packet.sizeBytes <= Self.maximumFragmentBytes
@@ -111,6 +113,7 @@ public struct FragmentedMP4Writer: Sendable {
                 isKeyframe: packet.isKeyframe))
         pendingBytes += packet.sizeBytes
         tracks[index].samples &+= 1
+        if tracks[index].samples == 1 { tracks[index].startPts = pts }
         tracks[index].endPts = max(tracks[index].endPts, pts + max(1, packet.durationTicks))
     }
 
@@ -172,22 +175,27 @@ public struct FragmentedMP4Writer: Sendable {
 
     /// Video frames appended so far.
     public var videoFrames: UInt32 { tracks.first?.samples ?? 0 }
-    /// Time of the run, in microseconds, of the file's time zero; nil before the first video frame.
-    public var mediaStartUs: Int64? { basePtsTicks.map { rescale($0, from: baseTimescale, to: 1_000_000) } }
+    /// Presentation of the first video frame, in microseconds of the run; nil before it came. For SegmentInfo.
+    /// A time of the run is `videoStartUs - mediaStartUs` later or earlier in the file.
+    public var mediaStartUs: Int64? {
+        baseTicks == nil ? nil : rescale(firstPtsTicks, from: baseTimescale, to: 1_000_000)
+    }
+    /// Presentation of the first video frame, in microseconds of the file; above 0 only where frames are reordered.
+    public var videoStartUs: Int64 { videoUs(\.startPts) }
     /// End of the newest video frame, in microseconds of the file; its own length may be an estimate.
-    public var videoEndUs: Int64 {
-        tracks.first.map { rescale($0.endPts, from: $0.configuration.timescale, to: 1_000_000) } ?? 0
+    public var videoEndUs: Int64 { videoUs(\.endPts) }
+
+    private func videoUs(_ path: KeyPath<Track, Int64>) -> Int64 {
+        tracks.first.map { rescale($0[keyPath: path], from: $0.configuration.timescale, to: 1_000_000) } ?? 0
     }
 
     private func index(of packet: MediaPacket) -> Int? {
         tracks.firstIndex { $0.configuration == packet.configuration }
     }
 
-    /// Video: decoding and presentation both begin at zero. Audio: presentation counts from the first video frame's.
-    private func fileTimes(of packet: MediaPacket, onBaseTrack: Bool) -> (dts: Int64, pts: Int64) {
-        let base = basePtsTicks ?? 0
-        if onBaseTrack { return (packet.dtsTicks &- baseDtsTicks, packet.ptsTicks &- base) }
-        let zero = rescale(base, from: baseTimescale, to: packet.configuration.timescale)
+    /// Times count from the first video frame's decoding time, on every track.
+    private func fileTimes(of packet: MediaPacket) -> (dts: Int64, pts: Int64) {
+        let zero = rescale(baseTicks ?? 0, from: baseTimescale, to: packet.configuration.timescale)
         return (packet.dtsTicks &- zero, packet.ptsTicks &- zero)
     }
 

@@ -37,4 +37,15 @@ public struct JPEGHeader: Sendable, Hashable {
         }
         return nil
     }
+
+    /// The picture has its end marker. Cameras put padding behind it, but a cut one has none; decoders draw what is
+    /// missing in grey without a word.
+    public static func isWhole(_ bytes: UnsafeRawBufferPointer) -> Bool {
+        var index = bytes.count - 2
+        while index >= 2 {
+            if bytes[index] == 0xFF && bytes[index + 1] == 0xD9 { return true }
+            index -= 1
+        }
+        return false
+    }
 }

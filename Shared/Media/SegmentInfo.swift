@@ -106,7 +106,8 @@ public struct SegmentInfo: Sendable, Hashable {
     public var endUs: Int64?
     /// Video frames in the file. nil: not known when this was written.
     public var frames: UInt32?
-    /// Time within the run, in microseconds, of the file's time zero (its first video frame).
+    /// Presentation of the first video frame, in microseconds of the run. It belongs to `startUs`, and to the presentation
+    /// time of the first video sample in the file.
     public var mediaStartUs: Int64 = 0
     /// The map from the run's time to wall time, frozen for this file.
     public var anchor: MediaAnchor?

@@ -1,0 +1,76 @@
+// A TCP server on loopback that answers nothing, or the same to every RTSP request.
+import Foundation
+
+final class Listener: Sendable {
+    struct Failure: Error {
+        let code = errno
+    }
+
+    let port: UInt16
+    private let descriptor: Int32
+
+    init() throws {
+        let opened = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
+        var address = sockaddr_in()
+        address.sin_family = sa_family_t(AF_INET)
+        address.sin_addr.s_addr = UInt32(0x7F00_0001).bigEndian
+        var length = socklen_t(MemoryLayout<sockaddr_in>.size)
+        let bound = withUnsafeMutablePointer(to: &address) { pointer in
+            pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { raw in
+                bind(opened, raw, length) == 0 && listen(opened, 8) == 0
+                    && getsockname(opened, raw, &length) == 0
+            }
+        }
+        guard bound else { throw Failure() }
+        descriptor = opened
+        port = UInt16(bigEndian: address.sin_port)
+    }
+
+    deinit {
+        close()
+    }
+
+    func close() {
+        shutdown(descriptor, Int32(SHUT_RDWR))
+        Glibc.close(descriptor)
+    }
+
+    func waitForConnection() throws {
+        var waiting = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
+        guard poll(&waiting, 1, 10_000) == 1 else { throw Failure() }
+    }
+
+    /// Serves until the listener is closed.
+    func answerAll(with status: String) {
+        let listening = descriptor
+        Thread {
+            while true {
+                let connection = accept(listening, nil, nil)
+                guard connection >= 0 else { return }
+                Thread { Self.serve(connection, status) }.start()
+            }
+        }.start()
+    }
+
+    private static func serve(_ connection: Int32, _ status: String) {
+        var received: [UInt8] = []
+        var chunk = [UInt8](repeating: 0, count: 4096)
+        while true {
+            let count = recv(connection, &chunk, chunk.count, 0)
+            guard count > 0 else { break }
+            received += chunk[..<count]
+            // A request ends with an empty line; bodies are not needed to answer.
+            while let end = received.firstRange(of: Array("\r\n\r\n".utf8)) {
+                let request = String(decoding: received[..<end.lowerBound], as: UTF8.self)
+                received.removeSubrange(..<end.upperBound)
+                guard let line = request.split(separator: "\r\n").first(where: { $0.hasPrefix("CSeq:") }) else {
+                    continue
+                }
+                let challenge = status.contains("401") ? "WWW-Authenticate: Basic realm=\"r\"\r\n" : ""
+                let answer = Array("\(status)\r\n\(line)\r\n\(challenge)\r\n".utf8)
+                _ = send(connection, answer, answer.count, Int32(MSG_NOSIGNAL))
+            }
+        }
+        Glibc.close(connection)
+    }
+}
