@@ -86,7 +86,7 @@ public struct VolumeError: Error, Sendable, Hashable, CustomStringConvertible {
         case .readOnly: "remount it writable; look at the kernel log for disk errors"
         case .full: "free space or inodes, or lower what is kept"
         case .exists: "nothing was replaced; compare the two files and remove one"
-        case .missing: "check that nothing else deletes files on this volume"
+        case .missing: "check the path, and that the volume is mounted"
         case .notPermitted: "give the service's user or group write access to the folder"
         case .inputOutput: "check the disk or the network storage; look at the kernel log"
         case .unsupported: "use a file system with hard links or RENAME_NOREPLACE, such as ext4 or xfs"
