@@ -1,0 +1,78 @@
+// The indexer's settings, each default with its reason, and what they come to.
+
+import ServiceKit
+
+enum Keys {
+    static let stateDirectory = Setting<String>(
+        "state-directory", default: "/var/lib/sightglass/indexer",
+        help:
+            "Folder of catalogue.sqlite; on a local disk, because SQLite's locks do not hold on network file systems.",
+        reason: "Where Debian puts what a service must not lose.")
+    static let eventFutureSeconds = Setting<Int>(
+        "event-future-seconds", default: 3600, unit: "s", range: 0...86_400,
+        help: "How far in the future an event or window may lie.",
+        reason: "An hour is a sender whose clock has the wrong time zone by one; more is a fault that should be seen.")
+    static let footageWaitMs = Setting<Int>(
+        "footage-wait-ms", default: 30_000, unit: "ms", range: 0...3_600_000,
+        help: "How long after a window's end footage is waited for from a camera that is silent.",
+        reason: "Longer than a segment and its way here; short enough that a dark camera does not hold up the others.")
+    static let catchUpSeconds = Setting<Int>(
+        "catch-up-seconds", default: 3600, unit: "s", range: 0...86_400,
+        help: "How long a window is kept open while older records of its camera still come in.",
+        reason:
+            "A controller that was cut off sends its backlog in minutes; an hour is a day's backlog of a large site.")
+    static let seamMs = Setting<Int>(
+        "seam-ms", default: 250, unit: "ms", range: 0...10_000,
+        help: "Time between two files that is a seam and not a gap, unless a controller reported it.",
+        reason: "Longer than a frame at 5 per second, shorter than anything that a person would miss.")
+    static let archiveAttempts = Setting<Int>(
+        "archive-attempts", default: 8, range: 1...1000, help: "Attempts to archive a file until it is set aside.",
+        reason: "With back-off about four minutes: longer than a restart, short enough that somebody hears of it.")
+    static let uploadAttempts = Setting<Int>(
+        "upload-attempts", default: 0, range: 0...1_000_000,
+        help: "Attempts to upload a file until it is set aside; 0: never.",
+        reason: "The copy on the archive volume is safe, and a site may be offline for weeks.")
+    static let retentionHours = Setting<Int>(
+        "retention-hours", default: 72, unit: "h", range: 0...87_600,
+        help:
+            "Age at which footage is deleted from recording volumes unless something holds it; 0: age deletes nothing.",
+        reason: "A long weekend: who comes in on Monday still finds Friday.")
+    static let maximumAgeHours = Setting<Int>(
+        "maximum-age-hours", default: 0, unit: "h", range: 0...87_600,
+        help: "Age at which footage is deleted even if a request holds it; a legal hold still keeps it; 0: off.",
+        reason: "Only a site's own rules say that footage must not grow older.")
+    static let quotaBytes = Setting<Int>(
+        "quota-bytes", default: 0, unit: "bytes", range: 0...Int.max,
+        help: "Most bytes of footage on each recording volume; 0: no bound but the volume itself.",
+        reason: "The volume is usually ours alone.")
+    static let freeFloorBytes = Setting<Int>(
+        "free-floor-bytes", default: 2 << 30, unit: "bytes", range: 0...Int.max,
+        help: "Free space below which the oldest footage goes; never more than a tenth of the volume.",
+        reason: "Minutes of writing of a dozen cameras: time for the owner to ask and delete.")
+    static let archiveRetentionHours = Setting<Int>(
+        "archive-retention-hours", default: 72, unit: "h", range: 0...87_600,
+        help: "How long an uploaded file stays on the archive volume; 0: until the volume needs room.",
+        reason: "Long enough to look at it on site, after it is safe in the cloud.")
+
+    static let all: [any AnySetting] = [
+        stateDirectory, eventFutureSeconds, footageWaitMs, catchUpSeconds, seamMs, archiveAttempts, uploadAttempts,
+        retentionHours, maximumAgeHours, quotaBytes, freeFloorBytes, archiveRetentionHours,
+    ]
+}
+
+extension Policy {
+    init(_ settings: Settings) {
+        self.init()
+        futureBoundUs = Int64(settings[Keys.eventFutureSeconds]) * Micro.second
+        footageWaitUs = Int64(settings[Keys.footageWaitMs]) * Micro.millisecond
+        catchUpUs = Int64(settings[Keys.catchUpSeconds]) * Micro.second
+        seamUs = Int64(settings[Keys.seamMs]) * Micro.millisecond
+        archiveAttempts = Int64(settings[Keys.archiveAttempts])
+        uploadAttempts = Int64(settings[Keys.uploadAttempts])
+        retentionUs = Int64(settings[Keys.retentionHours]) * Micro.hour
+        maximumAgeUs = Int64(settings[Keys.maximumAgeHours]) * Micro.hour
+        quotaBytes = Int64(settings[Keys.quotaBytes])
+        freeFloorBytes = Int64(settings[Keys.freeFloorBytes])
+        archiveRetentionUs = Int64(settings[Keys.archiveRetentionHours]) * Micro.hour
+    }
+}

@@ -1,0 +1,96 @@
+// QueryMedia, Coverage, ListCameras, Changes, ListAudit: questions that change nothing.
+
+import GRDB
+import RPC
+import Wire
+
+struct QueryCalls: Sendable {
+    let catalogue: Catalogue
+
+    func register(on server: RPCServer) {
+        server.handle(IndexerMethods.queryMedia) { request, _ in try await queryMedia(request) }
+        server.handle(IndexerMethods.coverage) { request, _ in try await coverage(request) }
+        server.handle(IndexerMethods.listCameras) { _, _ in try await listCameras() }
+        server.handle(IndexerMethods.changes) { request, _ in try await changes(request) }
+        server.handle(IndexerMethods.listAudit) { request, _ in try await listAudit(request) }
+    }
+
+    func queryMedia(_ request: QueryMediaRequest) async throws -> QueryMediaReply {
+        let kind: MediaKind?
+        switch request.kind {
+        case nil, .unspecified: kind = nil
+        case .segment, .snapshot: kind = request.kind
+        case .unrecognized: throw RPCError.invalidArgument("kind", "is unknown: segment and snapshot are allowed")
+        }
+        let question = MediaQuestion(
+            asset: try asset(request.asset), source: try source(request.source),
+            window: try request.window.map { window throws(RPCError) in try Check.window(window, "window") },
+            kind: kind,
+            limit: try Check.bounded(request.limit, "limit", default: 500, 1...2000),
+            after: try request.pageToken.map { token throws(RPCError) in try PageToken(parsing: token) })
+        return try await catalogue.read { db in try db.page(question) }
+    }
+
+    func coverage(_ request: CoverageRequest) async throws -> CoverageReply {
+        let asset = try asset(request.asset)
+        let source = try source(request.source)
+        guard asset != nil || source != nil else {
+            throw RPCError.invalidArgument("source", "is missing: give an asset or a source")
+        }
+        let window = try Check.window(request.window, "window")
+        let seamUs = catalogue.policy.seamUs
+        return try await catalogue.read { db in
+            var reply = CoverageReply(segments: 0, bytes: 0)
+            let rows = try db.sources(asset: asset, source: source)
+            if rows.isEmpty {
+                guard let source else { throw RPCError.notFound("no footage came of an asset \(asset ?? "")") }
+                let map = CoverageMap(window: window, segments: [], known: [], seamUs: seamUs)
+                reply.gaps = map.gaps.map { $0.wire(source) }
+            }
+            for row in rows {
+                let map = try db.coverage(row, in: window, seamUs: seamUs)
+                reply.covered += map.covered.map(\.window)
+                reply.gaps += map.gaps.map { $0.wire(row.source) }
+                reply.segments = (reply.segments ?? 0) + UInt64(map.chosen.count)
+                reply.bytes = (reply.bytes ?? 0) + UInt64(clamping: map.chosen.reduce(0) { $0 + $1.sizeBytes })
+            }
+            if rows.count > 1 {
+                let spans = reply.covered.map { Span($0.startUs ?? 0, $0.endUs ?? 0) }
+                reply.covered = CoverageMap.joined(spans).map(\.window)
+                reply.gaps.sort { ($0.window?.startUs ?? 0) < ($1.window?.startUs ?? 0) }
+            }
+            return reply
+        }
+    }
+
+    func listCameras() async throws -> ListCamerasReply {
+        try await catalogue.read { db in ListCamerasReply(cameras: try db.cameraSummaries()) }
+    }
+
+    func changes(_ request: IndexerChangesRequest) async throws -> IndexerChangesReply {
+        let after = try Check.count(request.after, "after")
+        let limit = try Check.bounded(request.limit, "limit", default: 100, 1...1000)
+        return try await catalogue.read { db in try db.changes(after: after, limit: limit) }
+    }
+
+    func listAudit(_ request: ListAuditRequest) async throws -> ListAuditReply {
+        let limit = try Check.bounded(request.limit, "limit", default: 100, 1...1000)
+        let fromUs = request.fromUs ?? 0
+        guard fromUs >= 0 else { throw RPCError.invalidArgument("from_us", "must not be negative") }
+        return try await catalogue.read { db in
+            var room = MessageRoom()
+            let entries = try db.auditEntries(fromUs: fromUs, limit: limit)
+            return ListAuditReply(entries: Array(entries.prefix { room.take($0.encoded().count) }))
+        }
+    }
+
+    private func asset(_ value: String?) throws(RPCError) -> String? {
+        guard let value, !value.isEmpty else { return nil }
+        return try Check.name(value, "asset")
+    }
+
+    private func source(_ value: SourceName?) throws(RPCError) -> SourceID? {
+        guard let value else { return nil }
+        return try Check.source(value, "source")
+    }
+}

@@ -1,0 +1,40 @@
+// indexer: the catalogue. This file wires; the calls are in …Calls.swift, the tables in …Table.swift, the decisions in
+// EventWindow, FootageCheck, CoverageMap, SegmentRanking, RequestMachine, ItemMachine and RetentionPlanner.
+
+import RPC
+import ServiceKit
+import ServiceLifecycle
+
+await ServiceProgram(
+    role: "indexer", summary: "The catalogue: what was recorded, what is to be archived, what may be deleted.",
+    settings: Keys.all
+).run { runtime in
+    let state = try StateDirectory(runtime.settings[Keys.stateDirectory])
+    let bell = WorkBell()
+    let hints = try runtime.makePublisher()
+    let herald = Herald(bell: bell) { topic, name, cursor in hints.publish(topic: topic, name: name, cursor: cursor) }
+    let catalogue = try Catalogue(
+        path: state.cataloguePath, policy: Policy(runtime.settings), clock: runtime.clock, holding: state,
+        onCommit: herald.announce,
+        onHealth: { problem in
+            runtime.health.set("database", ready: problem == nil, reason: problem ?? "")
+        })
+    runtime.health.set("database", ready: true)
+
+    let server = try runtime.makeServer()
+    let counters = IndexerCounters()
+    RecordCalls(catalogue: catalogue, counters: counters).register(on: server)
+    QueryCalls(catalogue: catalogue).register(on: server)
+    RequestCalls(catalogue: catalogue, counters: counters).register(on: server)
+    ClaimCalls(catalogue: catalogue, bell: bell, counters: counters).register(on: server)
+    RetentionCalls(catalogue: catalogue, counters: counters).register(on: server)
+
+    let timer = TimerLoop(catalogue: catalogue, bell: bell, logger: runtime.logger)
+    let upkeep = UpkeepLoop(catalogue: catalogue, logger: runtime.logger)
+    return [
+        server,
+        BackgroundLoop("timer") { try await timer.run() },
+        // Every quarter minute: a rush of records writes a few MiB of log in that time.
+        BackgroundLoop("upkeep", every: .seconds(15)) { try await upkeep.turn() },
+    ]
+}
