@@ -57,7 +57,9 @@ public final class AVSource {
     private var audioIndex: Int32 = -1
     private var tracksSkipped: [String] = []
     private var newestVideoUs: Int64?
+    /// Since when no picture came, on the monotonic clock; moved on by the time that the caller spends between two calls of next().
     private var silentSinceNs: Int64 = 0
+    private var leftNextNs: Int64 = 0
     private var failure: LibAVError?
 
     /// The audio of the session, known after open(); nil: no audio, or none that can be recorded.
@@ -104,6 +106,7 @@ public final class AVSource {
         context = opening
         try chooseTracks()
         silentSinceNs = monotonicNs()
+        leftNextNs = silentSinceNs
     }
 
     /// The next packet, video or audio, in order of arrival. Blocks. Never returns nothing: the end of a session is an
@@ -111,6 +114,9 @@ public final class AVSource {
     public func next() throws(LibAVError) -> MediaPacket {
         if let failure { throw failure }
         guard let context, let packet else { throw LibAVError(.internal, "the source is not open") }
+        // A caller who was busy elsewhere is no silent camera.
+        silentSinceNs += monotonicNs() - leftNextNs
+        defer { leftNextNs = monotonicNs() }
         while true {
             interrupt.setDeadline(ns: silentSinceNs + Int64(settings.silenceTimeoutMs) * 1_000_000)
             let code = interrupt.shouldEnd ? sg_av_error_exit() : av_read_frame(context, packet)

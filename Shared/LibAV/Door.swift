@@ -121,7 +121,16 @@ enum AVFailure {
                 return LibAVError(.silent, "the media server took nothing for \(deadlineMs) ms")
             }
         }
-        guard case .open(let url, let hasCredentials) = operation else { return inSession(code) }
+        let other: String
+        switch operation {
+        case .open(let url, let hasCredentials): return opening(code, url, hasCredentials)
+        case .read: other = "the camera"
+        case .write: other = "the media server"
+        }
+        return inSession(code, other)
+    }
+
+    private static func opening(_ code: Int32, _ url: String, _ hasCredentials: Bool) -> LibAVError {
         switch code {
         case sg_av_error_unauthorized(), sg_av_error_forbidden():
             let what = hasCredentials ? "refuses the user name or password" : "wants a user name and password"
@@ -139,15 +148,15 @@ enum AVFailure {
         }
     }
 
-    private static func inSession(_ code: Int32) -> LibAVError {
+    private static func inSession(_ code: Int32, _ other: String) -> LibAVError {
         switch code {
         case sg_av_error_eof(), -ECONNRESET, -EPIPE, -ECONNABORTED, -EIO:
-            LibAVError(.ended, "the other side ended the connection")
+            LibAVError(.ended, "\(other) ended the connection")
         case sg_av_error_unauthorized(), sg_av_error_forbidden():
-            LibAVError(.unauthorized, "the other side refuses the user name or password")
+            LibAVError(.unauthorized, "\(other) refuses the user name or password")
         case -EHOSTUNREACH, -ENETUNREACH, -ENETDOWN:
-            LibAVError(.unreachable, "the way to the other side broke")
-        default: LibAVError(.protocol, "the stream is broken (\(text(code)))")
+            LibAVError(.unreachable, "the way to \(other) broke")
+        default: LibAVError(.protocol, "the stream with \(other) is broken (\(text(code)))")
         }
     }
 

@@ -41,6 +41,7 @@ public final class RTSPPush {
     private var tracks: [Track] = []
     private var baseUs: Int64?
     private var isRecording = false
+    private var hasFailed = false
 
     /// Nothing is connected before open().
     public init(settings: RTSPPushSettings, interrupt: AVInterrupt) {
@@ -90,7 +91,7 @@ public final class RTSPPush {
     /// Sends one packet. Time zero is the first video keyframe; what comes before it is left out and counted. Throws where
     /// the server took nothing in time or went away; the push is over then.
     public func send(_ packet: MediaPacket) throws(LibAVError) {
-        guard isRecording, let context else { throw LibAVError(.internal, "the push is not open") }
+        guard isRecording, !hasFailed, let context else { throw LibAVError(.internal, "the push is not open") }
         guard let index = tracks.firstIndex(where: { $0.configuration == packet.configuration }) else {
             throw LibAVError(.protocol, "the codec's parameters changed; the stream must be announced anew")
         }
@@ -116,9 +117,11 @@ public final class RTSPPush {
         buffer.packet.pointee.dts = dts
         if packet.isKeyframe { buffer.packet.pointee.flags |= AV_PKT_FLAG_KEY }
         startDeadline()
-        let code = interrupt.shouldEnd ? sg_av_error_exit() : av_write_frame(context, buffer.packet)
+        let written = interrupt.shouldEnd ? sg_av_error_exit() : av_write_frame(context, buffer.packet)
+        // libav's muxer ignores what its writes to the socket return: only the interrupt tells that one was cut short.
+        let code = interrupt.shouldEnd ? sg_av_error_exit() : written
         guard code >= 0 else {
-            isRecording = false
+            hasFailed = true
             throw AVFailure.error(code, interrupt, .write(deadlineMs: settings.operationTimeoutMs))
         }
         packetsSent += 1
@@ -127,8 +130,8 @@ public final class RTSPPush {
     /// Ends the publication (TEARDOWN where the server still listens, at most a second). Also done by deinit.
     public func close() {
         guard let owned = context else { return }
-        interrupt.setDeadline(ns: monotonicNs() + 1_000_000_000)
-        // The trailer frees what the header made; without a header there is nothing to end.
+        // After a failure the server gets no more time, but libav frees its sockets only in the trailer.
+        interrupt.setDeadline(ns: monotonicNs() + (hasFailed ? 0 : 1_000_000_000))
         if isRecording { av_write_trailer(owned) }
         isRecording = false
         avformat_free_context(owned)

@@ -169,6 +169,36 @@ import Testing
         #expect(pushFailure(url, try .mjpeg(widthPx: 320, heightPx: 240))?.cause == cause)
     }
 
+    @Test func serverThatTakesNothingMoreEndsThePush() throws {
+        let listener = try Listener()
+        listener.takePublicationAndFallSilent()
+        let clip = try Fixtures.h264.get()
+        var settings = RTSPPushSettings(url: "rtsp://127.0.0.1:\(listener.port)/live")
+        settings.operationTimeoutMs = 300
+        let push = RTSPPush(settings: settings, interrupt: AVInterrupt())
+        try push.open([clip.packets[0].configuration])
+        try push.send(clip.packets[1])
+        #expect(push.packetsSkipped == 1)
+        var failure: LibAVError?
+        // The clip again and again: more than the sockets between us can hold.
+        for round in 0..<2000 where failure == nil {
+            for packet in clip.packets where failure == nil {
+                var later = packet
+                later.ptsTicks += Int64(round) * 180_000
+                later.dtsTicks += Int64(round) * 180_000
+                do {
+                    try push.send(later)
+                } catch {
+                    failure = error
+                }
+            }
+        }
+        #expect(failure?.cause == .silent)
+        #expect(push.packetsSent > 0)
+        #expect(throws: LibAVError.self) { try push.send(clip.packets[0]) }
+        push.close()
+    }
+
     @Test func credentialsPrintNothing() {
         #expect(String(describing: Self.secret) == "(credentials)")
         #expect(String(reflecting: Self.secret) == "(credentials)")

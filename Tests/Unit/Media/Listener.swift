@@ -42,17 +42,26 @@ final class Listener: Sendable {
 
     /// Serves until the listener is closed.
     func answerAll(with status: String) {
+        serveConnections { Self.serve($0, status, until: nil) }
+    }
+
+    /// Takes a publication up to RECORD, and from then on reads nothing more.
+    func takePublicationAndFallSilent() {
+        serveConnections { Self.serve($0, "RTSP/1.0 200 OK", until: "RECORD") }
+    }
+
+    private func serveConnections(_ serve: @escaping @Sendable (Int32) -> Void) {
         let listening = descriptor
         Thread {
             while true {
                 let connection = accept(listening, nil, nil)
                 guard connection >= 0 else { return }
-                Thread { Self.serve(connection, status) }.start()
+                Thread { serve(connection) }.start()
             }
         }.start()
     }
 
-    private static func serve(_ connection: Int32, _ status: String) {
+    private static func serve(_ connection: Int32, _ status: String, until last: String?) {
         var received: [UInt8] = []
         var chunk = [UInt8](repeating: 0, count: 4096)
         while true {
@@ -63,12 +72,20 @@ final class Listener: Sendable {
             while let end = received.firstRange(of: Array("\r\n\r\n".utf8)) {
                 let request = String(decoding: received[..<end.lowerBound], as: UTF8.self)
                 received.removeSubrange(..<end.upperBound)
-                guard let line = request.split(separator: "\r\n").first(where: { $0.hasPrefix("CSeq:") }) else {
-                    continue
-                }
+                let lines = request.split(separator: "\r\n")
+                let echoed = lines.filter { $0.hasPrefix("CSeq:") || $0.hasPrefix("Transport:") }
+                guard !echoed.isEmpty else { continue }
                 let challenge = status.contains("401") ? "WWW-Authenticate: Basic realm=\"r\"\r\n" : ""
-                let answer = Array("\(status)\r\n\(line)\r\n\(challenge)\r\n".utf8)
+                let answer = Array(
+                    "\(status)\r\n\(echoed.joined(separator: "\r\n"))\r\nSession: 1\r\n\(challenge)\r\n".utf8)
                 _ = send(connection, answer, answer.count, Int32(MSG_NOSIGNAL))
+                if let last, request.hasPrefix(last) {
+                    // Until the client goes (POLLRDHUP): only its end is of interest, not what it sends.
+                    var gone = pollfd(fd: connection, events: 0x2000, revents: 0)
+                    poll(&gone, 1, 30_000)
+                    Glibc.close(connection)
+                    return
+                }
             }
         }
         Glibc.close(connection)
