@@ -29,6 +29,7 @@ final class StopSequence: Sendable {
 
     private let runtime: ServiceRuntime
     private let phase = Mutex<Phase>(.starting(nil))
+    private let hasEnded = Mutex(false)
 
     init(runtime: ServiceRuntime) { self.runtime = runtime }
 
@@ -45,6 +46,7 @@ final class StopSequence: Sendable {
         let result = await work.result
         watch.cancel()
         runtime.close()
+        hasEnded.withLock { $0 = true }
         return exitCode(result)
     }
 
@@ -101,10 +103,10 @@ final class StopSequence: Sendable {
     }
 
     private func endInTime() {
-        let logger = runtime.logger
-        Thread.detachNewThread {
+        Thread.detachNewThread { [self] in
             Thread.sleep(forTimeInterval: Self.longestTime)
-            logger.critical("did not stop within 5 s: ending without finishing")
+            if hasEnded.withLock({ $0 }) { return }
+            runtime.logger.critical("did not stop within 5 s: ending without finishing")
             _exit(ServiceProgram.ExitCode.failure)
         }
     }
