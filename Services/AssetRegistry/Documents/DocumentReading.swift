@@ -1,0 +1,136 @@
+// From the text of an Apply to documents with kind, name and body. Whatever is wrong here refuses the whole call; what is
+// wrong inside a body becomes an issue (DeviceDocument.swift, AssetDocument.swift).
+
+import RPC
+import Wire
+
+/// A document as it was applied, with what was read out of it.
+struct RegistryDocument: Sendable {
+    enum Body: Sendable {
+        case device(DeviceDocument)
+        case asset(AssetDocument)
+    }
+
+    let key: DocumentKey
+    /// As it was applied, as JSON.
+    let json: String
+    /// With sorted keys: equal for documents that say the same.
+    let canonicalJSON: String
+    let body: Body
+}
+
+/// Kind and name: what makes a document the same one.
+struct DocumentKey: Sendable, Hashable, Comparable {
+    let kind: DocumentKind
+    let name: String
+
+    static func < (left: DocumentKey, right: DocumentKey) -> Bool {
+        (left.kind.rawValue, left.name) < (right.kind.rawValue, right.name)
+    }
+
+    /// "device cam1".
+    var text: String { "\(kind.name) \(name)" }
+}
+
+enum DocumentReading {
+    /// The contract's bound for the text of one call.
+    static let maximumTextBytes = 1 << 20
+    /// One call is one transaction and one answer of at most 1 MiB.
+    static let maximumDocuments = 2000
+
+    /// Reads the documents of a text.
+    static func read(_ text: String) throws(RPCError) -> [RegistryDocument] {
+        guard text.utf8.count <= maximumTextBytes else {
+            throw .invalidArgument("text", "the text has \(text.utf8.count) bytes: apply at most 1 MiB at a time")
+        }
+        let values = try readValues(text)
+        guard !values.isEmpty else {
+            throw .invalidArgument("text", "there is no document in the text: begin with kind: Device or kind: Asset")
+        }
+        guard values.count <= maximumDocuments else {
+            throw .invalidArgument(
+                "text", "the text holds \(values.count) documents: apply at most \(maximumDocuments) at a time")
+        }
+        var documents: [RegistryDocument] = []
+        var seen = Set<DocumentKey>()
+        for value in values {
+            let document = try readDocument(value)
+            guard seen.insert(document.key).inserted else {
+                throw .invalidArgument("text", "\(value.position): \(document.key.text) stands twice in the text")
+            }
+            documents.append(document)
+        }
+        return documents
+    }
+
+    private static func readValues(_ text: String) throws(RPCError) -> [DocumentValue] {
+        let first = text.unicodeScalars.first { !$0.properties.isWhitespace && $0 != "\u{FEFF}" }
+        let isJSON = first == "{" || first == "["
+        do throws(DocumentError) {
+            guard isJSON else { return try YAMLReader.readDocuments(text) }
+            let withoutMark = text.hasPrefix("\u{FEFF}") ? String(text.dropFirst()) : text
+            return try JSONReader.readDocuments(withoutMark).flatMap { $0.elements ?? [$0] }
+        } catch {
+            let form = isJSON ? "the text begins like JSON and is not" : "the text is not YAML"
+            throw .invalidArgument("text", "\(form): \(error)")
+        }
+    }
+
+    /// Reads one document, new or from the store.
+    static func readDocument(_ value: DocumentValue) throws(RPCError) -> RegistryDocument {
+        func refuse(_ field: String, _ problem: String) -> RPCError {
+            .invalidArgument(field, "\(value.position): \(problem)")
+        }
+        guard value.members != nil else {
+            throw refuse("text", "a document is an object with kind, name and properties; this is \(value.kindName)")
+        }
+        let kind: DocumentKind
+        switch value["kind"]?.string {
+        case "Device": kind = .device
+        case "Asset": kind = .asset
+        case let other?: throw refuse("kind", "the kind \(other.quotedForMessage) is not known: use Device or Asset")
+        case nil: throw refuse("kind", "the document has no kind: begin with kind: Device or kind: Asset")
+        }
+        guard let name = value["name"]?.string ?? value["metadata"]?["name"]?.string else {
+            throw refuse(
+                "name", "the \(kind.name) has no name: give it as name or metadata.name, in quotes if it is a number")
+        }
+        if let problem = Names.problem(name) { throw refuse("name", "the name of the \(kind.name) \(problem)") }
+        guard let body = value["properties"] ?? value["spec"], body.members != nil else {
+            throw refuse("properties", "\(kind.name) \(name) has no properties (or spec) with its settings")
+        }
+        try refuseCredentials(value, what: "\(kind.name) \(name)")
+        let key = DocumentKey(kind: kind, name: name)
+        return RegistryDocument(
+            key: key, json: value.json(), canonicalJSON: value.json(sortedKeys: true),
+            body: kind == .device
+                ? .device(DeviceDocument(name: name, body: body)) : .asset(AssetDocument(name: name, body: body)))
+    }
+
+    /// A document is stored, shown and sent to every controller: it must not hold a secret.
+    private static func refuseCredentials(_ value: DocumentValue, what: String) throws(RPCError) {
+        var found: TextPosition?
+        value.forEachString { text, position in
+            if found == nil, StreamURL.holdsUserInformation(text) { found = position }
+        }
+        if let found {
+            throw .invalidArgument(
+                "text",
+                "\(found): an address in \(what) holds a user name or password ('@'): name secrets instead "
+                    + "(authentication, mediaServer…Ref); an '@' that belongs to the path is written %40")
+        }
+        let inbound = (value["properties"] ?? value["spec"])?["endpoints"]?["inbound"]
+        for endpoint in inbound?.members ?? [] {
+            guard let authentication = endpoint.value["authentication"] else { continue }
+            let places = [authentication, authentication["usernamePasswordCredentials"]].compactMap(\.self)
+            for place in places {
+                if let secret = place["password"] ?? place["username"] {
+                    throw .invalidArgument(
+                        "text",
+                        "\(secret.position): \(what) holds a user name or password itself: use usernameSecretName and "
+                            + "passwordSecretName, which name files below the secrets folder")
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,64 @@
+// The rules for names, secret references and paths that documents carry.
+
+enum Names {
+    /// Why a text cannot be the name of a device, endpoint, asset or stream; nil where it can. Names become folders of the
+    /// recording volume and parts of topics.
+    static func problem(_ name: String) -> String? {
+        guard !name.isEmpty else { return "is empty: give it 1 to 128 bytes" }
+        guard name.utf8.count <= 128 else { return "has \(name.utf8.count) bytes: at most 128 are possible" }
+        if name.contains("/") { return "holds a '/': names become folders, use '-' instead" }
+        if name.hasPrefix(".") { return "begins with '.': such folders are the volume's own" }
+        if name.unicodeScalars.contains(where: { $0.value < 0x20 || $0.value == 0x7F }) {
+            return "holds a control character: leave it out"
+        }
+        return nil
+    }
+
+    /// Why a text cannot name a secret ("secretName/key", or an alias without '/'); nil where it can.
+    static func secretProblem(_ path: String) -> String? {
+        let parts = path.split(separator: "/", omittingEmptySubsequences: false)
+        let legal = parts.allSatisfy { part in
+            !part.isEmpty && part != "." && part != ".."
+                && part.utf8.allSatisfy { byte in
+                    switch byte {
+                    case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
+                        UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "."), UInt8(ascii: "_"), UInt8(ascii: "-"):
+                        true
+                    default: false
+                    }
+                }
+        }
+        guard legal, parts.count <= 2, path.utf8.count <= 253 else {
+            return "must name a secret as secretName/key, in letters, digits, '.', '_' and '-'"
+        }
+        return nil
+    }
+
+    /// Why a text cannot be the folder of a file task; nil where it can. Empty means the volume's own layout.
+    static func folderProblem(_ path: String) -> String? {
+        if path.isEmpty { return nil }
+        guard path.hasPrefix("/") else { return "must be an absolute folder, such as /data/clips" }
+        guard path.utf8.count <= 1024 else { return "has more than 1024 bytes" }
+        if path.unicodeScalars.contains(where: { $0.value < 0x20 || $0.value == 0x7F }) {
+            return "holds a control character: leave it out"
+        }
+        if path.split(separator: "/").contains(where: { $0 == ".." || $0 == "." }) {
+            return "holds a part \"..\" or \".\": write the folder out"
+        }
+        return nil
+    }
+
+    /// Why a text cannot be a topic to publish on; nil where it can.
+    static func topicProblem(_ topic: String) -> String? {
+        guard !topic.isEmpty else { return "is empty: leave the key out for the default topic" }
+        guard topic.utf8.count <= 1024 else { return "has more than 1024 bytes" }
+        if topic.contains("+") || topic.contains("#") {
+            return "holds '+' or '#': a topic to publish on has no wildcards"
+        }
+        if topic.hasPrefix("$") { return "begins with '$': such topics are the broker's own" }
+        if topic.unicodeScalars.contains(where: { $0.value < 0x20 || $0.value == 0x7F }) {
+            return "holds a control character: leave it out"
+        }
+        return nil
+    }
+}

@@ -1,0 +1,288 @@
+// The settings in force of a stream: asset defaults, then the stream's own configuration, then the override of the present
+// run, checked key by key against the table below; destinations beside them. Pure: the same input gives the same settings.
+//
+//   task               key                          default          values
+//   snapshot-to-mqtt   format                       jpeg             png bmp jpg jpeg tif tiff
+//   snapshot-to-fs     format                       png              the same
+//   both snapshots     snapshotsPerSecond           1                0 to 60; 0, "" and null: every frame
+//   clip-to-fs         format                       mkv              avi mp4 mkv mts mjpeg mpg mpeg flv webm
+//                      duration                     60               1 to 3600 seconds
+//   file tasks         path                         ""               absolute folder; "": the volume's layout
+//   stream-to-rtsp(s)  mediaServerAddress           see below        name or IP address
+//                      mediaServerPort              8554             1 to 65535
+//                      mediaServerPath              ""               "": {namespace}/data/{asset}
+//                      mediaServerUsernameRef, -PasswordRef  ""      secret; stream-to-rtsps also mediaServerCertificateRef
+//   all                autostart                    true             clips and streams also audioEnabled, true
+//
+// A destination's path comes before `path` and `mediaServer…`: a folder for file tasks, the server's address for streams.
+
+import Wire
+
+struct StreamSettings {
+    /// Where the asset's documents put things that a stream does not say itself.
+    struct Context: Sendable {
+        let asset: String
+        let stream: String
+        /// The MQTT namespace; the default path on a media server begins with it.
+        let namespace: String
+    }
+
+    private let context: Context
+    private let layer: StreamLayer
+    private let destinations: Destinations
+    private(set) var issues = IssueList()
+    private(set) var settings: TaskSettings?
+
+    /// Where the AIO samples put the media server.
+    static let defaultMediaServer = "media-server.media-server.svc.cluster.local"
+    /// The port that RTSP media servers listen on by convention of the AIO samples.
+    static let defaultMediaServerPort = 8554
+    /// The connector's own default: a minute is a small file and few files.
+    static let defaultDurationSeconds = 60
+
+    static let snapshotFormats = ["png", "bmp", "jpg", "jpeg", "tif", "tiff"]
+    static let clipFormats = ["avi", "mp4", "mkv", "mts", "mjpeg", "mpg", "mpeg", "flv", "webm"]
+
+    static let typeNames: [(String, TaskType)] = [
+        ("snapshot-to-mqtt", .snapshotToMqtt), ("snapshot-to-fs", .snapshotToFs), ("clip-to-fs", .clipToFs),
+        ("stream-to-rtsp", .streamToRtsp), ("stream-to-rtsps", .streamToRtsps),
+    ]
+
+    /// Works out the settings. `settings` is nil where an issue is an error.
+    /// - Parameter shared: keys of the asset's defaults; one that the stream's task does not use is no mistake.
+    init(context: Context, shared: StreamLayer, own: StreamLayer, override: StreamLayer?, destinations: Destinations) {
+        self.context = context
+        self.layer = shared.overlaid(by: own).overlaid(by: override ?? .empty)
+        self.destinations = destinations
+        guard let type = readType() else { return }
+        var result = TaskSettings()
+        result.type = type
+        result.autostart = bool(.autostart, default: true)
+        switch type {
+        case .snapshotToMqtt:
+            readSnapshot(&result, defaultFormat: "jpeg")
+            result.mqtt =
+                destinations.mqtt ?? MqttDestination(qos: 1, retain: false, ttlS: Destinations.defaultTTLSeconds)
+            checkDefaultTopic(result)
+        case .snapshotToFs:
+            readSnapshot(&result, defaultFormat: "png")
+            result.path = folder()
+        case .clipToFs:
+            result.format = word(.format, default: "mkv", allowed: Self.clipFormats)
+            result.durationS = UInt32(integer(.duration, default: Self.defaultDurationSeconds, 1...3600, "seconds"))
+            result.path = folder()
+            result.audioEnabled = bool(.audioEnabled, default: true)
+        default:
+            readMediaServer(&result, type: type)
+            result.audioEnabled = bool(.audioEnabled, default: true)
+        }
+        // A run with another task type leaves the stream's own keys unused on purpose.
+        noteUnusual(own, unusedBy: override?[.taskType] == nil ? type : nil)
+        if let override { noteUnusual(override, unusedBy: type) }
+        issues.add(contentsOf: destinations.issues.issues)
+        if !issues.hasErrors { settings = result }
+    }
+
+    // MARK: Keys
+
+    private mutating func readType() -> TaskType? {
+        let names = Self.typeNames.map(\.0).joined(separator: ", ")
+        guard let entry = layer[.taskType], !entry.value.isNull else {
+            fail(.missingTaskType, "streamConfiguration.taskType", "taskType is missing: give one of \(names)")
+            return nil
+        }
+        guard let text = entry.value.string, let known = Self.typeNames.first(where: { $0.0 == text }) else {
+            let given = entry.value.string.map(\.quotedForMessage) ?? entry.value.kindName
+            fail(.unknownTaskType, entry.field, "\(entry.field) is \(given): the task types are \(names)")
+            return nil
+        }
+        return known.1
+    }
+
+    private mutating func readSnapshot(_ result: inout TaskSettings, defaultFormat: String) {
+        result.format = word(.format, default: defaultFormat, allowed: Self.snapshotFormats)
+        result.snapshotsPerSecond = 1
+        guard let entry = layer[.snapshotsPerSecond] else { return }
+        if entry.value.isNull || entry.value.string == "" {
+            result.snapshotsPerSecond = 0
+        } else if let rate = entry.value.number, (0...60).contains(rate) {
+            result.snapshotsPerSecond = rate
+        } else {
+            invalid(entry, "must be a number from 0 (every frame) to 60; 0.5 is one picture in two seconds")
+        }
+    }
+
+    private mutating func bool(_ key: StreamKey, default standard: Bool) -> Bool {
+        guard let entry = layer[key], !entry.value.isNull else { return standard }
+        if let value = entry.value.bool { return value }
+        invalid(entry, "must be true or false")
+        return standard
+    }
+
+    private mutating func integer(
+        _ key: StreamKey, default standard: Int, _ range: ClosedRange<Int>, _ unit: String
+    ) -> Int {
+        guard let entry = layer[key], !entry.value.isNull else { return standard }
+        if let value = entry.value.integer, range.contains(value) { return value }
+        invalid(entry, "must be a whole number from \(range.lowerBound) to \(range.upperBound) (\(unit))")
+        return standard
+    }
+
+    private mutating func word(_ key: StreamKey, default standard: String, allowed: [String]) -> String {
+        guard let entry = layer[key], !entry.value.isNull, entry.value.string != "" else { return standard }
+        if let value = entry.value.string?.lowercased(), allowed.contains(value) { return value }
+        invalid(entry, "must be one of \(allowed.joined(separator: ", "))")
+        return standard
+    }
+
+    private mutating func text(_ key: StreamKey) -> String? {
+        guard let entry = layer[key], !entry.value.isNull else { return nil }
+        guard let text = entry.value.string else {
+            invalid(entry, "must be a text")
+            return nil
+        }
+        return text.isEmpty ? nil : text
+    }
+
+    private mutating func folder() -> String {
+        if let path = destinations.storagePath, !path.value.isEmpty {
+            if let problem = Names.folderProblem(path.value) {
+                fail(.invalidValue, path.field, "\(path.field) \(problem)")
+            }
+            return path.value
+        }
+        guard let path = text(.path) else { return "" }
+        if let problem = Names.folderProblem(path) { invalid(layer[.path], problem) }
+        return path
+    }
+
+    private mutating func secret(_ key: StreamKey) -> SecretReference? {
+        guard let path = text(key) else { return nil }
+        if let problem = Names.secretProblem(path) {
+            invalid(layer[key], problem)
+            return nil
+        }
+        return SecretReference(path: path)
+    }
+
+    private mutating func checkDefaultTopic(_ result: TaskSettings) {
+        guard result.mqtt?.topic == nil,
+            let problem = Names.topicProblem("\(context.namespace)/data/\(context.asset)/\(context.stream)")
+        else { return }
+        fail(.invalidValue, "name", "the default topic made of asset and stream name \(problem); give a topic")
+    }
+
+    // MARK: Media server
+
+    private mutating func readMediaServer(_ result: inout TaskSettings, type: TaskType) {
+        let scheme = type == .streamToRtsps ? "rtsps" : "rtsp"
+        result.mediaServerURL = mediaServerURL(scheme: scheme)
+        result.mediaServerUsername = secret(.mediaServerUsernameRef)
+        result.mediaServerPassword = secret(.mediaServerPasswordRef)
+        if type == .streamToRtsps { result.mediaServerCertificate = secret(.mediaServerCertificateRef) }
+        if (result.mediaServerUsername == nil) != (result.mediaServerPassword == nil) {
+            let field =
+                layer[.mediaServerUsernameRef]?.field ?? layer[.mediaServerPasswordRef]?.field ?? "streamConfiguration"
+            fail(
+                .invalidValue, field,
+                "mediaServerUsernameRef and mediaServerPasswordRef belong together: give both or none")
+        } else if type == .streamToRtsp, result.mediaServerUsername != nil {
+            issues.warn(
+                .unprotectedCredentials, "streamConfiguration.mediaServerUsernameRef",
+                "credentials for a media server travel unencrypted by stream-to-rtsp: use stream-to-rtsps",
+                stream: context.stream)
+        }
+    }
+
+    private mutating func mediaServerURL(scheme: String) -> String? {
+        let defaultPath = "/\(context.namespace)/data/\(context.asset)"
+        if let destination = destinations.storagePath, !destination.value.isEmpty {
+            do {
+                let url =
+                    try destination.value.contains("://")
+                    ? StreamURL(parsing: destination.value, schemes: [scheme])
+                    : StreamURL(scheme: scheme, afterScheme: destination.value[...])
+                return completed(url, defaultPath: defaultPath).text
+            } catch {
+                let advice =
+                    error == .unsupportedScheme(error.scheme)
+                    ? "has another scheme than the task: stream-to-\(scheme) needs \(scheme)://" : error.advice
+                fail(.invalidValue, destination.field, "\(destination.field) \(advice)")
+                return nil
+            }
+        }
+        var host = text(.mediaServerAddress) ?? Self.defaultMediaServer
+        if host.filter({ $0 == ":" }).count > 1, !host.hasPrefix("[") { host = "[\(host)]" }
+        let port = integer(.mediaServerPort, default: Self.defaultMediaServerPort, 1...65535, "a TCP port")
+        let path = text(.mediaServerPath).map { $0.hasPrefix("/") ? $0 : "/" + $0 }
+        guard StreamURL.isHost(host[...]) else {
+            invalid(
+                layer[.mediaServerAddress],
+                "must be a host name or IP address; port and path have keys of their own, credentials go into secrets")
+            return nil
+        }
+        do {
+            return completed(
+                try StreamURL(scheme: scheme, afterScheme: "\(host):\(port)\(path ?? "")"), defaultPath: defaultPath
+            ).text
+        } catch {
+            invalid(layer[.mediaServerPath], error.advice)
+            return nil
+        }
+    }
+
+    private func completed(_ url: StreamURL, defaultPath: String) -> StreamURL {
+        StreamURL(
+            scheme: url.scheme, host: url.host, port: url.port ?? Self.defaultMediaServerPort,
+            path: url.path.isEmpty || url.path == "/" ? Self.percentEncoded(defaultPath) : url.path)
+    }
+
+    /// Asset names may hold any character; a URL may not.
+    private static func percentEncoded(_ path: String) -> String {
+        var text = ""
+        for byte in path.utf8 {
+            let character = Character(Unicode.Scalar(byte))
+            if byte < 0x80, character.isLetter || character.isNumber || "-._~/".contains(character) {
+                text.append(character)
+            } else {
+                let hex = String(byte, radix: 16, uppercase: true)
+                text += "%" + (hex.count == 1 ? "0" : "") + hex
+            }
+        }
+        return text
+    }
+
+    // MARK: Issues
+
+    /// Aliases, unknown keys, and keys that the task has no use for.
+    private mutating func noteUnusual(_ upper: StreamLayer, unusedBy type: TaskType?) {
+        for warning in upper.warnings {
+            issues.warn(warning.code, warning.field, warning.message, stream: context.stream)
+        }
+        for unknown in upper.unknownKeys {
+            issues.warn(
+                .unknownKey, unknown.field, "\(unknown.field) is not a known key and has no effect",
+                stream: context.stream)
+        }
+        guard let type else { return }
+        let unused = upper.entries.filter { key, _ in StreamKey(rawValue: key).map { !$0.isUsed(by: type) } ?? false }
+        for field in unused.values.map(\.field).sorted() {
+            issues.warn(.notUsed, field, "\(field) is not used by this task type", stream: context.stream)
+        }
+    }
+
+    private mutating func fail(_ code: IssueCode, _ field: String, _ message: String) {
+        issues.fail(code, field, message, stream: context.stream)
+    }
+
+    private mutating func invalid(_ entry: StreamLayer.Entry?, _ rule: String) {
+        let field = entry?.field ?? "streamConfiguration"
+        fail(.invalidValue, field, "\(field) \(rule)")
+    }
+}
+
+extension StreamURL.Problem {
+    fileprivate var scheme: String {
+        if case .unsupportedScheme(let scheme) = self { scheme } else { "" }
+    }
+}

@@ -1,0 +1,155 @@
+// Reads YAML into DocumentValue, by Yams. Plain scalars follow YAML 1.2's core schema (true, false, null, numbers): "no" and
+// "012" stay texts. What YAML can do to a reader is refused before the parser sees it:
+//   aliases (*name)        an alias bomb is small as text and huge as a tree
+//   explicit keys (? key)  comparing whole trees as keys is quadratic
+// The text itself is bounded by the caller, so that the rest costs at most what its length costs.
+
+import Yams
+
+enum YAMLReader {
+    /// Collections used as keys are refused when converted; until then each costs the parser up to 1024 characters of
+    /// comparing. So many may stand in a text: far above the "[::1]:554" of any real document.
+    static let maximumCollectionKeys = 4096
+
+    /// Reads all documents of a text; empty ones are passed over.
+    static func readDocuments(_ text: String) throws(DocumentError) -> [DocumentValue] {
+        try refuseExpensiveForms(text)
+        var values: [DocumentValue] = []
+        var budget = DocumentValue.Limits.values
+        do {
+            let parser = try Parser(yaml: text, encoding: .utf8)
+            while let node = try parser.nextRoot() {
+                let value = try convert(node, depth: 0, budget: &budget)
+                if !value.isNull { values.append(value) }
+            }
+        } catch let error as DocumentError {
+            throw error
+        } catch let error as YamlError {
+            throw documentError(error, text: text)
+        } catch {
+            throw DocumentError(position: TextPosition(line: 1, column: 1), problem: "not YAML")
+        }
+        return values
+    }
+
+    // MARK: Before parsing
+
+    /// Works on lines and bytes, without knowing quotes: it may refuse a text inside "..." that looks like an alias where
+    /// a value could begin, and never lets a real one pass.
+    static func refuseExpensiveForms(_ text: String) throws(DocumentError) {
+        var line = 1
+        var column = 1
+        var collectionKeys = 0
+        // The last byte on this line that is no blank; nil at the line's start, where a value may begin.
+        var previous: UInt8?
+        let bytes = Array(text.utf8)
+        for (index, byte) in bytes.enumerated() {
+            let following = index + 1 < bytes.count ? bytes[index + 1] : 0x0A
+            let followedByBlank = [0x20, 0x09, 0x0A, 0x0D].contains(following)
+            let position = TextPosition(line: line, column: column)
+            let mayBeginValue = previous.map { Self.valueOpeners.contains($0) } ?? true
+            if byte == UInt8(ascii: "*"), mayBeginValue, !followedByBlank {
+                throw DocumentError(
+                    position: position,
+                    problem: "aliases (*name) are not taken: write the value out, or quote it where it is a text")
+            }
+            if byte == UInt8(ascii: "?"), mayBeginValue,
+                followedByBlank || previous.map(Self.flowOpeners.contains) ?? false
+            {
+                throw DocumentError(
+                    position: position, problem: "explicit keys (? key) are not taken: write \"key: value\"")
+            }
+            if byte == UInt8(ascii: ":"), previous == UInt8(ascii: "]") || previous == UInt8(ascii: "}") {
+                collectionKeys += 1
+                guard collectionKeys <= maximumCollectionKeys else {
+                    throw DocumentError(position: position, problem: "lists and objects as keys are not taken")
+                }
+            }
+            if byte == 0x0A {
+                line += 1
+                column = 1
+                previous = nil
+            } else {
+                if byte & 0xC0 != 0x80 { column += 1 }
+                if byte != 0x20 && byte != 0x09 && byte != 0x0D { previous = byte }
+            }
+        }
+    }
+
+    private static let valueOpeners: Set<UInt8> = Set("-:?[{,".utf8)
+    private static let flowOpeners: Set<UInt8> = Set("[{,".utf8)
+
+    // MARK: Nodes to values
+
+    private static func convert(_ node: Node, depth: Int, budget: inout Int) throws -> DocumentValue {
+        let position = TextPosition(line: node.mark?.line ?? 1, column: node.mark?.column ?? 1)
+        guard depth <= DocumentValue.Limits.depth else {
+            throw DocumentError(
+                position: position, problem: "nested deeper than \(DocumentValue.Limits.depth) levels")
+        }
+        budget -= 1
+        guard budget >= 0 else {
+            throw DocumentError(position: position, problem: "more than \(DocumentValue.Limits.values) values")
+        }
+        switch node {
+        case .scalar(let scalar):
+            let content = scalar.style == .plain ? plainContent(scalar.string) : .string(scalar.string)
+            return DocumentValue(content: content, position: position)
+        case .sequence(let sequence):
+            let elements = try sequence.map { try convert($0, depth: depth + 1, budget: &budget) }
+            return DocumentValue(content: .array(elements), position: position)
+        case .mapping(let mapping):
+            var members: [DocumentValue.Member] = []
+            for (key, value) in mapping {
+                guard case .scalar(let name) = key else {
+                    throw DocumentError(position: position, problem: "a key must be a text")
+                }
+                members.append(
+                    DocumentValue.Member(key: name.string, value: try convert(value, depth: depth + 1, budget: &budget))
+                )
+            }
+            return DocumentValue(content: .object(members), position: position)
+        case .alias:
+            throw DocumentError(position: position, problem: "aliases (*name) are not taken: write the value out")
+        }
+    }
+
+    /// YAML 1.2's core schema, without octal, hexadecimal and the infinities, which no setting of ours takes.
+    static func plainContent(_ text: String) -> DocumentValue.Content {
+        switch text {
+        case "", "~", "null", "Null", "NULL": return .null
+        case "true", "True", "TRUE": return .bool(true)
+        case "false", "False", "FALSE": return .bool(false)
+        default: break
+        }
+        if let value = try? JSONReader.read(text), case .number(let number) = value.content { return .number(number) }
+        return .string(text)
+    }
+
+    // MARK: Errors
+
+    private static func documentError(_ error: YamlError, text: String) -> DocumentError {
+        let (mark, problem): (TextPosition, String) =
+            switch error {
+            case .scanner(_, let problem, let mark, _), .parser(_, let problem, let mark, _),
+                .composer(_, let problem, let mark, _):
+                (TextPosition(line: mark.line, column: mark.column), problem)
+            case .duplicatedKeysInMapping(let keys, let context):
+                (
+                    TextPosition(line: context.mark.line, column: context.mark.column),
+                    "the key \"\((keys.first ?? "").prefix(64))\" stands twice in one object, here for the first time"
+                )
+            case .reader(let problem, let offset, _, _):
+                (position(of: offset ?? 0, in: text), problem)
+            default: (TextPosition(line: 1, column: 1), "not YAML")
+            }
+        return DocumentError(position: mark, problem: problem)
+    }
+
+    private static func position(of offset: Int, in text: String) -> TextPosition {
+        let before = text.prefix(offset)
+        let lastLine = before.split(separator: "\n", omittingEmptySubsequences: false).last ?? ""
+        return TextPosition(
+            line: before.count { $0.isNewline } + 1, column: lastLine.unicodeScalars.count + 1)
+    }
+}
