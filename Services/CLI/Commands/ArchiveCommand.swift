@@ -1,0 +1,131 @@
+// archive: has the footage of a window archived. First the controllers are asked to keep it, then the indexer records the
+// request: so an indexer that is away costs no footage.
+
+import ArgumentParser
+import Footage
+import Foundation
+import RPC
+import Wire
+
+struct ArchiveCommand: AsyncParsableCommand {
+    enum Target: String, ExpressibleByArgument, CaseIterable { case cloud, archive }
+    enum Form: String, ExpressibleByArgument, CaseIterable { case files, clip }
+
+    static let configuration = CommandConfiguration(
+        commandName: "archive", abstract: "Archive a window of one or more cameras.",
+        discussion: """
+            With --wait the exit status is 0 when all was delivered, 1 when it was partial, failed or cancelled. The same \
+            --request-id again is the same request.
+            """)
+
+    @OptionGroup var connections: Connections
+    @Argument(help: "Assets, or device/endpoint.") var cameras: [String]
+    @OptionGroup var window: WindowArguments
+    @Option(help: "cloud: done when it is in the blob store; archive: when it is on the archive volume.")
+    var delivery: Target = .cloud
+    @Option(help: "files: the recorded files; clip: one file that holds exactly the window.") var mode: Form = .files
+    @Option(help: "Why, for audit and manifest.") var reason: String = ""
+    /// Operators stand between events (100) and routine (0).
+    @Option(help: "Higher comes first.") var priority: Int32 = 50
+    @Option(help: "Name of the request: letters, digits, '.', '_', '-'; made up where absent.") var requestID: String?
+    @Flag(help: "Wait until it is done, and print the files.") var wait = false
+    @Option(help: "Longest wait with --wait.") var waitAtMost: DurationArgument = DurationArgument(
+        milliseconds: 3_600_000)
+    @Flag(help: "Print JSON.") var json = false
+
+    func validate() throws {
+        if cameras.isEmpty { throw ValidationError("Name at least one camera.") }
+    }
+
+    func run() async throws {
+        try await reporting {
+            let window = try window.read(nowUs: WindowArguments.nowUs())
+            let id = requestID ?? "cli-\(UUID().uuidString.lowercased())"
+            let ensured = try await ensure(window, id: id)
+            let indexer = try connections.client(.indexer)
+            let reply = try await submit(
+                SubmitArchiveRequest(
+                    requestID: id, window: window, cameras: ensured, requestedBy: connections.operatorName,
+                    reason: reason.isEmpty ? nil : reason, delivery: delivery == .cloud ? .cloud : .archive,
+                    mode: mode == .clip ? .clip : .files, priority: priority), to: indexer)
+            if !wait {
+                if json, let request = reply.request {
+                    print(JSONText.of(request).rendered)
+                } else {
+                    print(id)
+                    printError("\(reply.receipt?.name ?? "accepted"); follow it with `sightglass request \(id)`")
+                }
+                return
+            }
+            let final = try await follow(id, indexer)
+            if json { print(JSONText.of(final).rendered) } else { RequestText.show(final) }
+            if final.state != .done { throw Status.notAsWished }
+        }
+    }
+
+    private func ensure(_ window: Window, id: String) async throws -> [RequestedCamera] {
+        let registry = try connections.client(.assetRegistry)
+        let connections = self.connections
+        let controllers = ControllerClients(allowInsecure: connections.insecure) { address in
+            try connections.rpcClient(Role.captureController.rawValue, address)
+        }
+        let requester = FootageRequester(
+            neighbours: RPCFootageNeighbours(
+                registry: registry.rpc, controllers: controllers, registryTimeout: connections.answerWithin.duration))
+        let resolved: [RequestedCamera]
+        do {
+            resolved = try await requester.resolve(cameras)
+        } catch {
+            throw Failure(error, connections: connections)
+        }
+        let ensured = await requester.ensure(key: id, window: window, cameras: resolved)
+        for camera in ensured {
+            if let reason = camera.footageReason, !reason.isEmpty {
+                printError(Table.printable("\(camera.camera ?? ""): \(camera.footage?.name ?? ""), \(reason)"))
+            }
+        }
+        return ensured
+    }
+
+    private func submit(_ request: SubmitArchiveRequest, to indexer: Client) async throws(Failure) -> SubmitReply {
+        do {
+            return try await indexer.call(IndexerMethods.submitArchive, request)
+        } catch {
+            guard error.status == Status.serviceAway else { throw error }
+            throw Failure(
+                error.message + "\nThe request may not be recorded. The footage is kept for 15 minutes: run the same "
+                    + "command again with --request-id \(request.requestID ?? "")", error.status)
+        }
+    }
+
+    /// Asks until the request has ended. An indexer that restarts meanwhile is waited for.
+    private func follow(_ id: String, _ indexer: Client) async throws -> ArchiveRequest {
+        let end = ContinuousClock.now + waitAtMost.duration
+        var shown: RequestState?
+        while true {
+            if let request = try await ask(id, indexer) {
+                if request.state != shown {
+                    shown = request.state
+                    printError("\(id): \(request.state?.name ?? "")")
+                }
+                if RequestText.isFinal(request.state) { return request }
+            }
+            guard ContinuousClock.now < end else {
+                throw Failure("request \(id) has not ended yet; it goes on: see `sightglass request \(id)`")
+            }
+            // A person watches; the indexer answers this from memory.
+            try await Task.sleep(for: .milliseconds(500))
+        }
+    }
+
+    /// Nil while the indexer is away; it said so on standard error.
+    private func ask(_ id: String, _ indexer: Client) async throws(Failure) -> ArchiveRequest? {
+        do {
+            return try await indexer.call(IndexerMethods.getRequest, GetRequestRequest(requestID: id))
+        } catch {
+            guard error.status == Status.serviceAway else { throw error }
+            printError(error.message)
+            return nil
+        }
+    }
+}
