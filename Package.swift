@@ -59,7 +59,8 @@ let libraries: [Target] = [
     system("CLibAV", pkgConfig: "libavformat libavcodec libavutil libswscale"),
     .target(name: "CWire", dependencies: ["CProtobufC"], path: "Shared/CWire"),
     shared("Wire", ["CWire", "CProtobufC"]),
-    shared("RPC", ["Wire", "CNNG", log]),
+    .target(name: "CNNGRepair", path: "Shared/CNNGRepair"),
+    shared("RPC", ["Wire", "CNNG", "CNNGRepair", log]),
     shared("ServiceKit", ["RPC", "Wire", log, metrics, lifecycle, signals, yams]),
     shared("Volume", [crypto]),
     shared("Media"),
@@ -92,7 +93,7 @@ let supports: [Target] = [
 
 let suites: [Target] = [
     tests("Unit", "Wire", ["Wire"]),
-    tests("Unit", "RPC", ["RPC", "Wire", "CNNG"]),
+    tests("Unit", "RPC", ["RPC", "Wire", "CNNG", "CNNGRepair"]),
     tests("Unit", "ServiceKit", ["ServiceKit"]),
     tests("Unit", "Volume", ["Volume"]),
     tests("Unit", "Media", ["Media", "LibAV"]),

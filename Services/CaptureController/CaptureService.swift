@@ -7,12 +7,14 @@ import ServiceLifecycle
 import Volume
 import Wire
 
-struct CaptureService: Service {
+struct CaptureService: Service, CustomStringConvertible {
+    var description: String { "cameras" }
     let engine: CaptureEngine
     let keeper: VolumeKeeper
     let disk: DiskThread
     let outbox: Outbox
     let inventory: Inventory
+    let spool: Spool
     let registry: RPCClient
     let indexer: RPCClient
     let instance: String
@@ -22,13 +24,14 @@ struct CaptureService: Service {
 
     init(
         engine: CaptureEngine, keeper: VolumeKeeper, disk: DiskThread, outbox: Outbox, inventory: Inventory,
-        registry: RPCClient, indexer: RPCClient, instance: String, logger: Logger
+        spool: Spool, registry: RPCClient, indexer: RPCClient, instance: String, logger: Logger
     ) {
         self.engine = engine
         self.keeper = keeper
         self.disk = disk
         self.outbox = outbox
         self.inventory = inventory
+        self.spool = spool
         self.registry = registry
         self.indexer = indexer
         self.instance = instance
@@ -76,8 +79,8 @@ struct CaptureService: Service {
 
     private func reconcile(_ volume: VolumeRoot) async {
         let pass = Reconcile(
-            volume: volume, indexer: indexer, instance: instance, inventory: inventory, outbox: outbox, logger: logger,
-            source: { [engine] in await engine.source(of: $0) })
+            volume: volume, indexer: indexer, instance: instance, inventory: inventory, outbox: outbox, spool: spool,
+            logger: logger, source: { [engine] in await engine.source(of: $0) })
         while !Task.isCancelled {
             do {
                 return try await pass.run()

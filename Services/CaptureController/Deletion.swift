@@ -8,7 +8,8 @@ import ServiceLifecycle
 import Volume
 import Wire
 
-struct Deletion: Service {
+struct Deletion: Service, CustomStringConvertible {
+    var description: String { "deletion" }
     let keeper: VolumeKeeper
     let indexer: RPCClient
     let instance: String

@@ -28,7 +28,8 @@ extension SourcePipeline {
         if isNew {
             if driver.openSpan != nil { driver.requestSeal(atUs: window.span.endUs) }
             // A window that goes on fills up to the present by the recorder's own start, unless that runs already.
-            if !asks || driver.openSpan != nil {
+            // Without a session there is no such start: then what the rings of earlier runs have is written now.
+            if !asks || driver.openSpan != nil || run == nil {
                 fill(window.span, nowUs: nowUs, effects: &effects)
             }
         }

@@ -13,13 +13,14 @@ struct Reconcile: Sendable {
     let instance: String
     let inventory: Inventory
     let outbox: Outbox
+    let spool: Spool
     /// The source of a stream, for pictures, which carry no box.
     let source: @Sendable (StreamKey) async -> SourceKey?
     let logger: Logger
     private let blocking = BlockingLane("reconcile")
 
     init(
-        volume: VolumeRoot, indexer: RPCClient, instance: String, inventory: Inventory, outbox: Outbox,
+        volume: VolumeRoot, indexer: RPCClient, instance: String, inventory: Inventory, outbox: Outbox, spool: Spool,
         logger: Logger, source: @escaping @Sendable (StreamKey) async -> SourceKey?
     ) {
         self.volume = volume
@@ -27,12 +28,17 @@ struct Reconcile: Sendable {
         self.instance = instance
         self.inventory = inventory
         self.outbox = outbox
+        self.spool = spool
         self.logger = logger
         self.source = source
     }
 
     /// One pass. Throws where indexer or volume went away on the way; then it is tried again.
     func run() async throws {
+        // What the spool holds is on its way; asking before it arrived would send all of it twice.
+        while try await spool.count() > 0 {
+            try await Task.sleep(for: .milliseconds(200))
+        }
         // The catalogue first: a file that is sealed while we look must not count as gone.
         let rows = try await catalogue()
         let files = try await blocking.run { [volume] in

@@ -7,7 +7,8 @@ import ServiceLifecycle
 import Synchronization
 import Wire
 
-final class RecordSender: Service {
+final class RecordSender: Service, CustomStringConvertible {
+    var description: String { "records" }
     private let spool: Spool
     private let indexer: RPCClient
     private let instance: String

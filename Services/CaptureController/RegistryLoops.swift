@@ -9,7 +9,8 @@ import Wire
 /// Why the registry is asked now.
 enum RegistryCause: Sendable { case hint, lost, timer }
 
-struct LeaseLoop: Service {
+struct LeaseLoop: Service, CustomStringConvertible {
+    var description: String { "leases" }
     let engine: CaptureEngine
     let registry: RPCClient
     let instance: String
@@ -50,7 +51,8 @@ struct LeaseLoop: Service {
     }
 }
 
-struct ConfigurationLoop: Service {
+struct ConfigurationLoop: Service, CustomStringConvertible {
+    var description: String { "configuration" }
     let engine: CaptureEngine
     let registry: RPCClient
     let signals: RegistrySignals
@@ -93,7 +95,8 @@ final class RegistrySignals: Sendable {
 }
 
 /// Turns hints into questions.
-struct HintLoop: Service {
+struct HintLoop: Service, CustomStringConvertible {
+    var description: String { "hints" }
     let subscriber: HintSubscriber
     let signals: RegistrySignals
 
@@ -113,7 +116,8 @@ struct HintLoop: Service {
 }
 
 /// Applies what only time changes: tasks that end, leases that run out, windows that expire.
-struct SecondLoop: Service {
+struct SecondLoop: Service, CustomStringConvertible {
+    var description: String { "clock" }
     let engine: CaptureEngine
 
     func run() async throws {

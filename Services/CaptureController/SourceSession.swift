@@ -199,7 +199,7 @@ final class SourceSession: Sendable, SegmentOwner {
                 let isFirst = locked { state, effects in
                     guard !state.stopped else { return false }
                     effects += state.pipeline.packet(packet, wallUs: wallClockUs(), nowUs: monotonicUs())
-                    guard state.reconnect.state == .connecting else { return false }
+                    guard packet.kind == .video, state.reconnect.state == .connecting else { return false }
                     state.reconnect.streaming(nowUs: monotonicUs())
                     return true
                 }

@@ -8,7 +8,8 @@ import Synchronization
 import Volume
 import Wire
 
-struct StatusReporter: Service {
+struct StatusReporter: Service, CustomStringConvertible {
+    var description: String { "status" }
     let sessions: SessionTable
     let keeper: VolumeKeeper
     let sender: RecordSender

@@ -63,7 +63,8 @@ await ServiceProgram(
     return [
         server, sender,
         CaptureService(
-            engine: engine, keeper: keeper, disk: disk, outbox: outbox, inventory: inventory, registry: registry,
+            engine: engine, keeper: keeper, disk: disk, outbox: outbox, inventory: inventory, spool: spool,
+            registry: registry,
             indexer: indexer, instance: runtime.instance, logger: logger),
         Deletion(
             keeper: keeper, indexer: indexer, instance: runtime.instance,

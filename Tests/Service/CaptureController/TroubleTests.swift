@@ -1,0 +1,120 @@
+// Bad cameras, bad volumes, bad settings, bad messages: each a clear word in the right place.
+import Fakes
+import Foundation
+import Harness
+import Testing
+import Volume
+import Wire
+
+@Suite(.serialized, .timeLimit(.minutes(2))) struct TroubleTests {
+    private func status(_ site: CameraSite, cause: String) async throws -> SourceStatus {
+        try await eventually("the cause is \(cause)") { () -> SourceStatus? in
+            let status = try await site.sourceStatus()
+            return status?.cause == cause ? status : nil
+        }
+    }
+
+    @Test func aWrongPasswordIsNamedAndNeverShown() async throws {
+        let site = try CameraSite()
+        let camera = try await site.startCamera()
+        site.startNeighbours()
+        site.registry.configure(endpoints: [site.endpoint(password: "line1/wrong")], streams: [site.clips()])
+        let controller = try site.startController()
+        let source = try await status(site, cause: "unauthorized")
+        #expect(source.reason == "camera answers but refuses the user name or password")
+        #expect(source.state == .backingOff)
+        let told = try await eventually("the adapter is told") {
+            site.adapter.reportStatus.requests.flatMap(\.sources).last { $0.cause == "unauthorized" }
+        }
+        #expect(told.source == CameraSite.source)
+        #expect(try await site.task("clips")?.state == .waiting)
+        // A right password is used at once: the settings of the connection changed.
+        site.registry.configure(endpoints: [site.endpoint()], streams: [site.clips()])
+        try await eventually("it streams") { try await site.sourceStatus()?.state == .streaming ? true : nil }
+        try await controller.terminate()
+        #expect(!controller.standardError.contains(CameraSite.password))
+        try await camera.kill()
+    }
+
+    @Test func anUnknownHostAndAClosedPortAreToldApart() async throws {
+        let site = try CameraSite()
+        site.startNeighbours()
+        site.registry.configure(endpoints: [site.endpoint(host: "no-such-host.invalid")], streams: [site.clips()])
+        let controller = try site.startController()
+        #expect(try await status(site, cause: "unreachable").reason?.contains("no-such-host.invalid") == true)
+        site.registry.configure(endpoints: [site.endpoint()], streams: [site.clips()])
+        let refused = try await status(site, cause: "refused")
+        #expect(refused.reason == "connection refused at 127.0.0.1:\(site.cameraPort)")
+        // The camera comes: it is found within seconds.
+        let camera = try await site.startCamera()
+        try await eventually("a run began") { try await site.sourceStatus()?.runID }
+        try await camera.kill()
+        _ = try await status(site, cause: "refused")
+        let again = try await site.startCamera()
+        let gap = try await eventually("the gap is recorded") { site.records.compactMap(\.gap).first }
+        #expect(gap.cause == "dark")
+        try await controller.terminate()
+        try await again.kill()
+    }
+
+    @Test func aVolumeWithoutAMarkerIsRefusedAndTakenWhenItIsAdopted() async throws {
+        let site = try CameraSite(adopted: false)
+        let camera = try await site.startCamera()
+        site.startNeighbours()
+        site.registry.configure(endpoints: [site.endpoint()], streams: [site.clips(seconds: 1)])
+        let controller = try site.startController()
+        try await eventually("the task says why") {
+            try await site.task("clips")?.error?.contains("sightglass volume adopt") == true ? true : nil
+        }
+        let health = try await site.client.call(HealthMethods.check, HealthRequest())
+        #expect(health.live == true && health.ready == false)
+        #expect(health.reasons.contains { $0.contains("marker") })
+        #expect(try FileManager.default.contentsOfDirectory(atPath: site.volume).isEmpty, "nothing was written")
+        _ = try VolumeRoot.adopt(at: site.volume, role: .recording, nowUs: CameraSite.nowUs())
+        try await eventually("it records") { site.segments.first }
+        let ready = try await site.client.call(HealthMethods.check, HealthRequest())
+        #expect(ready.ready == true)
+        try await controller.terminate()
+        try await camera.kill()
+    }
+
+    @Test func aWrongSettingIsOneLine() async throws {
+        let site = try CameraSite()
+        for (arguments, word) in [
+            (["--capacity", "many"], "capacity"), (["--no-such-setting", "1"], "no-such-setting"),
+            (["--sync-interval-ms", "1"], "sync-interval-ms"),
+        ] {
+            let controller = try site.startController(arguments)
+            #expect(try await controller.exitCode(within: .seconds(5)) == 64)
+            let lines = controller.standardError.split(separator: "\n")
+            #expect(lines.count == 1)
+            #expect(lines.first?.contains(word) == true)
+        }
+    }
+
+    @Test func malformedAndOversizedMessagesCostNobodyElseAnything() async throws {
+        let site = try CameraSite()
+        let controller = try site.startController()
+        try await eventually("it answers") {
+            try await site.client.call(HealthMethods.check, HealthRequest(), timeout: .seconds(1)).live
+        }
+        func code(_ envelope: RequestEnvelope) async -> Code? {
+            guard case .reply(let reply) = await sendRaw(envelope.encoded(), to: site.address) else { return nil }
+            return reply.code
+        }
+        let method = "sightglass.v1.CaptureController/EnsureFootage"
+        #expect(await code(RequestEnvelope(method: method, body: [0xFF, 0xFF, 0xFF])) == .invalidArgument)
+        #expect(await code(RequestEnvelope(method: "sightglass.v1.CaptureController/None")) == .unimplemented)
+        #expect(await code(RequestEnvelope(method: method, version: 9000, body: [])) == .unimplemented)
+        if case .reply(let reply) = await sendRaw([UInt8](repeating: 0xFF, count: 100), to: site.address) {
+            #expect(reply.code == .invalidArgument)
+        }
+        if case .reply(let reply) = await sendRaw(
+            [UInt8](repeating: 7, count: 2 << 20), to: site.address, timeoutMs: 1000)
+        {
+            #expect(reply.code != .ok)
+        }
+        #expect(try await site.client.call(HealthMethods.check, HealthRequest()).live == true)
+        #expect(try await controller.terminate() == 0)
+    }
+}

@@ -1,0 +1,114 @@
+// From configuration, leases and time to plans.
+import Testing
+import Wire
+
+@testable import CaptureController
+
+struct PlannerTests {
+    private let planner = Planner(volumePath: "/data/sub1", defaultSegmentSeconds: 60)
+    private let source = SourceKey(device: "line1", endpoint: "main")
+
+    private func endpoint(_ standby: Standby? = nil, enabled: Bool = true) -> InboundEndpoint {
+        InboundEndpoint(
+            source: source.wire, address: "rtsp://192.0.2.1/main", authentication: .usernamePassword,
+            username: SecretReference(path: "s/u"), password: SecretReference(path: "s/p"), standby: standby,
+            enabled: enabled)
+    }
+
+    private func stream(
+        _ name: String, _ settings: TaskSettings, running: Bool = true, enabled: Bool = true, endsAtUs: Int64? = nil,
+        issues: [Wire.Issue] = []
+    ) -> StreamDefinition {
+        StreamDefinition(
+            name: StreamName(asset: "press", stream: name), source: source.wire, enabled: enabled, settings: settings,
+            desired: DesiredState(running: running, runID: "r", endsAtUs: endsAtUs), issues: issues)
+    }
+
+    private func plan(
+        _ streams: [StreamDefinition], _ endpoint: InboundEndpoint? = nil, nowUs: Int64 = 100, fresh: Bool = true
+    ) throws -> SourcePlan {
+        let lease = HeldLease(source: source, epoch: 7, expiresUs: 0)
+        let plans = planner.plans(
+            Configuration(endpoints: [endpoint ?? self.endpoint()], streams: streams), leases: [source: lease],
+            nowUs: nowUs, isFresh: { _ in fresh })
+        return try #require(plans[source])
+    }
+
+    @Test func aSourceWithoutALeaseHasNoPlan() {
+        let configuration = Configuration(endpoints: [endpoint()])
+        #expect(planner.plans(configuration, leases: [:], nowUs: 0, isFresh: { _ in true }).isEmpty)
+    }
+
+    @Test func theFirstClipStreamByNameRecords() throws {
+        let clip = TaskSettings(type: .clipToFs, format: "mkv", durationS: 30, path: "/data/sub1/clips/")
+        let plan = try plan([stream("b", clip), stream("a", clip)])
+        #expect(plan.clip?.stream == StreamKey(asset: "press", stream: "a"))
+        #expect(plan.clip?.segmentUs == 30_000_000)
+        #expect(plan.clip?.folder == "clips")
+        #expect(plan.clip?.note?.contains("mkv") == true)
+        #expect(plan.quiet.map(\.stream.stream) == ["b"])
+        #expect(plan.quiet.first?.state == .running)
+        #expect(plan.leaseEpoch == 7)
+    }
+
+    @Test(arguments: ["/elsewhere", "/data/sub10", "/data/sub1/../x", "data/sub1", "/data/sub1/.staging"])
+    func aPathOutsideTheVolumeFailsThatStreamAndNamesBoth(_ path: String) throws {
+        let plan = try plan([stream("a", TaskSettings(type: .clipToFs, path: path))])
+        #expect(plan.clip == nil)
+        let failed = try #require(plan.quiet.first)
+        #expect(failed.state == .failed)
+        #expect(failed.error?.contains(path) == true)
+        #expect(failed.error?.contains("/data/sub1") == true)
+    }
+
+    @Test func aTaskEndsByItselfAtItsTime() throws {
+        let ending = stream("a", TaskSettings(type: .clipToFs), endsAtUs: 100)
+        #expect(try plan([ending], nowUs: 99).clip != nil)
+        #expect(try plan([ending], nowUs: 100).clip == nil)
+    }
+
+    @Test func aStaleLeaseStopsPicturesAndPushesButNotRecording() throws {
+        let streams = [
+            stream("clips", TaskSettings(type: .clipToFs)), stream("pictures", TaskSettings(type: .snapshotToMqtt)),
+            stream("push", TaskSettings(type: .streamToRtsp, mediaServerURL: "rtsp://192.0.2.9/live")),
+        ]
+        let fresh = try plan(streams)
+        #expect(fresh.snapshots.count == 1 && fresh.pushes.count == 1)
+        let stale = try plan(streams, fresh: false)
+        #expect(stale.clip != nil)
+        #expect(stale.snapshots.isEmpty && stale.pushes.isEmpty)
+        #expect(stale.quiet.map(\.state) == [.waiting, .waiting])
+    }
+
+    @Test func pushingByTLSIsRefusedWithAReason() throws {
+        for settings in [
+            TaskSettings(type: .streamToRtsps, mediaServerURL: "rtsps://192.0.2.9/live"),
+            TaskSettings(type: .streamToRtsp, mediaServerURL: "rtsps://192.0.2.9/live"),
+        ] {
+            let plan = try plan([stream("push", settings)])
+            #expect(plan.quiet.first?.state == .failed)
+            #expect(plan.quiet.first?.error?.contains("certificate could not be checked") == true)
+        }
+    }
+
+    @Test func standbyIsRingOnceAStreamIsEnabled() throws {
+        let stopped = stream("a", TaskSettings(type: .clipToFs), running: false)
+        #expect(try plan([stopped]).standby == .ring)
+        #expect(try plan([]).standby == .off)
+        #expect(try plan([], endpoint(.record)).standby == .record)
+        #expect(try plan([stopped], endpoint(.record, enabled: false)).wantsSession == false)
+    }
+
+    @Test func aStreamWithAnErrorSaysIt() throws {
+        let issue = Wire.Issue(severity: .error, message: "format \"gif\" is not known")
+        let plan = try plan([stream("a", TaskSettings(type: .clipToFs), issues: [issue])])
+        #expect(plan.quiet.first?.error == "format \"gif\" is not known")
+    }
+
+    @Test func aChangedStreamLeavesTheConnectionAlone() throws {
+        let one = try plan([stream("a", TaskSettings(type: .clipToFs, durationS: 30))])
+        let two = try plan([stream("a", TaskSettings(type: .clipToFs, durationS: 10))])
+        #expect(one != two)
+        #expect(one.connection == two.connection)
+    }
+}
