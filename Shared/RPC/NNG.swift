@@ -6,6 +6,7 @@
 // closed, on a thread that is not nng's, because freeing waits for the callback).
 
 import CNNG
+import CNNGRepair
 import Foundation
 import Glibc
 import Synchronization
@@ -18,13 +19,19 @@ struct NNGError: Error, Equatable, CustomStringConvertible {
 
     init(_ code: nng_errno_enum) { self.code = Int32(code.rawValue) }
 
-    var description: String { String(cString: nng_strerror(code)) }
+    var description: String {
+        self == .unrepaired
+            ? "nng's sendmsg is not the one of CNNGRepair; link that into the executable"
+            : String(cString: nng_strerror(code))
+    }
 
     static let timedOut = NNGError(NNG_ETIMEDOUT)
     static let closed = NNGError(NNG_ECLOSED)
     static let cancelled = NNGError(NNG_ECANCELED)
     static let connectionReset = NNGError(NNG_ECONNRESET)
     static let addressInUse = NNGError(NNG_EADDRINUSE)
+    /// Ours, not nng's.
+    static let unrepaired = NNGError(-1)
 }
 
 /// Throws what nng reports.
@@ -57,6 +64,10 @@ final class ConnectionWatch: Sendable {
     }
 }
 
+/// Whether the repair of nng's sendmsg is in force. It is, unless an executable was linked in an unusual way; reading this
+/// also keeps the linker from leaving it out.
+let nngIsRepaired = cnngrepair_is_in_force()
+
 /// One nng socket. Closing is explicit, because it waits for nng's threads.
 final class NNGSocket: Sendable {
     let id: nng_socket
@@ -64,6 +75,7 @@ final class NNGSocket: Sendable {
 
     /// - Parameter open: `nng_rep0_open` and its kin.
     init(_ open: (UnsafeMutablePointer<nng_socket>?) -> Int32, watch: ConnectionWatch) throws(NNGError) {
+        guard nngIsRepaired else { throw .unrepaired }
         var made = nng_socket()
         try nngCheck(open(&made))
         id = made
