@@ -1,0 +1,131 @@
+// Puts the parts of the service together: neighbours, sessions, intakes, handlers.
+
+import Footage
+import RPC
+import ServiceKit
+import ServiceLifecycle
+import Wire
+
+/// The parts of one running adapter.
+struct Adapter {
+    private let configuration: AdapterConfiguration
+    private let runtime: ServiceRuntime
+
+    init(_ configuration: AdapterConfiguration, _ runtime: ServiceRuntime) {
+        self.configuration = configuration
+        self.runtime = runtime
+    }
+
+    /// What ServiceProgram runs. The server comes first, so that it stops last.
+    func services() throws -> [any Service] {
+        if configuration.sendsPasswordInTheClear {
+            runtime.logger.warning(
+                "the MQTT password goes over the network in the clear; set broker-ca-file to use TLS",
+                metadata: ["broker": "\(configuration.brokerAddress)"])
+        }
+        let registry = try runtime.makeClient(role: "asset-registry")
+        let indexer = try runtime.makeClient(role: "indexer")
+        let hints = try runtime.makeSubscriber(role: "indexer", topics: ["requests/"])
+        let controllers = controllerClients()
+        let footage = FootageRequester(
+            neighbours: RPCFootageNeighbours(registry: registry, controllers: controllers))
+        let topics = configuration.topics
+        let stamps = Stamps(node: configuration.clientID)
+
+        let ends = Ends()
+        let outbound = OutboundSession(
+            bell: try bell(), greeting: presence("online"), farewell: presence("offline"),
+            onConnected: { ends.brokerConnected() })
+        let requests = RequestFollower(
+            indexer: indexer, outbound: outbound, topics: topics, clock: runtime.clock, logger: runtime.logger)
+        let status = RetainedStatus(outbound: outbound)
+        ends.connect(requests: requests, status: status)
+
+        let correspondence = Correspondence(
+            outbound: outbound, topics: topics, clientID: configuration.clientID,
+            takenFilters: topics.takenFilters + configuration.rules.map(\.filter), clock: runtime.clock,
+            stamps: stamps, logger: runtime.logger)
+        let commands = CommandIntake(
+            topics: topics, registry: registry, controllers: controllers, footage: footage,
+            correspondence: correspondence, logger: runtime.logger)
+        let patience = Duration.seconds(configuration.keepaliveS / 2)
+        let mediaSync = MediaSyncIntake(
+            rules: configuration.rules, topics: topics, footage: footage, indexer: indexer,
+            correspondence: correspondence, requests: requests,
+            // The verdict has to be there before the session stops waiting for it.
+            patience: patience - .seconds(1), clock: runtime.clock, logger: runtime.logger)
+
+        let server = try runtime.makeServer()
+        PublishCalls(
+            topics: topics, topicMode: configuration.snapshotTopicMode, clientID: configuration.clientID,
+            outbound: outbound, status: status, stamps: stamps, clock: runtime.clock
+        ).register(on: server)
+
+        let commandWork = InboundSession(
+            filters: topics.commandFilters, patience: patience, logger: runtime.logger, handle: commands.handle)
+        let eventWork = InboundSession(
+            filters: [topics.archive, topics.cancel] + configuration.rules.map(\.filter.description),
+            patience: patience, logger: runtime.logger, handle: mediaSync.handle)
+        let health = BrokerHealth(
+            health: runtime.health, address: configuration.brokerAddress, sessions: ["", "-events", "-out"],
+            logger: runtime.logger)
+        let sessions = BrokerSessions(
+            commands: try loop("", commandWork, try bell(), health), commandWork: commandWork,
+            events: try loop("-events", eventWork, try bell(), health), eventWork: eventWork,
+            out: try loop("-out", outbound, outbound.bell, health), outbound: outbound)
+        return [
+            server,
+            BackgroundLoop("request follower") { try await requests.run(hints: hints.hints) },
+            sessions,
+        ]
+    }
+
+    private func loop(
+        _ suffix: String, _ work: any SessionWork, _ bell: Bell, _ health: BrokerHealth
+    ) throws -> SessionLoop {
+        let configuration = self.configuration
+        let isOutbound = suffix == "-out"
+        let will = isOutbound ? presence("offline") : nil
+        return SessionLoop(
+            name: "mqtt\(suffix)",
+            settings: { () throws(BrokerError) in
+                try configuration.broker(
+                    clientID: configuration.clientID + suffix,
+                    // What is published is kept here until the broker has it: its session need not outlive a connection.
+                    sessionExpiryS: isOutbound ? 0 : configuration.sessionExpiryS, will: will)
+            }, work: work, bell: bell, report: { health.report(suffix, $0) })
+    }
+
+    /// N/sightglass/adapter, retained: whether anybody listens.
+    private func presence(_ state: String) -> OutboundMessage {
+        let json = JSONValue.fields(["state": .string(state), "clientId": .string(configuration.clientID)])
+        var message = OutboundMessage(topic: configuration.topics.adapter, payload: json.encoded(), retain: true)
+        message.properties = .json
+        return message
+    }
+
+    private func bell() throws(SettingsError) -> Bell {
+        guard let bell = Bell() else {
+            throw SettingsError("no file descriptor is left; raise the limit of open files")
+        }
+        return bell
+    }
+
+    private func controllerClients() -> ControllerClients {
+        let settings = runtime.settings
+        let caller = runtime.caller
+        let ca = settings[CommonSettings.tlsCA]
+        let tls =
+            ca.isEmpty
+            ? nil
+            : RPCTLS(
+                authorityPath: ca, certificatePath: settings[CommonSettings.tlsCertificate],
+                keyPath: settings[CommonSettings.tlsKey])
+        return ControllerClients(allowInsecure: settings[CommonSettings.insecure]) { address in
+            let client = RPCClient(
+                role: "capture-controller", addresses: [address], caller: caller, tls: address.needsTLS ? tls : nil)
+            if let error = client.setupError { throw error }
+            return client
+        }
+    }
+}

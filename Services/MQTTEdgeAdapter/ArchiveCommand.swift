@@ -1,0 +1,189 @@
+// Payloads of N/media-sync/archive and N/media-sync/cancel (scenario 2.3), and the body of a stream command. Pure.
+
+import Wire
+
+/// An archive request as an operator writes it:
+/// {"cameras": ["line1"], "start": "2025-11-23T04:05:06Z", "durationSeconds": 30, "requestId": "…", "kinds": ["segment"],
+///  "delivery": "cloud", "mode": "files", "reason": "…"}; `assets`, `camera` and `asset` for `cameras`, `end` for the duration.
+struct ArchiveCommand: Sendable, Equatable {
+    /// The operator's, or made from the message: the same message again is the same request.
+    let requestID: String
+    let window: Window
+    let cameraNames: [String]
+    let kinds: [MediaKind]
+    let delivery: Delivery
+    let mode: ArchiveMode
+    let reason: String?
+
+    /// Reads the payload. The rejection's key is the request id wherever that could be read.
+    init(_ message: InboundMessage) throws(Rejection) {
+        let json = try Self.object(message)
+        let id = try json["requestId"].map { value throws(Rejection) in try Self.requestID(value) }
+        requestID = id ?? Self.generatedID(message)
+        do throws(Rejection) {
+            window = try Self.window(json)
+            cameraNames = try Self.cameras(json)
+            kinds = try Self.kinds(json["kinds"])
+            delivery = try Self.choice(json["delivery"], "delivery", ["cloud": .cloud, "archive": .archive]) ?? .cloud
+            mode = try Self.choice(json["mode"], "mode", ["files": .files, "clip": .clip]) ?? .files
+            reason = json["reason"]?.text
+        } catch {
+            throw Rejection(field: error.field, reason: error.reason, key: requestID)
+        }
+    }
+
+    /// The request id of a cancel message: {"requestId": "…"}.
+    static func cancelledID(_ message: InboundMessage) throws(Rejection) -> String {
+        guard let id = try object(message)["requestId"] else {
+            throw Rejection(field: "requestId", reason: "is missing: name the request to cancel")
+        }
+        return try requestID(id)
+    }
+
+    private static func generatedID(_ message: InboundMessage) -> String {
+        // 128 bits of the digest: short enough to read out, long enough never to meet another.
+        "mqtt-\(message.requestDigest.prefix(32))"
+    }
+
+    static func object(_ message: InboundMessage) throws(Rejection) -> JSONValue {
+        guard message.payload.count <= EventMapping.maximumBytes else {
+            throw Rejection(
+                reason: "the message has \(message.payload.count) bytes; at most \(EventMapping.maximumBytes) are taken"
+            )
+        }
+        let json: JSONValue
+        do throws(JSONError) { json = try JSONParser.parse(message.payload) } catch {
+            throw Rejection(reason: error.description)
+        }
+        guard case .object = json else {
+            throw Rejection(reason: "the message is \(json.kind); expected a JSON object")
+        }
+        return json
+    }
+
+    private static func requestID(_ value: JSONValue) throws(Rejection) -> String {
+        let allowed = value.text.map { text in
+            (1...64).contains(text.utf8.count)
+                && text.utf8.allSatisfy { byte in
+                    (0x30...0x39).contains(byte) || (0x41...0x5A).contains(byte) || (0x61...0x7A).contains(byte)
+                        || [0x2D, 0x2E, 0x5F].contains(byte)
+                }
+        }
+        guard let text = value.text, allowed == true else {
+            throw Rejection(field: "requestId", reason: "is not a string of 1 to 64 of A-Z a-z 0-9 . _ -")
+        }
+        return text
+    }
+
+    private static func window(_ json: JSONValue) throws(Rejection) -> Window {
+        guard let start = json["start"] else {
+            throw Rejection(field: "start", reason: "is missing: give RFC 3339 text or milliseconds since 1970")
+        }
+        let startUs = try time(start, "start")
+        let endUs: Int64
+        switch (json["durationSeconds"], json["end"]) {
+        case (let duration?, nil):
+            guard let seconds = duration.double, seconds >= 0.001, seconds <= 86_400 else {
+                throw Rejection(field: "durationSeconds", reason: "is not a number of seconds from 0.001 to 86400")
+            }
+            endUs = startUs + Int64((seconds * 1_000_000).rounded())
+        case (nil, let end?): endUs = try time(end, "end")
+        case (nil, nil): throw Rejection(field: "durationSeconds", reason: "is missing (or give `end`)")
+        case (_?, _?): throw Rejection(field: "end", reason: "is given besides durationSeconds: give one of them")
+        }
+        guard endUs > startUs, endUs - startUs <= 86_400_000_000, TimeText.allowedUs.contains(endUs) else {
+            throw Rejection(field: "end", reason: "has to lie after the start, at most 24 h later, before 2100")
+        }
+        return Window(startUs: startUs, endUs: endUs)
+    }
+
+    private static func time(_ value: JSONValue, _ field: String) throws(Rejection) -> Int64 {
+        do throws(Problem) { return try TimeText.parse(value, .auto) } catch {
+            throw Rejection(field: field, reason: error.description)
+        }
+    }
+
+    private static func cameras(_ json: JSONValue) throws(Rejection) -> [String] {
+        let given = ["cameras", "assets", "camera", "asset"].filter { json[$0] != nil }
+        guard let field = given.first, let value = json[field] else {
+            throw Rejection(field: "cameras", reason: "is missing: name an asset, or device/endpoint")
+        }
+        guard given.count == 1 else {
+            throw Rejection(field: given[1], reason: "is given besides \(field): give one of them")
+        }
+        return try EventMapping.names(value, field)
+    }
+
+    private static func kinds(_ value: JSONValue?) throws(Rejection) -> [MediaKind] {
+        guard let value else { return [] }
+        guard let elements = value.elements else {
+            throw Rejection(
+                field: "kinds", reason: "is \(value.kind); expected an array of \"segment\" and \"snapshot\"")
+        }
+        var kinds: [MediaKind] = []
+        for element in elements {
+            guard
+                let kind = try choice(
+                    element, "kinds", ["segment": .segment, "snapshot": .snapshot] as [String: MediaKind])
+            else { continue }
+            if !kinds.contains(kind) { kinds.append(kind) }
+        }
+        return kinds
+    }
+
+    private static func choice<T>(
+        _ value: JSONValue?, _ field: String, _ choices: [String: T]
+    ) throws(Rejection) -> T? {
+        guard let value else { return nil }
+        guard let text = value.text, let choice = choices[text] else {
+            throw Rejection(field: field, reason: "is not one of \(choices.keys.sorted().joined(separator: ", "))")
+        }
+        return choice
+    }
+}
+
+/// The body of a stream command: an object that overrides the stream's configuration for this run, and beside the
+/// overriding keys `timeLimitSeconds`. No body means: as configured.
+struct StreamCommandBody: Sendable, Equatable {
+    /// Nil where nothing is overridden.
+    var overrideJSON: String?
+    /// Nil for a run without end.
+    var endsAfterMs: UInt64?
+    /// For `capture`: the picture's format.
+    var format: String?
+
+    /// The registry takes so much.
+    static let maximumBytes = 16 * 1_024
+
+    init(_ message: InboundMessage, verb: Verb) throws(Rejection) {
+        guard !message.payload.isEmpty else { return }
+        guard message.payload.count <= Self.maximumBytes else {
+            throw Rejection(
+                reason:
+                    "the body has \(message.payload.count) bytes; a stream configuration may have \(Self.maximumBytes)")
+        }
+        guard case .object(let fields) = try ArchiveCommand.object(message) else { return }
+        switch verb {
+        case .start:
+            if let limit = fields.last(where: { $0.name == "timeLimitSeconds" })?.value {
+                guard let seconds = limit.double, seconds >= 0.001, seconds <= 604_800 else {
+                    throw Rejection(
+                        field: "timeLimitSeconds", reason: "is not a number of seconds from 0.001 to 604800")
+                }
+                endsAfterMs = UInt64((seconds * 1_000).rounded())
+            }
+            let overriding = fields.filter { $0.name != "timeLimitSeconds" }
+            if !overriding.isEmpty {
+                overrideJSON = String(decoding: JSONValue.object(overriding).encoded(), as: UTF8.self)
+            }
+        case .capture:
+            if let format = fields.last(where: { $0.name == "format" })?.value {
+                guard let text = format.text, !text.isEmpty else {
+                    throw Rejection(field: "format", reason: "is not a string like \"jpeg\" or \"png\"")
+                }
+                self.format = text
+            }
+        case .stop, .state: break
+        }
+    }
+}

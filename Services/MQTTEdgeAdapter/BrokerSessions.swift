@@ -1,0 +1,106 @@
+// The three sessions with the broker as one service: start, the state of readiness, and the planned end.
+//
+//   {client-id}          commands. Persistent.
+//   {client-id}-events   events, archive requests, cancellations. Persistent. Apart from the commands, so that a message that
+//                        waits for the indexer does not hold up an operator who wants to see the camera.
+//   {client-id}-out      all that is published. Carries the last will.
+
+import Footage
+import Logging
+import ServiceKit
+import ServiceLifecycle
+import Synchronization
+
+/// Runs the sessions until the service stops.
+struct BrokerSessions: Service {
+    let commands: SessionLoop
+    let commandWork: InboundSession
+    let events: SessionLoop
+    let eventWork: InboundSession
+    let out: SessionLoop
+    let outbound: OutboundSession
+
+    /// What is worked on gets its grace and the goodbye its second; the process as a whole has five.
+    private static let inboundEnd = Duration.milliseconds(1_900)
+    private static let outboundEnd = Duration.milliseconds(1_200)
+    /// How often callers whose time is over are told so while there is no connection.
+    private static let expiryInterval = Duration.milliseconds(250)
+
+    func run() async throws {
+        out.start()
+        commands.start()
+        events.start()
+        try? await cancelWhenGracefulShutdown {
+            while true {
+                try await Task.sleep(for: Self.expiryInterval)
+                outbound.expire()
+            }
+        }
+        for work in [commandWork, eventWork] { work.stop() }
+        for loop in [commands, events] { loop.stop() }
+        async let commandsEnded: Void = commands.finished(within: Self.inboundEnd)
+        async let eventsEnded: Void = events.finished(within: Self.inboundEnd)
+        _ = await (commandsEnded, eventsEnded)
+        outbound.sayFarewell()
+        out.stop()
+        await out.finished(within: Self.outboundEnd)
+        outbound.lost()
+    }
+}
+
+/// Readiness and log lines from what the sessions report: one line for one cause, however many sessions have it.
+final class BrokerHealth: Sendable {
+    private let health: HealthRegister
+    private let address: String
+    private let logger: Logger
+    private let reasons = Mutex<[String: String]>([:])
+    private let held = Mutex<[String: String]>([:])
+
+    init(health: HealthRegister, address: String, sessions: [String], logger: Logger) {
+        self.health = health
+        self.address = address
+        self.logger = logger
+        reasons.withLock { reasons in
+            for session in sessions { reasons[session] = "" }
+        }
+        health.set("broker", ready: false, reason: "connecting to the MQTT broker at \(address)")
+    }
+
+    func report(_ session: String, _ report: SessionReport) {
+        switch report {
+        case .up: update(session, nil)
+        case .down(let reason): update(session, reason)
+        case .held(let reason):
+            let isNews = held.withLock { held in
+                defer { held[session] = reason }
+                return held[session] != reason
+            }
+            if isNews { logger.warning("\(reason)") }
+        }
+    }
+
+    private func update(_ session: String, _ reason: String?) {
+        let (isReady, known) = reasons.withLock { reasons -> (Bool, [String]) in
+            reasons[session] = reason
+            return (reasons.isEmpty, Array(Set(reasons.values.filter { !$0.isEmpty })).sorted())
+        }
+        if isReady {
+            health.set("broker", ready: true)
+        } else if !known.isEmpty {
+            health.set("broker", ready: false, reason: known.joined(separator: "; "))
+        }
+    }
+}
+
+/// Who has to know that the broker is there again. Set once, after all parts are made.
+final class Ends: Sendable {
+    private let parts = Mutex<(requests: RequestFollower, status: RetainedStatus)?>(nil)
+
+    func connect(requests: RequestFollower, status: RetainedStatus) { parts.withLock { $0 = (requests, status) } }
+
+    func brokerConnected() {
+        guard let parts = parts.withLock({ $0 }) else { return }
+        parts.status.showAgain()
+        parts.requests.brokerConnected()
+    }
+}

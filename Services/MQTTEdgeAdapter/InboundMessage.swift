@@ -1,0 +1,49 @@
+// A message from the broker as a value, and the key under which it is known.
+
+import Crypto
+
+/// One received PUBLISH.
+struct InboundMessage: Sendable, Equatable {
+    let topic: String
+    let payload: [UInt8]
+    /// 0 or 1. What came with 0 is not delivered again.
+    var qos: Int32 = 1
+    /// True where the broker had kept it: it may be old.
+    var isRetained = false
+    var contentType: String?
+    var responseTopic: String?
+    var correlationData: [UInt8]?
+    var userProperties: [UserProperty] = []
+
+    /// SHA-256 of the topic's bytes followed by the payload's, in lower-case hex. `printf %s%s TOPIC PAYLOAD | sha256sum`
+    /// gives the same.
+    var digest: String { hex(SHA256.hash(data: Array(topic.utf8) + payload)) }
+
+    /// As `digest`, with the correlation data behind, so that two requests that differ only in it are two.
+    var requestDigest: String { hex(SHA256.hash(data: Array(topic.utf8) + payload + (correlationData ?? []))) }
+
+    /// Who sent it, as far as it says: mRPC's invoker id, else the topic.
+    var origin: String {
+        guard let source = userProperties.first(where: { $0.name == "__srcId" })?.value, !source.isEmpty else {
+            return "mqtt:\(topic)"
+        }
+        return "mqtt:\(source.prefix(64))"
+    }
+}
+
+/// A name and a value of MQTT 5.
+struct UserProperty: Sendable, Equatable {
+    let name: String
+    let value: String
+}
+
+/// Bytes in lower-case hexadecimal.
+func hex(_ bytes: some Sequence<UInt8>) -> String {
+    let digits = Array("0123456789abcdef".utf8)
+    var text: [UInt8] = []
+    for byte in bytes {
+        text.append(digits[Int(byte >> 4)])
+        text.append(digits[Int(byte & 15)])
+    }
+    return String(decoding: text, as: UTF8.self)
+}

@@ -1,0 +1,100 @@
+// What controllers call: PublishSnapshot and ReportStatus.
+
+import Foundation
+import Logging
+import Metrics
+import RPC
+import ServiceKit
+import Wire
+
+/// The handlers of MqttEdgeAdapter.
+struct PublishCalls: Sendable {
+    /// A picture is answered this long before its caller gives up, so that the caller learns why.
+    private static let margin = Duration.milliseconds(50)
+    /// The contract's bound of a picture.
+    private static let maximumPictureBytes = (32 << 20) - (64 << 10)
+
+    let topics: Topics
+    let topicMode: SnapshotTopicMode
+    let clientID: String
+    let outbound: OutboundSession
+    let status: RetainedStatus
+    let stamps: Stamps
+    let clock: any WallClock
+
+    func register(on server: RPCServer) {
+        server.handle(MqttEdgeAdapterMethods.publishSnapshot) { request, context in
+            try await publish(request, context)
+        }
+        server.handle(MqttEdgeAdapterMethods.reportStatus) { request, _ in report(request) }
+    }
+
+    private func publish(_ request: PublishSnapshotRequest, _ context: RPCContext) async throws -> PublishSnapshotReply
+    {
+        let stream = try checked(request)
+        let topic: String
+        do throws(Problem) {
+            topic = try topics.picture(stream, destination: request.destination, mode: topicMode)
+        } catch { throw RPCError.invalidArgument("destination.topic", error.description) }
+        guard outbound.isConnected else {
+            throw RPCError.unavailable("there is no connection to the MQTT broker at present; Health/Check says why")
+        }
+        let message = PictureMessage.make(
+            request, stream: stream, topic: topic, id: UUID().uuidString.lowercased(), clientID: clientID,
+            timestamp: stamps.next(nowUs: clock.nowUs()))
+        if let maximum = outbound.maximumPacketBytes, message.maximumPacketBytes > maximum {
+            throw RPCError.invalidArgument(
+                "picture",
+                "the picture's message has \(message.maximumPacketBytes) bytes, the broker takes \(maximum): choose a "
+                    + "smaller picture, or raise the broker's maximum packet size")
+        }
+        let expiresAt = request.expiresInMs.map { ContinuousClock.now + .milliseconds(Int64($0)) }
+        let deadline = min(expiresAt ?? context.deadline, context.deadline - Self.margin)
+        do throws(OutboundQueue.Dropped) {
+            guard deadline > .now else { throw .expired }
+            try await outbound.deliver(message, lane: .picture, deadline: deadline)
+            return PublishSnapshotReply(published: true, topic: topic)
+        } catch {
+            switch error {
+            case .expired:
+                Counter(label: "sightglass_adapter_pictures_expired_total").increment()
+                return PublishSnapshotReply(
+                    published: false, reason: "its time was over before the broker had it", topic: topic)
+            case .full: throw RPCError.resourceExhausted("too many pictures wait for the MQTT broker")
+            case .disconnected: throw RPCError.unavailable("the connection to the MQTT broker was lost")
+            case .refused(let reason):
+                throw RPCError.failedPrecondition("the MQTT broker refuses a picture on \(topic): \(reason)")
+            case .replaced: return PublishSnapshotReply(published: true, topic: topic)
+            }
+        }
+    }
+
+    private func checked(_ request: PublishSnapshotRequest) throws(RPCError) -> StreamName {
+        guard let stream = request.stream, let asset = stream.asset, let name = stream.stream, !asset.isEmpty,
+            !name.isEmpty
+        else { throw .invalidArgument("stream", "the stream needs asset and stream") }
+        guard let picture = request.picture, !picture.isEmpty else {
+            throw .invalidArgument("picture", "the picture of \(asset)/\(name) is empty")
+        }
+        guard picture.count <= Self.maximumPictureBytes else {
+            throw .invalidArgument(
+                "picture", "the picture of \(asset)/\(name) has \(picture.count) bytes; 32 MiB less 64 KiB are taken")
+        }
+        guard (request.destination?.qos ?? 1) <= 1 else {
+            throw .invalidArgument("destination.qos", "QoS \(request.destination?.qos ?? 0) is not 0 or 1")
+        }
+        guard request.destination?.ttlS != 0 else {
+            throw .invalidArgument("destination.ttl_s", "a picture that is valid for 0 s reaches nobody")
+        }
+        return stream
+    }
+
+    private func report(_ request: ReportStatusRequest) -> ReportStatusReply {
+        let id = request.controllerID
+        status.show(
+            request.tasks.compactMap { StatusJSON.task($0, controllerID: id, topics: topics) }
+                + request.sources.compactMap { StatusJSON.source($0, controllerID: id, topics: topics) }
+                + request.volumes.compactMap { StatusJSON.volume($0, controllerID: id, topics: topics) })
+        return ReportStatusReply()
+    }
+}

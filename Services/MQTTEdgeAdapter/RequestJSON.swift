@@ -1,0 +1,154 @@
+// Receipts and requests as JSON: what an operator reads on N/media-sync/receipts and N/media-sync/requests. Pure.
+
+import Wire
+
+/// What became of a message: the retained receipt.
+enum ReceiptJSON {
+    /// The indexer has it.
+    static func accepted(_ reply: SubmitReply, key: String, topic: String, atUs: Int64) -> JSONValue {
+        let request = reply.request
+        return .fields([
+            "key": .string(key),
+            "receipt": .string((reply.receipt ?? .accepted).name),
+            "requestId": request?.requestID.map(JSONValue.string),
+            "state": request?.state.map { .string($0.name) },
+            "start": time(request?.window?.startUs),
+            "end": time(request?.window?.endUs),
+            "cameras": request.map { .array($0.cameras.map(RequestJSON.camera)) },
+            "topic": .string(topic),
+            "time": .string(TimeText.rfc3339(atUs)),
+        ])
+    }
+
+    /// A cancellation.
+    static func cancelled(_ request: ArchiveRequest, topic: String, atUs: Int64) -> JSONValue {
+        .fields([
+            "key": request.requestID.map(JSONValue.string),
+            "receipt": .string("cancelled"),
+            "requestId": request.requestID.map(JSONValue.string),
+            "state": request.state.map { .string($0.name) },
+            "topic": .string(topic),
+            "time": .string(TimeText.rfc3339(atUs)),
+        ])
+    }
+
+    /// Nothing is done about the message; `error` says why.
+    static func rejected(_ rejection: Rejection, key: String, topic: String, atUs: Int64) -> JSONValue {
+        .fields([
+            "key": .string(key),
+            "receipt": .string("rejected"),
+            "error": .fields([
+                "code": .string("invalid_argument"),
+                "message": .string(rejection.description),
+                "field": rejection.field.map(JSONValue.string),
+            ]),
+            "topic": .string(topic),
+            "time": .string(TimeText.rfc3339(atUs)),
+        ])
+    }
+
+    private static func time(_ us: Int64?) -> JSONValue? { us.map { .string(TimeText.rfc3339($0)) } }
+}
+
+/// The state of a request: the retained answer to "what became of it, and where is it".
+enum RequestJSON {
+    /// More files than this are not listed, because the message has to stay small; the manifest has them all.
+    static let maximumFiles = 500
+    /// As many gaps are listed.
+    static let maximumGaps = 200
+
+    /// Room for topic and properties in a packet.
+    private static let overheadBytes = 1_024
+
+    /// As bytes that fit the broker's packet: with fewer files and gaps where there are too many.
+    static func encoded(_ request: ArchiveRequest, maximumBytes: Int?) -> [UInt8] {
+        var files = maximumFiles
+        var gaps = maximumGaps
+        while true {
+            let bytes = render(request, files: files, gaps: gaps).encoded()
+            guard let maximumBytes, bytes.count + overheadBytes > maximumBytes, files + gaps > 0 else { return bytes }
+            files /= 2
+            gaps /= 2
+        }
+    }
+
+    static func render(
+        _ request: ArchiveRequest, files: Int = maximumFiles, gaps: Int = maximumGaps
+    ) -> JSONValue {
+        let delivered = request.files.filter { $0.kind != .manifest }
+        return .fields([
+            "requestId": request.requestID.map(JSONValue.string),
+            "state": .string((request.state ?? .unspecified).name),
+            "reason": text(request.reason),
+            "start": time(request.window?.startUs),
+            "end": time(request.window?.endUs),
+            "cameras": .array(request.cameras.map(camera)),
+            "delivery": request.delivery.map { .string($0.name) },
+            "mode": request.mode.map { .string($0.name) },
+            "requestedBy": text(request.requestedBy),
+            "why": text(request.why),
+            "eventKeys": request.eventKeys.isEmpty ? nil : .array(request.eventKeys.map(JSONValue.string)),
+            "acceptedAt": time(request.acceptedUs),
+            "copyingAt": time(request.copyingUs),
+            "archivedAt": time(request.archivedUs),
+            "finishedAt": time(request.finishedUs),
+            "bytesTotal": request.bytesTotal.map { .integer($0) },
+            "bytesArchived": request.bytesArchived.map { .integer($0) },
+            "bytesUploaded": request.bytesUploaded.map { .integer($0) },
+            "filesTotal": .integer(delivered.count),
+            "files": .array(delivered.prefix(files).map(file)),
+            "gapsTotal": .integer(request.gaps.count),
+            "gaps": .array(request.gaps.prefix(gaps).map(gap)),
+            "manifestPath": text(request.manifestPath),
+        ])
+    }
+
+    static func isFinal(_ state: RequestState?) -> Bool {
+        switch state {
+        case .done, .partial, .failed, .cancelled: true
+        case .accepted, .waiting, .copying, .uploading, .unspecified, .unrecognized, nil: false
+        }
+    }
+
+    static func camera(_ camera: RequestedCamera) -> JSONValue {
+        .fields([
+            "camera": text(camera.camera),
+            "device": text(camera.source?.device),
+            "endpoint": text(camera.source?.endpoint),
+            "footage": camera.footage.flatMap { $0 == .unspecified ? nil : .string($0.name) },
+            "footageReason": text(camera.footageReason),
+        ])
+    }
+
+    private static func file(_ file: DeliveredFile) -> JSONValue {
+        .fields([
+            "camera": text(file.camera),
+            "kind": file.kind.map { .string($0.name) },
+            "state": file.state.map { .string($0.name) },
+            "archivePath": text(file.archivePath),
+            "blobUrl": text(file.blobURL),
+            "sha256": file.sha256.flatMap { $0.isEmpty ? nil : .string(hex($0)) },
+            "sizeBytes": file.sizeBytes.map { .integer($0) },
+            "start": time(file.window?.startUs),
+            "end": time(file.window?.endUs),
+            "error": text(file.error),
+        ])
+    }
+
+    private static func gap(_ gap: Gap) -> JSONValue {
+        .fields([
+            "device": text(gap.source?.device),
+            "endpoint": text(gap.source?.endpoint),
+            "start": time(gap.window?.startUs),
+            "end": time(gap.window?.endUs),
+            "cause": text(gap.cause),
+            "reason": text(gap.reason),
+        ])
+    }
+
+    private static func text(_ value: String?) -> JSONValue? {
+        value.flatMap { $0.isEmpty ? nil : .string($0) }
+    }
+
+    private static func time(_ us: Int64?) -> JSONValue? { us.map { .string(TimeText.rfc3339($0)) } }
+}

@@ -1,0 +1,104 @@
+// MQTT topic names and filters: which are valid, which match, which can meet. Pure.
+
+/// A subscription's filter.
+struct TopicFilter: Sendable, Hashable, CustomStringConvertible {
+    let description: String
+    private let levels: [String]
+
+    /// Nil where the text is no filter by MQTT 5, section 4.7, or is a shared subscription or one below `$`: the adapter
+    /// has one session, and the broker's own topics hold no events.
+    init?(_ text: String) {
+        guard TopicName.hasValidText(text), !text.hasPrefix("$") else { return nil }
+        let levels = text.split(separator: "/", omittingEmptySubsequences: false).map(String.init)
+        for (index, level) in levels.enumerated() {
+            if level.contains("#") && (level != "#" || index != levels.count - 1) { return nil }
+            if level.contains("+") && level != "+" { return nil }
+        }
+        self.levels = levels
+        description = text
+    }
+
+    /// Whether a message on the topic reaches this subscription.
+    func matches(_ topic: String) -> Bool {
+        let names = topic.split(separator: "/", omittingEmptySubsequences: false)
+        if topic.hasPrefix("$") && (levels[0] == "+" || levels[0] == "#") { return false }
+        for (index, level) in levels.enumerated() {
+            if level == "#" { return true }
+            guard index < names.count, level == "+" || level == names[index] else { return false }
+            // "a/#" matches "a" too.
+            if index == names.count - 1, index + 2 == levels.count, levels[index + 1] == "#" { return true }
+        }
+        return names.count == levels.count
+    }
+
+    /// Whether some topic would reach both. What we publish must not come back as what we take.
+    func canMeet(_ other: TopicFilter) -> Bool {
+        var index = 0
+        while true {
+            let mine = index < levels.count ? levels[index] : nil
+            let theirs = index < other.levels.count ? other.levels[index] : nil
+            switch (mine, theirs) {
+            case (nil, nil): return true
+            case ("#"?, _), (_, "#"?): return true
+            case (nil, _), (_, nil): return false
+            case (let mine?, let theirs?):
+                guard mine == "+" || theirs == "+" || mine == theirs else { return false }
+            }
+            index += 1
+        }
+    }
+}
+
+enum TopicName {
+    /// Longest topic that is taken or used, in bytes. MQTT allows 65535; nothing real needs more than this.
+    static let maximumBytes = 1_024
+
+    /// What filters and names share: not empty, not too long, no control characters.
+    static func hasValidText(_ text: String) -> Bool {
+        !text.isEmpty && text.utf8.count <= maximumBytes
+            && text.unicodeScalars.allSatisfy { $0.value >= 0x20 && !(0x7F...0x9F).contains($0.value) }
+    }
+
+    /// Whether something can be published there by us.
+    static func isPublishable(_ text: String) -> Bool {
+        hasValidText(text) && !text.contains("+") && !text.contains("#") && !text.hasPrefix("$")
+    }
+
+    /// A name as one level of a topic: '/', '+', '#', '%' and control characters as %XX of their UTF-8 bytes.
+    static func level(_ name: String) -> String {
+        var text = ""
+        for scalar in name.unicodeScalars {
+            let isPlain =
+                scalar.value >= 0x20 && !(0x7F...0x9F).contains(scalar.value)
+                && !["/", "+", "#", "%"].contains(scalar)
+            if isPlain {
+                text.unicodeScalars.append(scalar)
+            } else {
+                for byte in String(Character(scalar)).utf8 {
+                    text += "%" + (byte < 16 ? "0" : "") + String(byte, radix: 16, uppercase: true)
+                }
+            }
+        }
+        return text.isEmpty ? "%" : text
+    }
+
+    /// The name that `level` was made of. A '%' that begins no %XX stands for itself.
+    static func name(ofLevel level: some StringProtocol) -> String {
+        guard level.contains("%") else { return String(level) }
+        let bytes = Array(level.utf8)
+        var out: [UInt8] = []
+        var index = 0
+        while index < bytes.count {
+            if bytes[index] == UInt8(ascii: "%"), index + 2 < bytes.count,
+                let value = UInt8(String(decoding: bytes[index + 1...index + 2], as: UTF8.self), radix: 16)
+            {
+                out.append(value)
+                index += 3
+            } else {
+                out.append(bytes[index])
+                index += 1
+            }
+        }
+        return String(decoding: out, as: UTF8.self)
+    }
+}
