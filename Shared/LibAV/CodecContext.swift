@@ -88,8 +88,8 @@ final class CodecContext {
         else { throw LibAVError(.internal, "no memory for a decoder") }
         context.pointee.max_pixels = Int64(PictureMaker.maximumPixels)
         context.pointee.flags |= AV_CODEC_FLAG_LOW_DELAY
-        // Missing slices are an error, not a grey area in the evidence.
-        context.pointee.error_concealment = 0
+        // Concealment stays on: without it libav 5.1 counts every picture of several slices as damaged. What it conceals it
+        // reports in decode_error_flags, so a missing slice is still an error and not a grey area in the evidence.
         guard avcodec_open2(context, codec, nil) >= 0 else {
             throw LibAVError(.corrupt, "the \(configuration.codec.rawValue) parameters cannot be used")
         }
