@@ -66,12 +66,12 @@ final class Catalogue: Sendable {
             configuration.maximumReaderCount = 4
             configuration.label = "catalogue"
             configuration.prepareDatabase { db in
-                // FULL: what we accepted survives a power cut, also in WAL mode.
-                try db.execute(sql: "PRAGMA synchronous = FULL")
                 // A WAL that grew in a rush is cut back at the next checkpoint.
                 try db.execute(sql: "PRAGMA journal_size_limit = 67108864")
             }
             pool = try DatabasePool(path: path, configuration: configuration)
+            // FULL: what we accepted survives a power cut, also in WAL mode. After opening, because GRDB sets NORMAL then.
+            try pool.writeWithoutTransaction { db in try db.execute(sql: "PRAGMA synchronous = FULL") }
             try pool.write { db in try Self.checkPages(db) }
             try Schema.migrator.migrate(pool)
         } catch {

@@ -11,6 +11,7 @@ extension Turn {
     func advance(_ requestID: String) throws {
         guard var request = try db.request(requestID), request.machine.isOpen else { return }
         let before = request.machine
+        let manifestBefore = request.manifestPath
         let checkUs = try fixCameras(of: request)
         // Each round either ends or has made something that the next one sees; a machine asks for a manifest once.
         for _ in 0..<4 {
@@ -24,7 +25,7 @@ extension Turn {
             }
             guard actions.contains(.makeManifest) else { break }
         }
-        if request.machine != before { try saveRequest(request) }
+        if request.machine != before || request.manifestPath != manifestBefore { try saveRequest(request) }
         try schedule(requestID, atUs: request.machine.isOpen ? checkUs : nil)
     }
 

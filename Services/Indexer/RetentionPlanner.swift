@@ -120,11 +120,16 @@ struct HoldShare: Sendable {
     /// Holds may take at most so much of a volume, in percent; beyond that capture of the newest would stop.
     static let percent: Int64 = 70
 
+    /// What holds may take of a volume of so many bytes.
+    static func bound(_ totalBytes: Int64) -> Int64 {
+        totalBytes / 100 * percent + totalBytes % 100 * percent / 100
+    }
+
     /// The requests that end as `partial`, reason `evicted`: lowest priority first, of one priority the newest first,
     /// because what was asked for first was promised first.
     static func evicted(_ holders: [Holder], totalBytes: Int64) -> [String] {
         guard totalBytes > 0 else { return [] }
-        var excess = holders.reduce(0) { $0 + $1.heldBytes } - totalBytes / 100 * percent
+        var excess = holders.reduce(0) { $0 + $1.heldBytes } - bound(totalBytes)
         var result: [String] = []
         for holder in holders.sorted(by: { ($0.priority, $1.acceptedUs) < ($1.priority, $0.acceptedUs) }) {
             guard excess > 0 else { break }

@@ -220,7 +220,7 @@ extension Turn {
     /// Ends requests whose holds leave too little of a volume for what is being recorded.
     private func evictHolders(of volumeID: String, totalBytes: Int64) throws {
         guard totalBytes > 0 else { return }
-        let bound = totalBytes / 100 * HoldShare.percent
+        let bound = HoldShare.bound(totalBytes)
         let used = try number("SELECT bytes FROM volume_usage WHERE volume_id = ?", [volumeID]) ?? 0
         // Holds cannot take more than there is: the sum below is worked out only on a full volume.
         guard used > bound else { return }
