@@ -44,7 +44,6 @@ final class DiskThread: Sendable {
     private let syncIntervalUs: Int64
     private let logger: Logger
     private let busy = Mutex<Set<String>>([])
-    private let syncedBytes = Counter(label: "sightglass_controller_syncs_total")
     private let breaches = Counter(label: "sightglass_controller_late_syncs_total")
     private let queueBytes = Gauge(label: "sightglass_controller_disk_queue_bytes")
 
@@ -161,7 +160,10 @@ final class DiskThread: Sendable {
             do {
                 let toUs = entry.writer.writtenToUs
                 try entry.writer.sync()
-                syncedBytes.increment()
+                Counter(
+                    label: "sightglass_controller_bytes_synced_total",
+                    dimensions: [("source", "\(entry.writer.ticket.source)")]
+                ).increment(by: entry.writer.newlySyncedBytes)
                 let tookUs = monotonicUs() - since
                 if tookUs > Self.promisedSyncUs {
                     breaches.increment()

@@ -15,6 +15,9 @@ final class SegmentWriter {
     private(set) var writtenToUs: Int64
     private(set) var unsyncedSinceUs: Int64?
     private(set) var frames: UInt32 = 0
+    /// Bytes that the last sync made safe.
+    private(set) var newlySyncedBytes: Int64 = 0
+    private var syncedBytes: Int64 = 0
 
     /// What a segment is called in staging.
     static func name(_ ticket: SegmentTicket) throws(VolumeError) -> StagingName {
@@ -52,7 +55,9 @@ final class SegmentWriter {
     /// Makes what was appended survive a power cut.
     func sync() throws(VolumeError) {
         guard unsyncedSinceUs != nil else { return }
-        _ = try file.datasync()
+        let safeBytes = try file.datasync()
+        newlySyncedBytes = safeBytes - syncedBytes
+        syncedBytes = safeBytes
         unsyncedSinceUs = nil
     }
 

@@ -257,6 +257,8 @@ struct SourcePipeline: Sendable {
         windows.expire(nowUs: wallUs)
         let keepUs = Int64(plan.ringSeconds) * 1_000_000
         pastRings.removeAll { plan.standby == .off || $0.endedUs + keepUs < wallUs }
+        // Together the past rings keep the bound of one: a camera that flaps must not fill the memory.
+        while pastRings.reduce(0, { $0 + $1.ring.sizeBytes }) > ringBytes { pastRings.removeFirst() }
         let oldest = pastRings.first.flatMap { past in past.ring.oldestUs.map { past.run.anchor.wallUs(ofMediaUs: $0) }
         }
         spans.forget(before: min(oldest ?? .max, wallUs - 2 * keepUs))
