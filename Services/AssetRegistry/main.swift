@@ -20,8 +20,9 @@ await ServiceProgram(
         makeRunID: { UUID().uuidString.lowercased() },
         announce: { hints.publish(topic: $0.topic, name: $0.name, cursor: $0.cursor) },
         reportStorage: { problem in health.set("database", ready: problem == nil, reason: problem ?? "") })
-    let registry = try Registry.open(
-        path: runtime.settings[RegistryKeys.database], options: options, logger: runtime.logger)
+    let path = runtime.settings[RegistryKeys.database]
+    let store = try RegistryStore(path: path, lock: DatabaseLock(database: path))
+    let registry = try Registry(store: store, options: options, logger: runtime.logger)
     let server = try runtime.makeServer()
     RegistryHandlers.register(registry, on: server)
     return [server, DeadlineLoop(registry: registry)]

@@ -2,6 +2,7 @@
 // "012" stay texts. What YAML can do to a reader is refused before the parser sees it:
 //   aliases (*name)        an alias bomb is small as text and huge as a tree
 //   explicit keys (? key)  comparing whole trees as keys is quadratic
+//   very many values       the tree takes a hundred times the memory of its text
 // The text itself is bounded by the caller, so that the rest costs at most what its length costs.
 
 import Yams
@@ -40,6 +41,8 @@ enum YAMLReader {
         var line = 1
         var column = 1
         var collectionKeys = 0
+        // No more values than that: each begins after one of these bytes.
+        var valueBound = 1
         // The last byte on this line that is no blank; nil at the line's start, where a value may begin.
         var previous: UInt8?
         let bytes = Array(text.utf8)
@@ -59,6 +62,14 @@ enum YAMLReader {
                 throw DocumentError(
                     position: position, problem: "explicit keys (? key) are not taken: write \"key: value\"")
             }
+            if valueSeparators.contains(byte) {
+                valueBound += 1
+                guard valueBound <= DocumentValue.Limits.values else {
+                    throw DocumentError(
+                        position: position,
+                        problem: "more than \(DocumentValue.Limits.values) values: apply it in parts")
+                }
+            }
             if byte == UInt8(ascii: ":"), previous == UInt8(ascii: "]") || previous == UInt8(ascii: "}") {
                 collectionKeys += 1
                 guard collectionKeys <= maximumCollectionKeys else {
@@ -76,6 +87,7 @@ enum YAMLReader {
         }
     }
 
+    private static let valueSeparators: Set<UInt8> = Set(":,[{\n".utf8)
     private static let valueOpeners: Set<UInt8> = Set("-:?[{,".utf8)
     private static let flowOpeners: Set<UInt8> = Set("[{,".utf8)
 

@@ -7,14 +7,20 @@ extension Registry {
     /// What GetConfiguration may weigh: the RPC limit of 1 MiB less the envelope.
     static let maximumConfigurationBytes = (1 << 20) - 16 * 1024
 
-    func apply(_ request: ApplyRequest) throws(RPCError) -> ApplyReply {
+    /// Reads the text before it is the registry's turn, so that a large one keeps nobody else waiting.
+    nonisolated func apply(_ request: ApplyRequest) async throws(RPCError) -> ApplyReply {
         guard let text = request.text, !text.isEmpty else {
             throw .invalidArgument("text", "text is missing: it holds the documents to apply")
         }
         let origin = request.origin ?? ""
         guard origin.utf8.count <= 256 else { throw .invalidArgument("origin", "origin has more than 256 bytes") }
-        let documents = try DocumentReading.read(text)
+        return try await apply(
+            DocumentReading.read(text), origin: origin, isDryRun: request.dryRun ?? false)
+    }
 
+    private func apply(
+        _ documents: [RegistryDocument], origin: String, isDryRun: Bool
+    ) throws(RPCError) -> ApplyReply {
         var next = model
         var write = RegistryWrite(model, nowUs: nowUs)
         var changedKeys = Set<DocumentKey>()
@@ -43,7 +49,7 @@ extension Registry {
                     kind: document.key.kind, name: document.key.name, revision: next.documents[document.key]?.revision,
                     changed: changedKeys.contains(document.key), issues: next.issues(of: document))
             })
-        guard request.dryRun != true, !changedKeys.isEmpty else { return reply }
+        guard !isDryRun, !changedKeys.isEmpty else { return reply }
         let leases = withdrawLeases(for: next, &write)
         try commit(write, model: next, leases: leases)
         return reply

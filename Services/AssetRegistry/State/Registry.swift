@@ -51,11 +51,7 @@ actor Registry {
     private var cachedConfiguration: Configuration?
 
     /// Opens the database and reads everything.
-    static func open(path: String, options: Options, logger: Logger) throws -> Registry {
-        try Registry(store: RegistryStore(path: path), options: options, logger: logger)
-    }
-
-    private init(store: RegistryStore, options: Options, logger: Logger) throws {
+    init(store: RegistryStore, options: Options, logger: Logger) throws {
         self.options = options
         self.logger = logger
         self.store = store

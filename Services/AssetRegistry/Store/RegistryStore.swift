@@ -16,15 +16,24 @@ final class RegistryStore: Sendable {
 
     private let database: DatabaseQueue
 
+    private let lock: DatabaseLock?
+
     /// Opens or makes the database.
-    init(path: String) throws {
+    /// - Parameter lock: held as long as the store lives.
+    init(path: String, lock: DatabaseLock? = nil) throws {
+        self.lock = lock
         var configuration = GRDB.Configuration()
         configuration.journalMode = .wal
         // Another process that looks at the file (sqlite3, a backup) makes a write wait, not fail.
         configuration.busyMode = .timeout(5)
         configuration.prepareDatabase { try $0.execute(sql: "PRAGMA synchronous = FULL") }
-        database = try DatabaseQueue(path: path, configuration: configuration)
-        try RegistrySchema.migrator.migrate(database)
+        do {
+            database = try DatabaseQueue(path: path, configuration: configuration)
+            try RegistrySchema.migrator.migrate(database)
+        } catch {
+            throw StoreError(
+                description: "\(path) cannot be opened (\(error)): restore it from a backup, or set --database")
+        }
     }
 
     /// Everything, as it was last made durable.
@@ -41,7 +50,7 @@ final class RegistryStore: Sendable {
                 }
             }
             for row in try Row.fetchAll(database, sql: "SELECT kind, name, revision, json FROM documents") {
-                let document = try DocumentReading.readDocument(JSONReader.read(row["json"]))
+                let document = try Self.stored(row)
                 loaded.documents[document.key] = RegistryModel.StoredDocument(
                     document: document, revision: UInt64(row["revision"] as Int64))
             }
@@ -54,6 +63,16 @@ final class RegistryStore: Sendable {
             }
         }
         model = loaded
+    }
+
+    private static func stored(_ row: Row) throws -> RegistryDocument {
+        do {
+            return try DocumentReading.readDocument(JSONReader.read(row["json"]))
+        } catch {
+            let name: String = row["name"]
+            throw StoreError(
+                description: "the stored document \(name) cannot be read (\(error)): restore registry.sqlite")
+        }
     }
 
     /// The leases that were made durable; `expiresAtMs` is zero in all.

@@ -40,8 +40,9 @@ private final class Bench: Sendable {
             },
             announce: { announcement in self.announced.withLock { $0.append(announcement) } },
             reportStorage: { problem in self.storageProblem.withLock { $0 = problem } })
-        return try Registry.open(
-            path: path, options: options, logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
+        return try Registry(
+            store: RegistryStore(path: path), options: options,
+            logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
     }
 }
 

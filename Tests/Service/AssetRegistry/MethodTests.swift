@@ -1,0 +1,184 @@
+// Every method of the contract, once with good and once with bad input.
+
+import Foundation
+import Harness
+import RPC
+import Testing
+import Wire
+
+@Suite struct RegistryMethodTests {
+    @Test func applyStoresAndReportsEachDocument() async throws {
+        try await withRegistry { bench in
+            let again = try await bench.applyDocuments()
+            #expect(again.documents.map(\.changed) == [false, false])
+            #expect(again.documents.map(\.kind) == [.device, .asset])
+            #expect(again.documents[1].issues.map(\.stream) == ["wrong"])
+            let dry = try await bench.client.call(
+                AssetRegistryMethods.apply,
+                ApplyRequest(text: bench.documents.replacing("\"duration\":10", with: "\"duration\":11"), dryRun: true))
+            #expect(dry.documents.map(\.changed) == [false, true])
+            #expect(try await bench.definition("clips").settings?.durationS == 10)
+        }
+    }
+
+    @Test(arguments: [
+        ("kind: Device\nname: x\n  properties: {}", "line 3"), ("kind: Device\nname: [", "line 3"),
+        ("{\"kind\": }", "line 1, column 10"),
+        ("kind: Device\nname: x\nname: y\nproperties: {}", "line 2"),
+        ("kind: Camera\nname: x\nproperties: {}", "Device or Asset"),
+        ("a: &a [x]\nb: [*a, *a]\n", "line 2, column 5"),
+    ])
+    func applyRefusesBrokenTextWithItsPlace(text: String, place: String) async throws {
+        try await withRegistry { bench in
+            let error = try await bench.refusal(AssetRegistryMethods.apply, ApplyRequest(text: text))
+            #expect(error.code == .invalidArgument)
+            #expect(error.message.contains(place), "\(error)")
+        }
+    }
+
+    @Test func getConfigurationGivesAllOrNothingNew() async throws {
+        try await withRegistry { bench in
+            let all = try await bench.client.call(AssetRegistryMethods.getConfiguration, GetConfigurationRequest())
+            #expect(all.endpoints.contains { $0.source == bench.source && $0.standby == .ring && $0.enabled == true })
+            let same = try await bench.client.call(
+                AssetRegistryMethods.getConfiguration, GetConfigurationRequest(knownRevision: all.revision))
+            #expect(same.revision == all.revision && same.streams.isEmpty && same.endpoints.isEmpty)
+            // A number that was never given is no reason to say "nothing new".
+            let odd = try await bench.client.call(
+                AssetRegistryMethods.getConfiguration, GetConfigurationRequest(knownRevision: .max))
+            #expect(odd == all)
+        }
+    }
+
+    @Test func getDocumentsFindsByKindAndName() async throws {
+        try await withRegistry { bench in
+            let found = try await bench.client.call(
+                AssetRegistryMethods.getDocuments, GetDocumentsRequest(kind: .asset, name: bench.asset))
+            #expect(found.documents.map(\.name) == [bench.asset])
+            #expect(found.documents.first?.json?.contains("clip-to-fs") == true)
+            let missing = try await bench.refusal(
+                AssetRegistryMethods.getDocuments, GetDocumentsRequest(kind: .device, name: bench.asset))
+            #expect(missing.code == .notFound)
+        }
+    }
+
+    @Test func deleteDocumentIsIdempotentAndNeedsKindAndName() async throws {
+        try await withRegistry { bench in
+            let request = DeleteDocumentRequest(kind: .device, name: bench.device)
+            #expect(try await bench.client.call(AssetRegistryMethods.deleteDocument, request).existed == true)
+            #expect(try await bench.client.call(AssetRegistryMethods.deleteDocument, request).existed == false)
+            #expect(try await bench.definition("clips").enabled == false)
+            let error = try await bench.refusal(AssetRegistryMethods.deleteDocument, DeleteDocumentRequest(name: "x"))
+            #expect(error.field == "kind")
+        }
+    }
+
+    @Test func setDesiredStateStartsStopsAndKeepsItsAnswer() async throws {
+        try await withRegistry { bench in
+            let request = SetDesiredStateRequest(
+                stream: bench.stream("live"), running: true, overrideJSON: #"{"mediaServerAddress":"ms"}"#,
+                startedBy: "mqtt:operator")
+            let first = try await bench.client.call(
+                AssetRegistryMethods.setDesiredState, request, idempotencyKey: bench.asset)
+            #expect(first.changed == true)
+            #expect(first.stream?.settings?.mediaServerURL?.hasPrefix("rtsp://ms:8554/") == true)
+            _ = try await bench.client.call(
+                AssetRegistryMethods.setDesiredState,
+                SetDesiredStateRequest(stream: bench.stream("live"), running: false))
+            let repeated = try await bench.client.call(
+                AssetRegistryMethods.setDesiredState, request, idempotencyKey: bench.asset)
+            #expect(repeated == first)
+            #expect(try await bench.definition("live").desired?.running == false)
+        }
+    }
+
+    @Test func setDesiredStateRefusesBadInput() async throws {
+        try await withRegistry { bench in
+            func refusal(_ request: SetDesiredStateRequest) async throws -> RPCError {
+                try await bench.refusal(AssetRegistryMethods.setDesiredState, request)
+            }
+            let clips = bench.stream("clips")
+            #expect(try await refusal(SetDesiredStateRequest(running: true)).field == "stream")
+            #expect(try await refusal(SetDesiredStateRequest(stream: clips)).field == "running")
+            #expect(
+                try await refusal(SetDesiredStateRequest(stream: bench.stream("none"), running: true)).code == .notFound
+            )
+            #expect(
+                try await refusal(SetDesiredStateRequest(stream: clips, running: true, endsAfterMs: 0)).field
+                    == "ends_after_ms")
+            let override = try await refusal(
+                SetDesiredStateRequest(stream: clips, running: true, overrideJSON: #"{"duration":99999}"#))
+            #expect(override.field == "override_json.duration")
+            #expect(
+                try await refusal(SetDesiredStateRequest(stream: bench.stream("wrong"), running: true)).code
+                    == .failedPrecondition)
+        }
+    }
+
+    @Test func changesFollowACursorAndRefuseAForeignOne() async throws {
+        try await withRegistry { bench in
+            let before = try await bench.client.call(AssetRegistryMethods.changes, ChangesRequest(after: 0, limit: 1))
+                .newest
+            _ = try await bench.client.call(
+                AssetRegistryMethods.setDesiredState,
+                SetDesiredStateRequest(stream: bench.stream("clips"), running: false))
+            let after = try await bench.client.call(AssetRegistryMethods.changes, ChangesRequest(after: before))
+            #expect(after.changes.contains { $0.what == "desired" && $0.name == "\(bench.asset)/clips" })
+            let error = try await bench.refusal(AssetRegistryMethods.changes, ChangesRequest(after: .max))
+            #expect(error.code == .outOfRange)
+            #expect(
+                try await bench.refusal(AssetRegistryMethods.changes, ChangesRequest(limit: 1001)).field == "limit")
+        }
+    }
+
+    @Test func leasesAreAcquiredListedRenewedAndReleased() async throws {
+        try await withRegistry { bench in
+            let holder = "cc-\(bench.device)"
+            var request = AcquireLeasesRequest(
+                holder: holder, holderAddress: "ipc:///run/\(holder).rpc", capacity: 10_000)
+            let first = try await bench.client.call(AssetRegistryMethods.acquireLeases, request)
+            let lease = try #require(first.leases.first { $0.source == bench.source })
+            request.held = first.leases
+            let renewed = try await bench.client.call(AssetRegistryMethods.acquireLeases, request)
+            #expect(renewed.leases.first { $0.source == bench.source }?.epoch == lease.epoch)
+            let listed = try await bench.client.call(AssetRegistryMethods.listLeases, ListLeasesRequest())
+            #expect(listed.leases.first { $0.source == bench.source }?.holder == holder)
+            _ = try await bench.client.call(
+                AssetRegistryMethods.releaseLeases, ReleaseLeasesRequest(holder: holder, leases: first.leases))
+            let after = try await bench.client.call(AssetRegistryMethods.listLeases, ListLeasesRequest())
+            #expect(!after.leases.contains { $0.source == bench.source })
+        }
+    }
+
+    @Test func leaseCallsRefuseBadInput() async throws {
+        try await withRegistry { bench in
+            func refusal(_ request: AcquireLeasesRequest) async throws -> String? {
+                try await bench.refusal(AssetRegistryMethods.acquireLeases, request).field
+            }
+            let address = "ipc:///run/cc-0.rpc"
+            #expect(try await refusal(AcquireLeasesRequest(holderAddress: address, capacity: 1)) == "holder")
+            #expect(
+                try await refusal(AcquireLeasesRequest(holder: "cc-0", holderAddress: "x", capacity: 1))
+                    == "holder_address")
+            #expect(try await refusal(AcquireLeasesRequest(holder: "cc-0", holderAddress: address)) == "capacity")
+            #expect(
+                try await refusal(
+                    AcquireLeasesRequest(holder: "cc-0", holderAddress: address, capacity: 1, held: [Lease()]))
+                    == "held[0]")
+            let release = try await bench.refusal(AssetRegistryMethods.releaseLeases, ReleaseLeasesRequest())
+            #expect(release.field == "holder")
+        }
+    }
+
+    @Test func aRunEndsByItself() async throws {
+        try await withRegistry { bench in
+            _ = try await bench.client.call(
+                AssetRegistryMethods.setDesiredState,
+                SetDesiredStateRequest(stream: bench.stream("live"), running: true, endsAfterMs: 300))
+            try await eventually("the run ends") {
+                try await bench.definition("live").desired?.running == false ? true : nil
+            }
+            #expect(try await bench.definition("live").desired?.startedBy == "timer")
+        }
+    }
+}
