@@ -60,7 +60,7 @@ struct Site: Sendable {
 
     func sightglass(_ arguments: [String], input: String? = nil) async throws -> ToolResult {
         try await runTool(
-            "sightglass", ["--run-directory", path + "/run"] + arguments, input: input, environment: environment)
+            "sightglass", arguments + ["--run-directory", path + "/run"], input: input, environment: environment)
     }
 
     // --- MQTT ---------------------------------------------------------------------------------------------------------
