@@ -33,7 +33,17 @@ public final class ServiceProcess: Sendable {
         process.standardInput = FileHandle.nullDevice
         process.standardOutput = try Self.handle(outputPath)
         process.standardError = try Self.handle(errorPath)
-        try process.run()
+        try Self.withoutBlockedSignals { try process.run() }
+    }
+
+    /// Threads of the cooperative pool block signals, and a child inherits that: SIGTERM would never reach a mosquitto.
+    private static func withoutBlockedSignals(_ body: () throws -> Void) rethrows {
+        var none = sigset_t()
+        var before = sigset_t()
+        sigemptyset(&none)
+        pthread_sigmask(SIG_SETMASK, &none, &before)
+        defer { pthread_sigmask(SIG_SETMASK, &before, nil) }
+        try body()
     }
 
     deinit {
@@ -41,7 +51,8 @@ public final class ServiceProcess: Sendable {
     }
 
     private static func handle(_ path: String) throws -> FileHandle {
-        guard FileManager.default.createFile(atPath: path, contents: nil), let handle = FileHandle(forWritingAtPath: path)
+        guard FileManager.default.createFile(atPath: path, contents: nil),
+            let handle = FileHandle(forWritingAtPath: path)
         else { throw HarnessError("cannot write \(path)") }
         return handle
     }
