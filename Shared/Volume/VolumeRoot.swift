@@ -79,7 +79,7 @@ public struct VolumeRoot: Sendable {
     ) throws(VolumeError) -> VolumeRoot {
         let root = try normalized(path)
         let access = access ?? (role == .recording ? .owner : .writer)
-        let status = try calls.status(root + "/.")
+        let status = try rootStatus(root, calls)
         guard status.st_mode & S_IFMT == S_IFDIR else { throw VolumeError(.missing, path: root, "it is not a folder") }
         let identity = try readMarker(root, calls)
         guard identity.role == role else {
@@ -100,7 +100,7 @@ public struct VolumeRoot: Sendable {
     /// Throws when the path no longer leads to the volume that was opened: unmounted, or another one mounted there.
     /// One status call; `StagedFile.create` makes it each time, so that no file grows on the wrong disk.
     public func checkStillThere() throws(VolumeError) {
-        let status = try calls.status(path + "/.")
+        let status = try Self.rootStatus(path, calls)
         guard UInt64(status.st_dev) == device, UInt64(status.st_ino) == inode else {
             throw VolumeError(.identityDiffers, path: path, "another file system is mounted there now")
         }
@@ -137,6 +137,15 @@ public struct VolumeRoot: Sendable {
             throw VolumeError(.unsupported, path: final, "the file system has neither RENAME_NOREPLACE nor hard links")
         }
         try calls.unlink(temporary)
+    }
+
+    /// Status of the folder itself, also where the path is a symbolic link to it.
+    private static func rootStatus(_ root: String, _ calls: FileSystemCalls) throws(VolumeError) -> stat {
+        do throws(VolumeError) {
+            return try calls.status(root + "/.")
+        } catch let error where error.kind == .missing {
+            throw VolumeError(.missing, path: root, "there is no such folder", errno: error.errno)
+        }
     }
 
     private static func normalized(_ path: String) throws(VolumeError) -> String {
