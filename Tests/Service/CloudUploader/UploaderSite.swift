@@ -1,0 +1,94 @@
+// One uploader with its volume, its Blob server in this process, and a faked indexer, in a folder of its own.
+import BlobServer
+import Crypto
+import Fakes
+import Foundation
+import Harness
+import RPC
+import Volume
+import Wire
+
+struct UploaderSite {
+    static let wrongKey = Data("a key, but not that of the account".utf8).base64EncodedString()
+
+    let folder: TemporaryDirectory
+    let indexer: FakeIndexer
+    let blob: BlobServer
+    let archive: String
+    let volumeID: String
+
+    init(container: Bool = true, indexerRuns: Bool = true, key: String = BlobServer.developmentKey) async throws {
+        folder = try TemporaryDirectory()
+        try folder.makeFolder("run")
+        archive = try folder.makeFolder("archive")
+        volumeID = try VolumeRoot.adopt(at: archive, role: .archive, nowUs: 1_700_000_000_000_000).volumeID
+        try folder.write(key + "\n", to: "secrets/storage/key")
+        indexer = try FakeIndexer(
+            address: "ipc://\(folder.path("run/indexer.rpc"))", hints: "ipc://\(folder.path("run/indexer.hints"))")
+        blob = try await BlobServer.start()
+        if container { try blob.createContainer("cams") }
+        if indexerRuns { indexer.server.start() }
+    }
+
+    func start(_ more: [String] = [], endpoint: String? = nil) throws -> ServiceProcess {
+        try ServiceProcess(
+            "cloud-uploader",
+            [
+                "--run-directory", folder.path("run"), "--archive-volume", archive, "--wait-ms", "500",
+                "--secrets-directory", folder.path("secrets"), "--key-file", "storage/key",
+                "--blob-endpoint", endpoint ?? blob.endpoint, "--account", BlobServer.developmentAccount,
+                "--container", "cams", "--single-put-bytes", "100000", "--block-bytes", "100000",
+            ] + more, logs: folder)
+    }
+
+    /// Writes an archived file with its sidecar and makes the item that asks for its upload.
+    func archived(_ bytes: [UInt8], _ name: String, id: UInt64, epoch: UInt64 = 1) throws -> ClaimedItem {
+        let path = "cam1/2026/11/23/05/segment_\(name)_cam1.mp4"
+        let target = URL(fileURLWithPath: archive).appendingPathComponent(path)
+        try FileManager.default.createDirectory(
+            at: target.deletingLastPathComponent(), withIntermediateDirectories: true)
+        try Data(bytes).write(to: target)
+        try Data(#"{"camera_id":"cam1"}"#.utf8)
+            .write(to: target.deletingPathExtension().appendingPathExtension("json"))
+        return ClaimedItem(
+            itemID: id, epoch: epoch, kind: .segment, archivePath: path, sizeBytes: UInt64(bytes.count),
+            sha256: Self.sha256(bytes), camera: "cam1",
+            window: Window(startUs: 1_763_874_000_000_000, endUs: 1_763_874_010_000_000), requestIDs: ["r1"])
+    }
+
+    func completed(_ count: Int = 1) async throws -> [CompleteItemRequest] {
+        try await eventually("\(count) items complete; failures: \(indexer.failItem.requests)", within: .seconds(30)) {
+            indexer.completeItem.requests.count >= count ? indexer.completeItem.requests : nil
+        }
+    }
+
+    func failed(_ count: Int = 1) async throws -> FailItemRequest {
+        try await eventually("\(count) items fail", within: .seconds(30)) {
+            indexer.failItem.requests.count >= count ? indexer.failItem.requests.last : nil
+        }
+    }
+
+    func health() async throws -> HealthReply {
+        let client = RPCClient(
+            role: "cloud-uploader",
+            addresses: [try RPCAddress(parsing: "ipc://\(folder.path("run/cloud-uploader.rpc"))")], caller: "test")
+        defer { client.close() }
+        return try await client.call(HealthMethods.check, HealthRequest(), timeout: .seconds(2))
+    }
+
+    /// Requests for a blob that arrived whole and were answered well.
+    func accepted(_ operation: BlobOperation) -> [RequestRecord] {
+        blob.requests.filter { $0.operation == operation && (200..<300).contains($0.status) }
+    }
+
+    static func randomBytes(_ count: Int) -> [UInt8] {
+        var generator = SystemRandomNumberGenerator()
+        var bytes: [UInt8] = []
+        while bytes.count < count {
+            withUnsafeBytes(of: generator.next()) { bytes.append(contentsOf: $0) }
+        }
+        return Array(bytes.prefix(count))
+    }
+
+    static func sha256(_ bytes: [UInt8]) -> [UInt8] { Array(SHA256.hash(data: bytes)) }
+}
