@@ -37,6 +37,8 @@ struct SourcePipeline: Sendable {
     var audio: CodecConfiguration?
     private var ticks: [StreamKey: SnapshotTicks] = [:]
 
+    /// Since the source was taken, over all sessions.
+    private(set) var keyframesSeen: UInt64 = 0
     var packets: UInt64 = 0
     var bytes: UInt64 = 0
     var lastPacketWallUs: Int64?
@@ -80,6 +82,7 @@ struct SourcePipeline: Sendable {
             endRun(cause: "clock_jump", reason: "the camera's clock jumped", wallUs: wallUs, effects: &effects)
         }
         packets += 1
+        if packet.kind == .video, packet.isKeyframe { keyframesSeen += 1 }
         bytes += UInt64(packet.sizeBytes)
         lastPacketWallUs = wallUs
         lastPacketNowUs = nowUs

@@ -21,6 +21,10 @@ final class SourceSession: Sendable, SegmentOwner {
         var interrupt: AVInterrupt?
         /// Why we ended the session ourselves, for the gap.
         var endReason: (cause: String, reason: String)?
+        /// When the present attempt began (monotonic), and what the ticker found wrong with it.
+        var attemptAtUs: Int64 = 0
+        var keyframesBefore: UInt64 = 0
+        var verdict: ConnectionFailure?
         var stopped = false
         var outputs = TaskOutputs()
     }
@@ -82,6 +86,7 @@ final class SourceSession: Sendable, SegmentOwner {
                 state.interrupt?.stop()
             }
             state.reconnect.setWanted(wanted, nowUs: nowUs)
+            state.checkForKeyframe(nowUs: nowUs)
             return wanted && wasIdle
         }
         if wakes { wake.put(true) }
@@ -172,7 +177,10 @@ final class SourceSession: Sendable, SegmentOwner {
                 let nowUs = monotonicUs()
                 if state.reconnect.takeAttempt(nowUs: nowUs) {
                     state.interrupt = AVInterrupt()
+                    state.attemptAtUs = nowUs
+                    state.keyframesBefore = state.pipeline.keyframesSeen
                     state.endReason = nil
+                    state.verdict = nil
                     return (state.pipeline.plan, 0)
                 }
                 guard case .waiting(let untilUs) = state.reconnect.state else { return (nil, 3_600_000_000) }
@@ -214,7 +222,9 @@ final class SourceSession: Sendable, SegmentOwner {
     }
 
     private func ended(_ error: any Error) {
-        let failure = FailureWords.failure(error, address: state.withLock { $0.pipeline.plan.connection.address })
+        let failure = state.withLock { state in
+            state.verdict ?? FailureWords.failure(error, address: state.pipeline.plan.connection.address)
+        }
         locked { state, effects in
             state.interrupt = nil
             let own = state.endReason
@@ -258,5 +268,21 @@ final class SourceSession: Sendable, SegmentOwner {
         case .push(let packet): state.outputs.push(packet)
         case .pushesRestart: state.outputs.restartPushes()
         }
+    }
+}
+
+extension SourceSession.State {
+    /// A camera has so long to send a keyframe, from the first SYN on. Longer than connecting may take (10 s), so that what
+    /// is found here is never a camera that does not answer.
+    static let keyframeWithinUs: Int64 = 20_000_000
+
+    /// Ends a session that gives nothing that can be decoded.
+    mutating func checkForKeyframe(nowUs: Int64) {
+        guard let interrupt, verdict == nil, endReason == nil, pipeline.keyframesSeen == keyframesBefore,
+            nowUs - attemptAtUs > Self.keyframeWithinUs
+        else { return }
+        verdict = ConnectionFailure(
+            cause: .noKeyframe, reason: "camera sends, but no keyframe that a picture could begin with")
+        interrupt.stop()
     }
 }
