@@ -92,9 +92,12 @@ struct ArchiveCommand: AsyncParsableCommand {
             return try await indexer.call(IndexerMethods.submitArchive, request)
         } catch {
             guard error.status == Status.serviceAway else { throw error }
+            let held = request.cameras.contains { [.sealed, .recording, .dark].contains($0.footage) }
+            let kept = held ? "The controllers keep the footage for 15 minutes. " : ""
             throw Failure(
-                error.message + "\nThe request may not be recorded. The footage is kept for 15 minutes: run the same "
-                    + "command again with --request-id \(request.requestID ?? "")", error.status)
+                error.message + "\n\(kept)Whether the request was recorded is not known; the same again is safe: "
+                    + "--request-id \(request.requestID ?? "") --start \(TimeText.show(request.window?.startUs)) "
+                    + "--end \(TimeText.show(request.window?.endUs))", error.status)
         }
     }
 

@@ -7,9 +7,9 @@ import Wire
 
 /// A moment and a length on the command line.
 struct WindowArguments: ParsableArguments {
-    @Option(help: "Begin: 2026-11-23T05:11:02Z, now, -90s, \"10m ago\".") var start: String
+    @Option(parsing: .unconditional, help: "Begin: 2026-11-23T05:11:02Z, now, -90s, \"10m ago\".") var start: String
     @Option(help: "Length: 30s, 5m, 1h30m.") var duration: DurationArgument?
-    @Option(help: "End, instead of a length; written like --start.") var end: String?
+    @Option(parsing: .unconditional, help: "End, instead of a length; written like --start.") var end: String?
 
     func validate() throws {
         if (duration == nil) == (end == nil) { throw ValidationError("Give --duration or --end.") }
@@ -17,12 +17,15 @@ struct WindowArguments: ParsableArguments {
     }
 
     func read(nowUs: Int64) throws -> Window {
-        guard let startUs = TimeText.parse(start, nowUs: nowUs) else { throw Self.badTime("--start", start) }
+        guard var startUs = TimeText.parse(start, nowUs: nowUs) else { throw Self.badTime("--start", start) }
         var endUs = startUs + (duration?.us ?? 0)
         if let end {
             guard let parsed = TimeText.parse(end, nowUs: nowUs) else { throw Self.badTime("--end", end) }
             endUs = parsed
         }
+        // Whole milliseconds, so that a printed window is the same window when it is typed again.
+        startUs -= startUs % 1000
+        endUs -= endUs % 1000
         guard endUs > startUs else { throw ValidationError("The window ends before it begins.") }
         guard endUs - startUs <= 24 * 3_600_000_000 else {
             throw ValidationError("The window is longer than 24 hours.")

@@ -156,7 +156,7 @@ struct AuditCommand: AsyncParsableCommand {
         commandName: "audit", abstract: "Who asked for what, and what became of it.")
 
     @OptionGroup var connections: Connections
-    @Option(help: "From when on: 2026-11-23T05:11:02Z, -1d, \"10m ago\".") var from: String?
+    @Option(parsing: .unconditional, help: "From when on: 2026-11-23T05:11:02Z, -1d, \"10m ago\".") var from: String?
     @Option(help: "How many, 1 to 1000.") var limit: UInt32 = 100
     @Flag(help: "Print JSON.") var json = false
 
