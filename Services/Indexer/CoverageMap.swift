@@ -38,6 +38,9 @@ struct CoverageMap: Sendable, Equatable {
         self.covered = Self.bridged(covered, gaps: gaps.map(\.span))
     }
 
+    /// The cause of what nobody explained.
+    static let unexplainedCause = "not_recorded"
+
     /// Overlapping and adjoining spans as one, in order.
     static func joined(_ spans: [Span]) -> [Span] {
         var result: [Span] = []
@@ -112,7 +115,7 @@ struct CoverageMap: Sendable, Equatable {
     private static func unexplained(_ span: Span, deletedToUs: Int64) -> KnownGap {
         span.endUs <= deletedToUs
             ? KnownGap(span: span, cause: "expired", reason: "the footage of this time was deleted by retention")
-            : KnownGap(span: span, cause: "not_recorded", reason: "nothing was recorded in this time")
+            : KnownGap(span: span, cause: unexplainedCause, reason: "nothing was recorded in this time")
     }
 
     /// Adjoining gaps of one cause and run as one (a long outage is stored in pieces).

@@ -18,6 +18,12 @@ struct FootageCheck: Sendable, Equatable {
     var footage: FootageState
     /// Whether the catalogue has any footage of the source inside the window.
     var hasFootage: Bool
+    /// End of the newest time inside the window that has neither footage nor a reported gap; nil where there is none. What
+    /// a killed recorder left is salvaged and recorded after newer files, so a fresh hole may still be filled.
+    var holeEndUs: Int64?
+
+    /// A hole older than this stays one. Ten minutes: a recorder that was killed is back by then, or it is a longer story.
+    static let freshHoleUs = 600 * Micro.second
 
     enum Verdict: Sendable, Equatable {
         /// What is there is all.
@@ -30,9 +36,14 @@ struct FootageCheck: Sendable, Equatable {
     /// is waited for up to `catchUpUs`.
     func verdict(nowUs: Int64, waitUs: Int64, catchUpUs: Int64) -> Verdict {
         if footage == .notRecorded && !hasFootage { return .complete }
-        if reportedToUs >= window.endUs { return .complete }
         let base = max(window.endUs, acceptedUs, startedUs)
-        let deadline = min(max(base, heardUs) + waitUs, base + max(waitUs, catchUpUs))
+        let deadline: Int64
+        if reportedToUs >= window.endUs {
+            guard let holeEndUs, holeEndUs > nowUs - Self.freshHoleUs else { return .complete }
+            deadline = base + waitUs
+        } else {
+            deadline = min(max(base, heardUs) + waitUs, base + max(waitUs, catchUpUs))
+        }
         return nowUs > deadline ? .complete : .waiting(untilUs: deadline + 1)
     }
 }

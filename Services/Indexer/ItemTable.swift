@@ -161,7 +161,9 @@ extension Turn {
         return try insertItem(
             NewItem(
                 kind: kind, camera: camera, span: row.span, name: name, sourceID: row.sourceID,
-                mediaVolumeID: row.volumeID, mediaPath: row.path, media: file, sizeBytes: row.sizeBytes,
+                mediaVolumeID: row.volumeID, mediaPath: row.path, media: file,
+                // 0: the recorder did not know it.
+                sizeBytes: row.sizeBytes > 0 ? row.sizeBytes : nil,
                 sha256: file.sha256), priority: priority)
     }
 

@@ -62,8 +62,8 @@ extension Turn {
                     [new.span.durationUs, source.sourceID])
             }
             try judge(source.sourceID, around: new.span)
-            try reported(
-                source.sourceID, toUs: new.span.endUs, run: new.runID, takesOver: new.file.salvaged != true)
+            let isPresent = try new.file.salvaged != true && !Timeline.hasEnded(new.runID, self)
+            try reported(source.sourceID, toUs: new.span.endUs, run: new.runID, takesOver: isPresent)
         }
         effects.cameras.insert(new.camera)
         return true

@@ -57,10 +57,14 @@ extension Turn {
             // A day of many cameras is fixed in several transactions, so that records and events do not wait for it.
             if made >= Self.mostItemsAtOnce { return nowUs }
             let source = try db.source(id: camera.sourceID)
-            let check = FootageCheck(
+            var check = FootageCheck(
                 window: request.window, acceptedUs: request.acceptedUs, reportedToUs: source.reportedToUs,
                 heardUs: source.heardUs, startedUs: startedUs, footage: camera.footage,
                 hasFootage: camera.footage == .notRecorded ? try hasFootage(source, in: request.window) : true)
+            if check.reportedToUs >= request.window.endUs {
+                let coverage = try db.coverage(source, in: request.window, seamUs: policy.seamUs)
+                check.holeEndUs = coverage.gaps.last { $0.cause == CoverageMap.unexplainedCause }?.span.endUs
+            }
             switch check.verdict(nowUs: nowUs, waitUs: policy.footageWaitUs, catchUpUs: policy.catchUpUs) {
             case .waiting(let untilUs): next = min(next ?? untilUs, untilUs)
             case .complete: made += try fix(camera, at: position, of: request, source)
@@ -188,7 +192,7 @@ extension Turn {
             guard let longest = missing.max(by: { $0.span.durationUs < $1.span.durationUs }) else { continue }
             let lostUs = CoverageMap.joined(missing.map(\.span)).reduce(0) { $0 + $1.durationUs }
             let isAll = lostUs >= request.window.durationUs
-            let cause = longest.cause == "not_recorded" ? "not recorded" : longest.cause
+            let cause = longest.cause == CoverageMap.unexplainedCause ? "not recorded" : longest.cause
             let amount = isAll ? cause : "\(Self.seconds(lostUs)) s are missing (\(cause))"
             result.append("\(camera.camera): \(amount)" + (longest.reason.isEmpty ? "" : ", \(longest.reason)"))
         }

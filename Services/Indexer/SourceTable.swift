@@ -101,6 +101,14 @@ extension Turn {
             """, [toUs, runID, takesOver, sourceID])
     }
 
+    /// A new run began. It says nothing of the time before it: what a killed recorder left may still be salvaged. A clock
+    /// that was set back moves the mark back.
+    func runBegan(_ sourceID: Int64, run runID: String, atUs startedUs: Int64) throws {
+        try run(
+            "UPDATE sources SET reported_to_us = MIN(reported_to_us, ?), reported_run = ? WHERE source_id = ?",
+            [startedUs, runID, sourceID])
+    }
+
     /// A record of the source came just now.
     func heard(_ sourceID: Int64) throws {
         try run("UPDATE sources SET heard_us = ? WHERE source_id = ?", [nowUs, sourceID])

@@ -25,9 +25,7 @@ extension Turn {
             ])
         try heard(sourceRow.sourceID)
         // A run that just began is the present one, also where its clock is behind the one before it.
-        if known == nil, wire.endedUs == nil {
-            try reported(sourceRow.sourceID, toUs: startedUs, run: runID, takesOver: true)
-        }
+        if known == nil, wire.endedUs == nil { try runBegan(sourceRow.sourceID, run: runID, atUs: startedUs) }
         return nil
     }
 
@@ -64,6 +62,11 @@ extension Turn {
 enum Timeline {
     /// Gaps are stored in pieces of at most so much; range queries look back so far.
     static let longestPieceUs = Micro.day
+    /// Whether a run is known to have ended: then its files are of the past.
+    static func hasEnded(_ runID: String, _ turn: Turn) throws -> Bool {
+        try turn.number("SELECT 1 FROM runs WHERE run_id = ? AND ended_us IS NOT NULL", [runID]) != nil
+    }
+
     /// A longer outage than this is a fault of the report.
     static let longestGapUs = 400 * Micro.day
 }

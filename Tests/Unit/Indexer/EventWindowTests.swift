@@ -140,6 +140,19 @@ import Testing
         #expect(verdict(endless, afterEndS: 3601) == .complete)
     }
 
+    @Test func aFreshHoleMayStillBeFilledByWhatIsSalvaged() {
+        let hole = Self.check {
+            $0.reportedToUs = Self.end
+            $0.holeEndUs = Self.end - 5 * Micro.second
+            $0.heardUs = Self.end + 25 * Micro.second
+        }
+        #expect(verdict(hole, afterEndS: 1) == .waiting(untilUs: Self.end + 30 * Micro.second + 1))
+        #expect(verdict(hole, afterEndS: 31) == .complete)
+        var old = hole
+        old.acceptedUs = Self.end + 700 * Micro.second
+        #expect(verdict(old, afterEndS: 701) == .complete)
+    }
+
     @Test func notRecordedWithNothingInTheCatalogueIsAnsweredAtOnce() {
         let nothing = Self.check {
             $0.footage = .notRecorded

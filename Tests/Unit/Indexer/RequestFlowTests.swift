@@ -179,10 +179,26 @@ import Wire
         try await test.record([T.run("run2", from: 0)])
         #expect(try await test.event("e1", at: 0).request?.state == .waiting)
         test.now(6)
-        try await test.record([T.segment(-10, 6, run: "run2")])
+        try await test.record([T.segment(-16, 6, run: "run2")])
         #expect(
             try await test.request(test.requests.listRequests(ListRequestsRequest()).requests.first?.requestID).state
                 == .copying)
+    }
+
+    @Test func footageThatIsSalvagedAfterNewerFilesIsStillDelivered() async throws {
+        let test = try T()
+        try await test.recordFootage(-60, -20)
+        // The recorder was killed at -12; after the restart the new run's first file comes before the salvaged one.
+        try await test.record([T.run("run2", from: -10), T.segment(-10, 6, run: "run2")])
+        test.now(6)
+        let request = try #require(try await test.event("e1", at: 0).request)
+        #expect(request.window == T.window(-15, 5))
+        #expect(request.state == .waiting)
+        try await test.record([T.segment(-20, -12, run: "run1", salvaged: true), T.gap(-12, -10, cause: "killed")])
+        #expect(try await test.request(request.requestID).state == .copying)
+        let files = try await test.request(request.requestID).files
+        #expect(files.map { T.seconds($0.window?.startUs) }.sorted() == [-20, -10])
+        #expect(try await test.request(request.requestID).gaps.map(\.cause) == ["killed"])
     }
 
     @Test func anOperatorsIdAgainIsTheSameRequestOrAConflict() async throws {
