@@ -129,7 +129,7 @@ import Wire
             #expect(failure.retryable == true && failure.reason?.contains("create-container") == true)
             try await uploader.terminate()
             site.indexer.offer([item], work: .upload)
-            uploader = try site.start(["--create-container"])
+            uploader = try site.start(switches: ["--create-container"])
             _ = try await site.completed()
             try await uploader.terminate()
         }
@@ -163,7 +163,7 @@ import Wire
             // The sixth block and those after it hang; the kill comes while they do.
             site.blob.addFaults([Fault(.slow, operation: .putBlock, skip: 5, count: 100, delayMs: 600_000)])
             site.indexer.offer([item], work: .upload)
-            let first = try site.start(["--blocks-in-flight", "2"])
+            let first = try site.start(["blocks-in-flight": "2"])
             try await eventually("five blocks are there") { site.accepted(.putBlock).count == 5 ? true : nil }
             try await first.kill()
             site.blob.clearFaults()
@@ -222,7 +222,9 @@ import Wire
             // Nobody listens at the endpoint.
             let port = try freePort()
             site.indexer.offer([try site.archived([1], "l", id: 14)], work: .upload)
-            let second = try site.start(endpoint: "http://127.0.0.1:\(port)/\(BlobServer.developmentAccount)")
+            let second = try site.start([
+                "blob-endpoint": "http://127.0.0.1:\(port)/\(BlobServer.developmentAccount)"
+            ])
             let failure = try await site.failed()
             #expect(failure.retryable == true && failure.reason?.contains("does not answer") == true)
             #expect(try await site.health().ready == false)
@@ -243,6 +245,53 @@ import Wire
             let done = try await site.completed()[0]
             #expect(done.handedOver == true && done.blobURL == nil && done.sha256 == UploaderSite.sha256(bytes))
             #expect(site.blob.requests.isEmpty)
+            try await uploader.terminate()
+        }
+    }
+
+    @Test func takesASignatureInsteadOfAKeyAndNeverShowsIt() async throws {
+        try await withSite { site in
+            let signature = UploaderSite.containerSignature(rights: "rcw")
+            try site.folder.write("?" + signature, to: "secrets/storage/sas")
+            let bytes = UploaderSite.randomBytes(250_000)
+            let item = try site.archived(bytes, "s", id: 17)
+            site.indexer.offer([item], work: .upload)
+            let uploader = try site.start([
+                "key-file": nil, "sas-file": "storage/sas", "log-level": "debug",
+            ])
+            let done = try await site.completed()[0]
+            #expect(site.blob.content(of: try #require(item.archivePath), in: "cams") == bytes)
+            #expect(done.blobURL?.contains("?") == false)
+            try await uploader.terminate()
+            #expect(!uploader.standardError.contains("sig="))
+            // A signature that may only read is refused, in words of its own.
+            try site.folder.write(UploaderSite.containerSignature(rights: "r"), to: "secrets/storage/sas")
+            site.indexer.offer([try site.archived(UploaderSite.randomBytes(10), "t", id: 18)], work: .upload)
+            let second = try site.start(["key-file": nil, "sas-file": "storage/sas"])
+            #expect(try await site.failed().reason?.contains("check the rights of the signature") == true)
+            try await second.terminate()
+        }
+    }
+
+    @Test func aLargeFileIsNeverInMemoryWhole() async throws {
+        try await withSite { site in
+            let target = URL(fileURLWithPath: site.archive + "/cam1/large.mp4")
+            try FileManager.default.createDirectory(
+                at: target.deletingLastPathComponent(), withIntermediateDirectories: true)
+            let piece = Data(UploaderSite.randomBytes(4 << 20))
+            try Data().write(to: target)
+            let file = try FileHandle(forWritingTo: target)
+            for _ in 0..<64 { try file.write(contentsOf: piece) }
+            try file.close()
+            site.indexer.offer(
+                [ClaimedItem(itemID: 19, epoch: 1, kind: .segment, archivePath: "cam1/large.mp4")], work: .upload)
+            let uploader = try site.start(["block-bytes": "4194304"])
+            _ = try await site.completed()
+            #expect(site.blob.blob("cam1/large.mp4", in: "cams")?.sizeBytes == 256 << 20)
+            let status = try String(contentsOfFile: "/proc/\(uploader.processID)/status", encoding: .utf8)
+            let peak = try #require(
+                status.split(separator: "\n").first { $0.hasPrefix("VmHWM") }?.split(separator: " ")[1])
+            #expect(try #require(Int(peak)) < 128 << 10, "peak of \(peak) KiB")
             try await uploader.terminate()
         }
     }

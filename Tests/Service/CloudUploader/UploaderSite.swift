@@ -30,15 +30,17 @@ struct UploaderSite {
         if indexerRuns { indexer.server.start() }
     }
 
-    func start(_ more: [String] = [], endpoint: String? = nil) throws -> ServiceProcess {
-        try ServiceProcess(
-            "cloud-uploader",
-            [
-                "--run-directory", folder.path("run"), "--archive-volume", archive, "--wait-ms", "500",
-                "--secrets-directory", folder.path("secrets"), "--key-file", "storage/key",
-                "--blob-endpoint", endpoint ?? blob.endpoint, "--account", BlobServer.developmentAccount,
-                "--container", "cams", "--single-put-bytes", "100000", "--block-bytes", "100000",
-            ] + more, logs: folder)
+    /// Starts the executable. `changes` override settings; nil takes one away.
+    func start(_ changes: [String: String?] = [:], switches: [String] = []) throws -> ServiceProcess {
+        var settings: [String: String?] = [
+            "run-directory": folder.path("run"), "archive-volume": archive, "wait-ms": "500",
+            "secrets-directory": folder.path("secrets"), "key-file": "storage/key", "blob-endpoint": blob.endpoint,
+            "account": BlobServer.developmentAccount, "container": "cams", "single-put-bytes": "100000",
+            "block-bytes": "100000",
+        ]
+        settings.merge(changes) { $1 }
+        let flags = settings.compactMap { key, value in value.map { "--\(key)=\($0)" } }
+        return try ServiceProcess("cloud-uploader", flags + switches, logs: folder)
     }
 
     /// Writes an archived file with its sidecar and makes the item that asks for its upload.
@@ -79,6 +81,17 @@ struct UploaderSite {
     /// Requests for a blob that arrived whole and were answered well.
     func accepted(_ operation: BlobOperation) -> [RequestRecord] {
         blob.requests.filter { $0.operation == operation && (200..<300).contains($0.status) }
+    }
+
+    /// A service SAS for the container, valid for an hour, of version 2020-12-06.
+    static func containerSignature(rights: String) -> String {
+        let expiry = (TimeStamp(us: Int64(Date().timeIntervalSince1970 + 3600) * 1_000_000)?.isoSeconds ?? "")
+        let account = BlobServer.developmentAccount
+        let text = "\(rights)\n\n\(expiry)\n/blob/\(account)/cams\n\n\n\n2020-12-06\nc\n\n\n\n\n\n\n"
+        let key = SymmetricKey(data: Data(base64Encoded: BlobServer.developmentKey) ?? Data())
+        let mac = Data(HMAC<SHA256>.authenticationCode(for: Data(text.utf8), using: key)).base64EncodedString()
+        let sig = mac.addingPercentEncoding(withAllowedCharacters: .alphanumerics) ?? ""
+        return "sv=2020-12-06&sr=c&sp=\(rights)&se=\(expiry)&sig=\(sig)"
     }
 
     static func randomBytes(_ count: Int) -> [UInt8] {
