@@ -10,6 +10,9 @@ import Wire
 let givenAddress = ProcessInfo.processInfo.environment["SIGHTGLASS_INDEXER_ADDRESS"]
 let ownsProcess = givenAddress == nil
 
+/// What every indexer must do. One test after the other, because on a given indexer they share one queue of work.
+@Suite(.serialized) enum IndexerContract {}
+
 /// One indexer with a client, and names that no other test uses.
 final class IndexerBench: Sendable {
     let folder: TemporaryDirectory
@@ -118,6 +121,14 @@ final class IndexerBench: Sendable {
         try await call(IndexerMethods.completeItem, completion(item, work))
     }
 
+    /// Cancels what the test left open, so that nothing of it is in the way of others.
+    func cleanUp() async throws {
+        let open = try await call(IndexerMethods.listRequests, ListRequestsRequest(openOnly: true, limit: 200)).requests
+        for request in open where request.cameras.contains(where: { $0.camera?.hasSuffix(tag) == true }) {
+            _ = try await call(IndexerMethods.cancelRequest, CancelRequestRequest(requestID: request.requestID))
+        }
+    }
+
     /// The error that a call gives; fails the test where it gives none.
     func refusal<Q, R>(
         _ method: RPCMethod<Q, R>, _ request: Q, at location: SourceLocation = #_sourceLocation
@@ -138,5 +149,9 @@ func withIndexer(_ arguments: [String] = [], _ body: (IndexerBench) async throws
         if let process { Testing.Issue.record("\(error)\n\(process.standardError)") }
         throw error
     }
-    if let process { #expect(try await process.terminate() == 0) }
+    if let process {
+        #expect(try await process.terminate() == 0)
+    } else {
+        try await bench.cleanUp()
+    }
 }
