@@ -74,7 +74,7 @@ let services: [Target] = [
     service("CaptureController", ["Volume", "Media", "LibAV", grdb]),
     service("Indexer", ["Volume", grdb, crypto, metrics, log, lifecycle]),
     service("Archiver", ["Volume", "Claims"]),
-    service("CloudUploader", ["Volume", "Claims", http, crypto]),
+    service("CloudUploader", ["Volume", "Claims", http, crypto, log, metrics]),
     service("MQTTEdgeAdapter", ["CMosquitto", "Footage", crypto, yams]),
     service("CLI", ["Footage", "Volume", arguments]),
 ]

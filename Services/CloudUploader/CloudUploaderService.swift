@@ -9,6 +9,8 @@ struct CloudUploaderService: Service {
     let archive: ArchiveVolume
     let target: any UploadTarget
     let hints: HintSubscriber
+    /// Nil where the volume uploads by itself: it evicts by itself too.
+    let eviction: Eviction?
 
     private static let watchInterval = Duration.seconds(2)
 
@@ -16,6 +18,7 @@ struct CloudUploaderService: Service {
         await cancelWhenGracefulShutdown {
             await withTaskGroup(of: Void.self) { group in
                 group.addTask { await worker.run() }
+                group.addTask { await eviction?.run() }
                 group.addTask { for await _ in hints.hints { worker.wake() } }
                 group.addTask {
                     while !Task.isCancelled {

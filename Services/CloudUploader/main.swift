@@ -44,5 +44,12 @@ await ServiceProgram(
             guard await archive.current() != nil else { return false }
             return await target.mayWork()
         }, perform: work.perform)
-    return [server, CloudUploaderService(worker: worker, archive: archive, target: target, hints: hints)]
+    let eviction = Eviction(
+        archive: archive, indexer: indexer, instance: runtime.instance, logger: logger, lane: BlockingLane("evict"))
+    let uploadsByItself = settings[UploaderKeys.target] == "folder"
+    return [
+        server,
+        CloudUploaderService(
+            worker: worker, archive: archive, target: target, hints: hints, eviction: uploadsByItself ? nil : eviction),
+    ]
 }

@@ -296,6 +296,28 @@ import Wire
         }
     }
 
+    @Test func deletesWhatTheIndexerLetsGoNowAndNothingElse() async throws {
+        try await withSite { site in
+            for name in ["now", "later"] { _ = try site.archived([1, 2, 3], name, id: 1) }
+            let folder = "cam1/2026/11/23/05"
+            let grants = [
+                DeletionGrant(path: "\(folder)/segment_now_cam1.mp4", cause: "uploaded", now: true),
+                DeletionGrant(path: "\(folder)/segment_now_cam1.json", cause: "uploaded", now: true),
+                DeletionGrant(path: "../outside", cause: "uploaded", now: true),
+                DeletionGrant(path: "\(folder)/segment_later_cam1.mp4", cause: "uploaded", now: false),
+            ]
+            site.indexer.getDeletionGrants.answer { _ in GetDeletionGrantsReply(grants: grants) }
+            let outside = try site.folder.write("kept", to: "outside")
+            let uploader = try site.start()
+            let report = try await eventually("a deletion is reported") { site.indexer.reportDeleted.requests.first }
+            #expect(report.paths == grants.prefix(2).map(\.path) && report.volumeID == site.volumeID)
+            let left = try FileManager.default.contentsOfDirectory(atPath: "\(site.archive)/\(folder)").sorted()
+            #expect(left == ["segment_later_cam1.json", "segment_later_cam1.mp4"])
+            #expect(FileManager.default.fileExists(atPath: outside))
+            try await uploader.terminate()
+        }
+    }
+
     @Test func uploadsAManifestWithoutSidecar() async throws {
         try await withSite { site in
             let content = Array(#"{"request_id":"r1"}"#.utf8)
