@@ -42,10 +42,11 @@ extension Turn {
                 try advanceRequests(ofItem: itemID)
                 guard item.machine.isClaimable(for: order.work, nowUs: nowUs) else { continue }
             }
+            let before = item.machine.progress
             item.machine.claim(by: order.worker, nowUs: nowUs, leaseUs: order.leaseUs)
             let claimed = try describe(item)
             guard room.take(claimed.encoded().count) || result.isEmpty else { break }
-            try saveItem(item)
+            try saveItem(item, before: before)
             try change(.item, String(itemID))
             result.append(claimed)
         }
@@ -70,7 +71,8 @@ extension Turn {
 
     /// All that a worker needs.
     private func describe(_ item: ItemRow) throws -> ClaimedItem {
-        let requestIDs = try db.requestIDs(ofItem: item.itemID)
+        // A storm of events may want one file: some names are enough, each request's manifest names the file.
+        let requestIDs = try db.requestIDs(ofItem: item.itemID, limit: 32)
         let address = try item.mediaVolumeID.flatMap { volumeID in
             try row("SELECT owner_address FROM volumes WHERE volume_id = ?", [volumeID])?["owner_address"] as String?
         }
@@ -80,7 +82,7 @@ extension Turn {
             sizeBytes: item.machine.sizeBytes.map { UInt64(clamping: $0) }, sha256: item.machine.sha256,
             sidecar: try item.sidecar(requestIDs: requestIDs).map(documentBytes), content: item.content,
             camera: item.camera.isEmpty ? nil : item.camera, window: item.span.window,
-            requestIDs: Array(requestIDs.prefix(32)), attempts: UInt32(clamping: item.machine.attempts - 1),
+            requestIDs: requestIDs, attempts: UInt32(clamping: item.machine.attempts - 1),
             archivedUs: item.machine.archivedUs)
     }
 
@@ -90,7 +92,7 @@ extension Turn {
             guard var item = try db.item(claim.itemID),
                 item.machine.renew(epoch: claim.epoch, worker: worker, nowUs: nowUs, leaseUs: leaseUs)
             else { return true }
-            try saveItem(item)
+            try saveItem(item, before: item.machine.progress)
             return false
         }
     }

@@ -80,9 +80,9 @@ extension Database {
     }
 
     /// Requests that an item belongs to: all, or those that are open.
-    func requestIDs(ofItem itemID: Int64, openOnly: Bool = false) throws -> [String] {
+    func requestIDs(ofItem itemID: Int64, openOnly: Bool = false, limit: Int = -1) throws -> [String] {
         let all = "SELECT request_id FROM request_items JOIN requests USING (request_id) WHERE item_id = ?"
-        return try rows(all + (openOnly ? " AND state <= 4" : "") + " ORDER BY request_id", [itemID])
+        return try rows(all + (openOnly ? " AND state <= 4" : "") + " ORDER BY request_id LIMIT ?", [itemID, limit])
             .map { $0["request_id"] }
     }
 }
@@ -110,6 +110,7 @@ extension Turn {
     /// Links an item to a request and gives it the work that the request wants.
     func wantItem(_ item: ItemRow, for request: RequestRow) throws {
         var item = item
+        let before = item.machine.progress
         let isManifest = item.kind == .manifest
         _ = item.machine.want(inCloud: request.machine.delivery == .cloud && !isManifest)
         try run(
@@ -118,11 +119,12 @@ extension Turn {
             ON CONFLICT DO NOTHING
             """, [request.requestID, item.itemID, isManifest, item.machine.progress.rawValue])
         item.priority = max(item.priority, request.priority)
-        try saveItem(item)
+        try saveItem(item, before: before)
     }
 
-    /// Stores an item's state, tells its requests' rows, and rings for work that may be claimed now.
-    func saveItem(_ item: ItemRow) throws {
+    /// Stores an item's state, tells its requests' rows where its progress differs from `before` (nil: not known), and
+    /// rings for work that may be claimed now.
+    func saveItem(_ item: ItemRow, before: ItemProgress? = nil) throws {
         let machine = item.machine
         try run(
             """
@@ -136,9 +138,11 @@ extension Turn {
                 machine.blobURL, machine.error, machine.archiveEpoch, machine.uploadEpoch, machine.archivedUs,
                 machine.uploadedUs, item.priority, item.itemID,
             ])
-        try run(
-            "UPDATE request_items SET progress = ?1 WHERE item_id = ?2 AND progress <> ?1",
-            [machine.progress.rawValue, item.itemID])
+        if before != machine.progress {
+            try run(
+                "UPDATE request_items SET progress = ?1 WHERE item_id = ?2 AND progress <> ?1",
+                [machine.progress.rawValue, item.itemID])
+        }
         guard machine.work != .unspecified else { return }
         if machine.readyUs > nowUs {
             effects.timing = true

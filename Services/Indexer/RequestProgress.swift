@@ -145,6 +145,8 @@ extension Turn {
         let id = request.requestID
         let cameras = try db.cameras(of: id)
         var facts = RequestFacts(cameras: cameras.count, fixedCameras: cameras.count { $0.isFixed })
+        // Nothing is made before a camera is fixed: most asks of a waiting request end here.
+        if facts.fixedCameras == 0 { return facts }
         for progress in ItemProgress.allCases {
             let found = try count(id, isManifest: false, progress)
             if found > 0 { facts.items[progress] = found }
