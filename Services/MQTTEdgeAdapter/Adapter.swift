@@ -8,6 +8,9 @@ import Wire
 
 /// The parts of one running adapter.
 struct Adapter {
+    /// Makes up for lost hints; the registry tells its revision in a few bytes when nothing changed.
+    private static let configurationInterval = Duration.seconds(10)
+
     private let configuration: AdapterConfiguration
     private let runtime: ServiceRuntime
 
@@ -26,6 +29,7 @@ struct Adapter {
         let registry = try runtime.makeClient(role: "asset-registry")
         let indexer = try runtime.makeClient(role: "indexer")
         let hints = try runtime.makeSubscriber(role: "indexer", topics: ["requests/"])
+        let registryHints = try runtime.makeSubscriber(role: "asset-registry", topics: ["configuration/", "leases/"])
         let controllers = controllerClients()
         let footage = FootageRequester(
             neighbours: RPCFootageNeighbours(registry: registry, controllers: controllers))
@@ -45,10 +49,11 @@ struct Adapter {
             outbound: outbound, topics: topics, clientID: configuration.clientID,
             takenFilters: topics.takenFilters + configuration.rules.map(\.filter), clock: runtime.clock,
             stamps: stamps, logger: runtime.logger)
+        let patience = Duration.seconds(configuration.keepaliveS / 2)
         let commands = CommandIntake(
             topics: topics, registry: registry, controllers: controllers, footage: footage,
-            correspondence: correspondence, logger: runtime.logger)
-        let patience = Duration.seconds(configuration.keepaliveS / 2)
+            // Half for the work, half for the answer.
+            correspondence: correspondence, patience: patience / 2, logger: runtime.logger)
         let mediaSync = MediaSyncIntake(
             rules: configuration.rules, topics: topics, footage: footage, indexer: indexer,
             correspondence: correspondence, requests: requests,
@@ -62,10 +67,11 @@ struct Adapter {
         ).register(on: server)
 
         let commandWork = InboundSession(
-            filters: topics.commandFilters, patience: patience, logger: runtime.logger, handle: commands.handle)
+            filters: topics.commandFilters, patience: patience, keepsLate: false, logger: runtime.logger,
+            handle: commands.handle)
         let eventWork = InboundSession(
             filters: [topics.archive, topics.cancel] + configuration.rules.map(\.filter.description),
-            patience: patience, logger: runtime.logger, handle: mediaSync.handle)
+            patience: patience, keepsLate: true, logger: runtime.logger, handle: mediaSync.handle)
         let health = BrokerHealth(
             health: runtime.health, address: configuration.brokerAddress, sessions: ["", "-events", "-out"],
             logger: runtime.logger)
@@ -76,8 +82,30 @@ struct Adapter {
         return [
             server,
             BackgroundLoop("request follower") { try await requests.run(hints: hints.hints) },
+            BackgroundLoop("configuration") {
+                try await follow(registryHints.hints) {
+                    if let known = await footage.refresh() { status.retain(known, topics: topics) }
+                }
+            },
             sessions,
         ]
+    }
+
+    /// Runs `turn` at once, at each hint, and every so often in case hints were lost.
+    private func follow(_ hints: AsyncStream<HintEvent>, _ turn: @escaping @Sendable () async -> Void) async throws {
+        let (wakes, waker) = AsyncStream.makeStream(of: Void.self, bufferingPolicy: .bufferingNewest(1))
+        waker.yield()
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            group.addTask { for await _ in hints { waker.yield() } }
+            group.addTask {
+                while true {
+                    try await Task.sleep(for: Self.configurationInterval)
+                    waker.yield()
+                }
+            }
+            group.addTask { for await _ in wakes { await turn() } }
+            try await group.waitForAll()
+        }
     }
 
     private func loop(

@@ -22,6 +22,8 @@ struct CommandIntake: Sendable {
     let controllers: ControllerClients
     let footage: FootageRequester
     let correspondence: Correspondence
+    /// Longest time for one call; the calls have lower bounds of their own.
+    let patience: Duration
     let logger: Logger
 
     /// Carries a command out and answers it.
@@ -70,7 +72,8 @@ struct CommandIntake: Sendable {
         // published twice on purpose has to act twice, and the registry sees that nothing changes.
         let key = message.correlationData.map { _ in "mqtt-\(message.requestDigest)" }
         let reply = try await registry.call(
-            AssetRegistryMethods.setDesiredState, request, timeout: Self.registryTimeout, idempotencyKey: key)
+            AssetRegistryMethods.setDesiredState, request, timeout: min(Self.registryTimeout, patience),
+            idempotencyKey: key)
         return CommandJSON.desired(stream, reply)
     }
 
@@ -82,7 +85,7 @@ struct CommandIntake: Sendable {
         do throws(RPCError) {
             let reply = try await holder(of: definition).call(
                 CaptureControllerMethods.listStatus, ListStatusRequest(asset: stream.asset, stream: stream.stream),
-                timeout: Self.statusTimeout)
+                timeout: min(Self.statusTimeout, patience))
             task = reply.tasks.first { $0.stream == stream }
             source = reply.sources.first { $0.source == definition.source }
         } catch { problem = error.message }
@@ -93,7 +96,7 @@ struct CommandIntake: Sendable {
         let definition = try await definition(stream)
         let reply = try await holder(of: definition).call(
             CaptureControllerMethods.takeSnapshot, TakeSnapshotRequest(stream: stream, format: body.format),
-            timeout: Self.captureTimeout)
+            timeout: min(Self.captureTimeout, patience))
         return CommandJSON.captured(stream, reply)
     }
 

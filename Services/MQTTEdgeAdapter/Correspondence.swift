@@ -74,6 +74,7 @@ final class RetainedStatus: Sendable {
     private struct State {
         var board = StatusBoard()
         var newest: [String: OutboundMessage] = [:]
+        var revision: UInt64?
     }
 
     private let state = Mutex(State())
@@ -98,6 +99,29 @@ final class RetainedStatus: Sendable {
 
     /// Publishes everything that was shown: a broker that restarted without persistence has none of it.
     func showAgain() {
-        for message in state.withLock({ Array($0.newest.values) }) { outbound.post(message) }
+        for message in state.withLock({ Array($0.newest.values) }) {
+            if case .failure = outbound.post(message) { state.withLock { $0.board.forget(message.topic) } }
+        }
+    }
+
+    /// Takes back the status of streams and sources that the configuration does not have any more. Once for a revision: an
+    /// old configuration, seen again while the registry is away, says nothing of what a controller has learned since.
+    func retain(_ configuration: Configuration, topics: Topics) {
+        let present = Set(
+            configuration.streams.compactMap(\.name).map(topics.assetStatus)
+                + configuration.endpoints.compactMap(\.source).map(topics.sourceStatus)
+                + configuration.streams.compactMap(\.source).map(topics.sourceStatus))
+        let gone = state.withLock { state -> [String] in
+            guard state.revision != configuration.revision else { return [] }
+            state.revision = configuration.revision
+            let gone = state.newest.keys.filter { topics.isOfConfiguration($0) && !present.contains($0) }
+            for topic in gone {
+                state.newest[topic] = nil
+                state.board.forget(topic)
+            }
+            return gone
+        }
+        // An empty retained message removes what the broker keeps.
+        for topic in gone { outbound.post(OutboundMessage(topic: topic, payload: [], retain: true)) }
     }
 }

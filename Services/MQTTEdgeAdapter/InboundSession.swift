@@ -27,6 +27,7 @@ final class InboundSession: SessionWork {
 
     private let filters: [String]
     private let patience: Duration
+    private let keepsLate: Bool
     private let handle: @Sendable (InboundMessage) async -> Verdict
     private let logger: Logger
     private let state = Mutex(State())
@@ -34,13 +35,16 @@ final class InboundSession: SessionWork {
     /// - Parameters:
     ///   - patience: how long a message may wait for its verdict before the connection is cut without acknowledging it.
     ///     Half the keepalive at most: nothing else is read or sent meanwhile.
+    ///   - keepsLate: what a message without a verdict in that time becomes: true leaves it in the broker, false
+    ///     acknowledges it, for what must not happen later.
     ///   - handle: decides; runs in a task of its own.
     init(
-        filters: [String], patience: Duration, logger: Logger,
+        filters: [String], patience: Duration, keepsLate: Bool, logger: Logger,
         handle: @escaping @Sendable (InboundMessage) async -> Verdict
     ) {
         self.filters = filters
         self.patience = patience
+        self.keepsLate = keepsLate
         self.logger = logger
         self.handle = handle
     }
@@ -109,7 +113,8 @@ final class InboundSession: SessionWork {
             let end = min(deadline, stopDeadline ?? deadline)
             let now = ContinuousClock.now
             if now >= end {
-                return .withhold(reason: stopDeadline == nil ? "it could not be stored in time" : "this service stops")
+                if stopDeadline != nil { return .withhold(reason: "this service stops") }
+                return keepsLate ? .withhold(reason: "it could not be stored in time") : .acknowledge
             }
             slot.wait(milliseconds: (end - now).wholeMilliseconds)
         }

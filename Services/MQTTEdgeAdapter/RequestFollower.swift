@@ -102,7 +102,7 @@ actor RequestFollower {
                 cursor = nil
                 needsList = true
             }
-            if lastProblem != error.message {
+            if lastProblem != error.message, !Task.isCancelled {
                 lastProblem = error.message
                 logger.warning(
                     "the state of requests cannot be followed at present", metadata: ["reason": "\(error.message)"])

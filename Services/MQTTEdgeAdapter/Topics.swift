@@ -81,6 +81,11 @@ struct Topics: Sendable {
         "\(namespace)/source-status/\(TopicName.level(source.device ?? ""))/\(TopicName.level(source.endpoint ?? ""))"
     }
 
+    /// Whether the topic is the status of something that the configuration names.
+    func isOfConfiguration(_ topic: String) -> Bool {
+        topic.hasPrefix("\(namespace)/asset-status/") || topic.hasPrefix("\(namespace)/source-status/")
+    }
+
     /// Where a picture goes. Throws where the destination's topic cannot be published to.
     func picture(
         _ stream: StreamName, destination: MqttDestination?, mode: SnapshotTopicMode

@@ -64,6 +64,11 @@ public struct RPCFootageNeighbours: FootageNeighbours {
     private let registry: RPCClient
     private let controllers: ControllerClients
     private let registryTimeout: Duration
+    /// A registry that is not connected is not waited for longer than a connection on one host takes: events may come in
+    /// bursts, and each would pay.
+    private static let connectTime = Duration.milliseconds(200)
+
+    private var timeout: Duration { registry.isConnected ? registryTimeout : min(registryTimeout, Self.connectTime) }
 
     /// - Parameter registryTimeout: how long the registry may take before the last known answer counts. One second: a
     ///   footage request is urgent, the ring runs over while it waits.
@@ -77,12 +82,12 @@ public struct RPCFootageNeighbours: FootageNeighbours {
     public func configuration(known: UInt64?) async throws(RPCError) -> Configuration {
         try await registry.call(
             AssetRegistryMethods.getConfiguration, GetConfigurationRequest(knownRevision: known),
-            timeout: registryTimeout)
+            timeout: timeout)
     }
 
     /// Asks the registry.
     public func leases() async throws(RPCError) -> [Lease] {
-        try await registry.call(AssetRegistryMethods.listLeases, ListLeasesRequest(), timeout: registryTimeout).leases
+        try await registry.call(AssetRegistryMethods.listLeases, ListLeasesRequest(), timeout: timeout).leases
     }
 
     /// Asks one controller.

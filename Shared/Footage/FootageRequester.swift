@@ -41,6 +41,13 @@ public actor FootageRequester {
         }
     }
 
+    /// Learns the present configuration and leases, so that they are known when the registry is away later. Gives the
+    /// configuration where one is known.
+    @discardableResult public func refresh() async -> Configuration? {
+        if let fresh = try? await neighbours.leases() { leases = fresh }
+        return try? await currentConfiguration()
+    }
+
     /// The cameras that the names mean. Throws `unknownCamera` for the first name that the configuration does not have.
     public func resolve(_ names: [String]) async throws(FootageError) -> [RequestedCamera] {
         guard !names.isEmpty else { throw .noCameras }

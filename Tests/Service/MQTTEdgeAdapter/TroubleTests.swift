@@ -78,6 +78,44 @@ import Wire
         try await adapter.terminate()
     }
 
+    @Test func theConfigurationSeenAtTheStartServesWhenTheRegistryIsGone() async throws {
+        let site = try await AdapterSite()
+        let adapter = try await site.startReady()
+        try await eventually("leases and configuration are read") {
+            site.registry.getConfiguration.requests.isEmpty || site.registry.listLeases.requests.isEmpty ? nil : true
+        }
+        await site.registry.server.stop()
+        try await site.publish("media-sync/events", site.event("e-13"))
+        try await site.retained("media-sync/receipts/e-13") { $0["receipt"]?.text == "accepted" }
+        #expect(site.chronicle.all == ["ensure e-13", "submit e-13"])
+        try await adapter.terminate()
+    }
+
+    @Test func theStatusOfAStreamThatIsGoneIsTakenBack() async throws {
+        let site = try await AdapterSite()
+        let adapter = try await site.startReady()
+        let client = try site.client()
+        defer { client.close() }
+        let tasks = ["clips", "live"].map {
+            TaskStatus(stream: StreamName(asset: "line1", stream: $0), state: .running)
+        }
+        _ = try await client.call(MqttEdgeAdapterMethods.reportStatus, ReportStatusRequest(tasks: tasks))
+        try await site.retained("asset-status/line1/live")
+        let source = SourceName(device: "dev1", endpoint: "main")
+        site.registry.configure(
+            endpoints: [InboundEndpoint(source: source, enabled: true)],
+            streams: [
+                StreamDefinition(name: StreamName(asset: "line1", stream: "clips"), source: source, enabled: true)
+            ])
+        try await eventually("the broker forgets it", within: .seconds(20)) {
+            try await site.broker.message(
+                on: "\(AdapterSite.namespace)/asset-status/line1/live", seconds: 1, ["--retained-only"]) == nil
+                ? true : nil
+        }
+        try await site.retained("asset-status/line1/clips")
+        try await adapter.terminate()
+    }
+
     @Test func whatIsPublishedWhileItIsAwayIsTakenAtTheNextStart() async throws {
         let site = try await AdapterSite()
         try await site.startReady().terminate()

@@ -94,6 +94,17 @@ import Wire
         #expect(await neighbours.knownRevisions == [nil, 7])
     }
 
+    @Test func whatARefreshLearnedServesLater() async throws {
+        let neighbours = ScriptedNeighbours()
+        let requester = FootageRequester(neighbours: neighbours)
+        #expect(await requester.refresh()?.revision == site.revision)
+        await neighbours.takeRegistryAway()
+        #expect(await requester.refresh()?.revision == site.revision)
+        let cameras = try await requester.resolve(["line1-camera"])
+        let ensured = await requester.ensure(key: "k", window: Window(startUs: 1, endUs: 2), cameras: cameras)
+        #expect(ensured.map(\.footage) == [.recording])
+    }
+
     @Test func withoutAnyConfigurationTheErrorIsTransient() async {
         let neighbours = ScriptedNeighbours()
         await neighbours.takeRegistryAway()
