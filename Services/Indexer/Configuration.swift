@@ -27,7 +27,7 @@ enum Keys {
         reason: "Longer than a frame at 5 per second, shorter than anything that a person would miss.")
     static let archiveAttempts = Setting<Int>(
         "archive-attempts", default: 8, range: 1...1000, help: "Attempts to archive a file until it is set aside.",
-        reason: "With back-off about four minutes: longer than a restart, short enough that somebody hears of it.")
+        reason: "With back-off a quarter of an hour: longer than a restart, short enough that somebody hears of it.")
     static let uploadAttempts = Setting<Int>(
         "upload-attempts", default: 0, range: 0...1_000_000,
         help: "Attempts to upload a file until it is set aside; 0: never.",

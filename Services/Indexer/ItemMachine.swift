@@ -16,10 +16,14 @@ struct ClaimPolicy: Sendable, Equatable {
     var archiveAttempts: Int64 = 8
     var uploadAttempts: Int64 = 0
 
-    /// 1 s, 2 s, 4 s and so on, up to 5 minutes: soon for a hiccup, seldom for an outage.
+    /// 1 s, 4 s, 16 s, 64 s, 256 s, then 5 minutes: soon for a hiccup, seldom for an outage; eight take a quarter of an hour.
     static func backOffUs(attempts: Int64) -> Int64 {
-        min(Micro.second << min(max(attempts - 1, 0), 9), 300 * Micro.second)
+        min(Micro.second << (2 * min(max(attempts - 1, 0), 5)), 300 * Micro.second)
     }
+
+    /// A worker that says when to try again means that the item is not at fault: a volume is away, the worker is being
+    /// stopped. For a day that is not counted; then it is, so that a request does not stay open for ever.
+    static let forgivenUs = Micro.day
 
     func bound(_ work: Work) -> Int64 { work == .archive ? archiveAttempts : uploadAttempts }
 }
@@ -46,6 +50,8 @@ struct ItemMachine: Sendable, Equatable {
     var archiveVolumeID: String?
     var blobURL: String?
     var error = ""
+    /// When the present work failed first; nil: it has not.
+    var failingSinceUs: Int64?
     var archiveEpoch: Int64?
     var uploadEpoch: Int64?
     var archivedUs: Int64?
@@ -88,7 +94,7 @@ struct ItemMachine: Sendable, Equatable {
         guard work != .unspecified else { return }
         if worker != nil { epoch += 1 }
         if state == .claimed { state = .pending }
-        (work, worker, readyUs, attempts) = (.unspecified, nil, 0, 0)
+        (work, worker, readyUs, attempts, failingSinceUs) = (.unspecified, nil, 0, 0, nil)
     }
 
     /// Gives the item to a worker. The caller has asked `isClaimable`.
@@ -138,7 +144,7 @@ struct ItemMachine: Sendable, Equatable {
             state = result.handedOver ? .handedOver : .uploaded
             (uploadEpoch, uploadedUs) = (claimed, nowUs)
         }
-        (work, worker, readyUs, attempts, error) = (.unspecified, nil, 0, 0, "")
+        (work, worker, readyUs, attempts, failingSinceUs, error) = (.unspecified, nil, 0, 0, nil, "")
     }
 
     /// A worker could not do it. Throws FAILED_PRECONDITION where the claim is not the present one.
@@ -150,6 +156,9 @@ struct ItemMachine: Sendable, Equatable {
         if claimed == epoch, worker == nil, !isRepeated(failed, claimed) { return }
         try checkClaim(claimed, failed)
         let waitUs = retryAfterUs ?? ClaimPolicy.backOffUs(attempts: attempts)
+        let sinceUs = failingSinceUs ?? nowUs
+        failingSinceUs = sinceUs
+        if retryable, retryAfterUs != nil, nowUs - sinceUs < ClaimPolicy.forgivenUs { attempts = max(0, attempts - 1) }
         release(because: reason, at: nowUs + waitUs, nowUs: nowUs, retryable: retryable, policy)
     }
 
@@ -161,7 +170,7 @@ struct ItemMachine: Sendable, Equatable {
     }
 
     private mutating func begin(_ next: Work, as shown: ItemState) -> Bool {
-        (work, state, worker, readyUs, attempts) = (next, shown, nil, 0, 0)
+        (work, state, worker, readyUs, attempts, failingSinceUs) = (next, shown, nil, 0, 0, nil)
         return true
     }
 

@@ -30,7 +30,8 @@ struct ItemRow: Sendable {
             state: ItemState(rawValue: row["state"]), work: Work(rawValue: row["work"]), epoch: row["epoch"],
             worker: row["worker"], readyUs: row["ready_us"], attempts: row["attempts"], sizeBytes: row["size_bytes"],
             sha256: sha256.map { [UInt8]($0) }, archiveVolumeID: row["archive_volume"], blobURL: row["blob_url"],
-            error: row["error"], archiveEpoch: row["archive_epoch"], uploadEpoch: row["upload_epoch"],
+            error: row["error"], failingSinceUs: row["failing_since_us"], archiveEpoch: row["archive_epoch"],
+            uploadEpoch: row["upload_epoch"],
             archivedUs: row["archived_us"], uploadedUs: row["uploaded_us"])
         mediaVolumeID = row["media_volume"]
         mediaPath = row["media_path"]
@@ -130,13 +131,13 @@ extension Turn {
             """
             UPDATE items SET state = ?, work = ?, epoch = ?, worker = ?, ready_us = ?, attempts = ?, size_bytes = ?,
               sha256 = ?, archive_volume = ?, blob_url = ?, error = ?, archive_epoch = ?, upload_epoch = ?,
-              archived_us = ?, uploaded_us = ?, priority = ? WHERE item_id = ?
+              archived_us = ?, uploaded_us = ?, failing_since_us = ?, priority = ? WHERE item_id = ?
             """,
             [
                 machine.state.rawValue, machine.work.rawValue, machine.epoch, machine.worker, machine.readyUs,
                 machine.attempts, machine.sizeBytes, machine.sha256.map { Data($0) }, machine.archiveVolumeID,
                 machine.blobURL, machine.error, machine.archiveEpoch, machine.uploadEpoch, machine.archivedUs,
-                machine.uploadedUs, item.priority, item.itemID,
+                machine.uploadedUs, machine.failingSinceUs, item.priority, item.itemID,
             ])
         if before != machine.progress {
             try run(

@@ -257,8 +257,11 @@ enum Schema {
           -- Not to be claimed before: end of the present claim, or of the back-off; 0: now.
           ready_us       INTEGER NOT NULL DEFAULT 0,
           priority       INTEGER NOT NULL,
-          -- Claims of the present work so far.
+          -- Attempts at the present work so far that count, the present claim among them.
           attempts       INTEGER NOT NULL DEFAULT 0,
+          -- When the present work failed first; NULL: it has not. Attempts that failed for a cause outside the item are
+          -- not counted for a day from then. Wrong: an outage sets files aside, or a bad file keeps a request open.
+          failing_since_us INTEGER,
           -- Who holds the claim; NULL: nobody.
           worker         TEXT,
           -- Grows with each claim, never shrinks. Wrong: a worker that lost its claim overwrites another's result.

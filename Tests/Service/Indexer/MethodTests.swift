@@ -152,7 +152,7 @@ extension IndexerContract {
                     FailItemRequest(
                         claim: ItemClaim(itemID: item.itemID, epoch: item.epoch), work: .archive,
                         worker: "worker-\(bench.tag)",
-                        reason: "the disk is full", retryable: retryable, retryAfterMs: 1)
+                        reason: "the disk is full", retryable: retryable)
                 }
                 #expect(try await bench.call(IndexerMethods.failItem, failure(item, retryable: true)).state == .pending)
                 let again = try #require(try await bench.claim(.archive, limit: 1, waitMs: 5000).first)

@@ -34,7 +34,7 @@ import Wire
         #expect(item.state == .claimed)
         #expect(!item.isClaimable(for: .archive, nowUs: 99))
         #expect(item.isClaimable(for: .archive, nowUs: 100))
-        #expect(!item.isClaimable(for: .upload, nowUs: 100))
+        #expect(!item.isClaimable(for: .upload, nowUs: 100 * Micro.day))
     }
 
     @Test func renewalNeedsWorkerAndEpoch() {
@@ -114,8 +114,8 @@ import Wire
         #expect(!item.isClaimable(for: .archive, nowUs: .max))
     }
 
-    @Test(arguments: [(1, 1), (2, 2), (3, 4), (8, 128), (9, 256), (10, 300), (1000, 300)] as [(Int64, Int64)])
-    func backOffDoublesUpToFiveMinutes(attempts: Int64, seconds: Int64) {
+    @Test(arguments: [(1, 1), (2, 4), (3, 16), (4, 64), (5, 256), (6, 300), (1000, 300)] as [(Int64, Int64)])
+    func backOffGrowsUpToFiveMinutes(attempts: Int64, seconds: Int64) {
         #expect(ClaimPolicy.backOffUs(attempts: attempts) == seconds * Micro.second)
     }
 
@@ -130,10 +130,25 @@ import Wire
     @Test func theSameFailureAgainCountsOnce() throws {
         var item = Self.claimed()
         for _ in 0..<2 {
-            try item.fail("x", work: .archive, epoch: 1, nowUs: 1, retryable: true, retryAfterUs: 5, Self.policy)
+            try item.fail("x", work: .archive, epoch: 1, nowUs: 1, retryable: true, retryAfterUs: nil, Self.policy)
         }
         #expect(item.attempts == 1)
-        #expect(item.readyUs == 6)
+        #expect(item.readyUs == 1 + Micro.second)
+    }
+
+    @Test func anOutageIsForgivenForADayAndThenCounts() throws {
+        var item = Self.pending()
+        func failOnce(atUs nowUs: Int64) throws {
+            item.claim(by: "a", nowUs: nowUs, leaseUs: 10)
+            try item.fail(
+                "the volume is away", work: .archive, epoch: item.epoch, nowUs: nowUs, retryable: true, retryAfterUs: 1,
+                Self.policy)
+        }
+        for hour: Int64 in 0..<24 { try failOnce(atUs: hour * Micro.hour) }
+        #expect(item.attempts == 0)
+        #expect(item.state == .pending)
+        for hour: Int64 in 24..<27 { try failOnce(atUs: hour * Micro.hour) }
+        #expect(item.state == .poisoned)
     }
 
     @Test func claimsThatAreNeverRenewedPoisonToo() {
@@ -153,13 +168,14 @@ import Wire
         var item = try Self.archived()
         _ = item.want(inCloud: true)
         for attempt: Int64 in 0..<100 {
-            item.claim(by: "u", nowUs: attempt, leaseUs: 0)
+            item.claim(by: "u", nowUs: attempt * Micro.day, leaseUs: 0)
             try item.fail(
-                "offline", work: .upload, epoch: item.epoch, nowUs: attempt, retryable: true, retryAfterUs: 0,
+                "offline", work: .upload, epoch: item.epoch, nowUs: attempt * Micro.day, retryable: true,
+                retryAfterUs: 0,
                 Self.policy)
         }
         #expect(item.state == .archived)
-        #expect(item.isClaimable(for: .upload, nowUs: 100))
+        #expect(item.isClaimable(for: .upload, nowUs: 100 * Micro.day))
         item.claim(by: "u", nowUs: 100, leaseUs: 10)
         try item.fail(
             "403", work: .upload, epoch: item.epoch, nowUs: 100, retryable: false, retryAfterUs: nil, Self.policy)
