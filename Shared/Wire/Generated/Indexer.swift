@@ -4319,7 +4319,7 @@ public struct AuditEntry: Sendable, Hashable {
     public var atUs: Int64?
     /// `who` of the contract.
     public var who: String?
-    /// "requested", "duplicate", "extended", "rejected", "cancelled", "delivered", "held", "released", "deleted".
+    /// "requested", "duplicate", "extended", "rejected", "cancelled", "delivered", "failed", "held", "released", "deleted".
     public var action: String?
     /// `subject` of the contract.
     public var subject: String?

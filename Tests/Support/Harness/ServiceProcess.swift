@@ -5,12 +5,7 @@ import Synchronization
 
 /// One running executable. Its output goes to files, so that nothing is lost when it is killed.
 public final class ServiceProcess: Sendable {
-    /// Foundation's process object is used under `lock` only.
-    private final class Box: @unchecked Sendable {
-        let process = Process()
-    }
-
-    private let box = Box()
+    private let child: ChildProcess
     private let outputPath: String
     private let errorPath: String
     /// The executable's name, for messages.
@@ -25,43 +20,17 @@ public final class ServiceProcess: Sendable {
         let stem = "\(label ?? name)-\(UInt32.random(in: 0...UInt32.max))"
         outputPath = logs.path(stem + ".out")
         errorPath = logs.path(stem + ".err")
-        let process = box.process
-        process.executableURL = try Executables.path(of: name)
-        process.arguments = arguments
-        process.environment = ProcessInfo.processInfo.environment.filter { !$0.key.hasPrefix("SIGHTGLASS_") }
-            .merging(environment) { $1 }
-        process.standardInput = FileHandle.nullDevice
-        process.standardOutput = try Self.handle(outputPath)
-        process.standardError = try Self.handle(errorPath)
-        try Self.withoutBlockedSignals { try process.run() }
-    }
-
-    /// Threads of the cooperative pool block signals, and a child inherits that: SIGTERM would never reach a mosquitto.
-    private static func withoutBlockedSignals(_ body: () throws -> Void) rethrows {
-        var none = sigset_t()
-        var before = sigset_t()
-        sigemptyset(&none)
-        pthread_sigmask(SIG_SETMASK, &none, &before)
-        defer { pthread_sigmask(SIG_SETMASK, &before, nil) }
-        try body()
-    }
-
-    deinit {
-        if box.process.isRunning { Foundation.kill(box.process.processIdentifier, SIGKILL) }
-    }
-
-    private static func handle(_ path: String) throws -> FileHandle {
-        guard FileManager.default.createFile(atPath: path, contents: nil),
-            let handle = FileHandle(forWritingAtPath: path)
-        else { throw HarnessError("cannot write \(path)") }
-        return handle
+        let inherited = ProcessInfo.processInfo.environment.filter { !$0.key.hasPrefix("SIGHTGLASS_") }
+        child = try ChildProcess(
+            try Executables.path(of: name), arguments, environment: inherited.merging(environment) { $1 },
+            input: "/dev/null", output: outputPath, error: errorPath)
     }
 
     /// The process id.
-    public var processID: Int32 { box.process.processIdentifier }
+    public var processID: Int32 { child.processID }
 
     /// Whether it still runs.
-    public var isRunning: Bool { box.process.isRunning }
+    public var isRunning: Bool { child.exitStatus == nil }
 
     /// All that it wrote to standard error so far.
     public var standardError: String { (try? String(contentsOfFile: errorPath, encoding: .utf8)) ?? "" }
@@ -71,7 +40,7 @@ public final class ServiceProcess: Sendable {
 
     /// Sends a signal.
     public func signal(_ number: Int32) {
-        if box.process.isRunning { Foundation.kill(box.process.processIdentifier, number) }
+        child.signal(number)
     }
 
     /// SIGKILL, and waits until the process is gone.
@@ -89,9 +58,7 @@ public final class ServiceProcess: Sendable {
 
     /// Waits for the end of the process and gives its exit code (the negated signal where one ended it).
     public func exitCode(within limit: Duration) async throws -> Int32 {
-        try await eventually("\(name) ends", within: limit) { self.isRunning ? nil : true }
-        let process = box.process
-        return process.terminationReason == .exit ? process.terminationStatus : -process.terminationStatus
+        try await eventually("\(name) ends", within: limit) { self.child.exitStatus }
     }
 
     /// Waits for a text on standard error.

@@ -12,34 +12,23 @@ public struct ToolResult: Sendable {
     public let error: String
 }
 
-/// Runs a tool to its end, on a thread of its own. Throws when it takes longer than `limit`; never for its exit code.
+/// Runs a tool to its end. Throws when it takes longer than `limit`; never for its exit code.
 public func runTool(
     _ name: String, _ arguments: [String], input: String? = nil, environment: [String: String] = [:],
     within limit: Duration = .seconds(60)
 ) async throws -> ToolResult {
     let folder = try TemporaryDirectory()
-    let process = Process()
-    process.executableURL = try Executables.path(of: name)
-    process.arguments = arguments
-    process.environment = ProcessInfo.processInfo.environment.merging(environment) { $1 }
-    for file in ["in", "out", "err"] {
-        try (file == "in" ? input ?? "" : "").write(toFile: folder.path(file), atomically: false, encoding: .utf8)
-    }
-    process.standardInput = FileHandle(forReadingAtPath: folder.path("in"))
-    process.standardOutput = FileHandle(forWritingAtPath: folder.path("out"))
-    process.standardError = FileHandle(forWritingAtPath: folder.path("err"))
-    try process.run()
-    do {
-        try await eventually("\(name) ends", within: limit) { process.isRunning ? nil : true }
-    } catch {
-        kill(process.processIdentifier, SIGKILL)
-        throw error
-    }
+    try folder.write(input ?? "", to: "in")
+    let process = try ChildProcess(
+        try Executables.path(of: name), arguments,
+        environment: ProcessInfo.processInfo.environment.merging(environment) { $1 }, input: folder.path("in"),
+        output: folder.path("out"), error: folder.path("err"))
+    let exitCode = try await eventually("\(name) ends", within: limit) { process.exitStatus }
     func text(_ file: String) -> String {
         let data = FileManager.default.contents(atPath: folder.path(file)) ?? Data()
         return String(decoding: data, as: UTF8.self)
     }
-    return ToolResult(exitCode: process.terminationStatus, output: text("out"), error: text("err"))
+    return ToolResult(exitCode: exitCode, output: text("out"), error: text("err"))
 }
 
 /// A TCP port on loopback that nobody uses at this moment.

@@ -107,6 +107,12 @@ struct Site: Sendable {
         return SHA256.hash(data: data).map { String(format: "%02x", $0) }.joined()
     }
 
+    /// The sealed footage files of an asset, on the recording volume.
+    func segments(of asset: String) -> [String] {
+        let files = FileManager.default.enumerator(atPath: "\(path)/recording/\(asset)")
+        return (files?.compactMap { $0 as? String } ?? []).filter { $0.hasSuffix(".mp4") }
+    }
+
     /// Files left in the staging folders of both volumes that belong to no open work.
     func staged(_ volume: String) -> [String] {
         (try? FileManager.default.contentsOfDirectory(atPath: "\(path)/\(volume)/.staging")) ?? []

@@ -84,7 +84,7 @@ struct HostileTests {
     }
 
     @Test(arguments: [
-        [], Array("GET / HTTP/1.1\r\n\r\n".utf8), [UInt8](repeating: 0xff, count: 65_536),
+        [], Array("GET / HTTP/1.1\r\n\r\n".utf8), [UInt8](repeating: 0xff, count: 100),
         [0, 0x53, 0x50, 0, 0, 0x30, 0, 0],
         [0, 0x53, 0x50, 0, 0, 0x30, 0, 0, 1, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff],
     ])

@@ -1168,7 +1168,7 @@ struct  Sightglass__V1__AuditEntry
   int64_t at_us;
   char *who;
   /*
-   * "requested", "duplicate", "extended", "rejected", "cancelled", "delivered", "held", "released", "deleted".
+   * "requested", "duplicate", "extended", "rejected", "cancelled", "delivered", "failed", "held", "released", "deleted".
    */
   char *action;
   char *subject;
