@@ -99,7 +99,8 @@ import Testing
         #expect(receipt["error"]?["message"]?.text?.contains("time") == true, "\(receipt)")
         try await site.publish(
             "media-sync/events",
-            "{\"eventId\": \"nobody\", \"timestamp\": \(Int64(Date().timeIntervalSince1970 * 1000)), \"cameras\": [\"nobody\"]}")
+            "{\"eventId\": \"nobody\", \"timestamp\": \(Int64(Date().timeIntervalSince1970 * 1000)), \"cameras\": [\"nobody\"]}"
+        )
         let unknown = try await site.status("media-sync/receipts/nobody") { $0["receipt"]?.text == "rejected" }
         #expect(unknown["error"]?["message"]?.text?.contains("nobody") == true, "\(unknown)")
         try await site.publish("asset-operations/nobody/clips/start", "{}")

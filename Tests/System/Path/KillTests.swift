@@ -96,10 +96,11 @@ enum Step: String, CaseIterable, Sendable {
             try await restart(site, service)
         }
         let request = try await finished(site, key)
-        // The footage that a killed recorder never saw is a gap that is named; everything else must be whole. The window of
-        // the first event after the recorder's kills still touches the last of them.
+        // The footage that a killed recorder never saw is a gap that is named; everything else must be whole. The window
+        // of the first event after the recorder's kills still touches the last of them.
         let gaps = request["gaps"]?.list ?? []
-        let excused = request["state"]?.text == "partial" && (service == "capture-controller" || service == "archiver")
+        let excused =
+            request["state"]?.text == "partial" && (service == "capture-controller" || service == "archiver")
             && !gaps.isEmpty && gaps.allSatisfy { $0["cause"]?.text == "killed" }
         #expect(request["state"]?.text == "done" || excused, "\(key): \(request)")
         try await check(site, request, key)

@@ -125,12 +125,19 @@ enum JSON: Codable, Sendable, Equatable, CustomStringConvertible {
 
     init(from decoder: any Decoder) throws {
         let value = try decoder.singleValueContainer()
-        if let flag = try? value.decode(Bool.self) { self = .flag(flag) }
-        else if let number = try? value.decode(Double.self) { self = .number(number) }
-        else if let text = try? value.decode(String.self) { self = .text(text) }
-        else if let list = try? value.decode([JSON].self) { self = .list(list) }
-        else if let object = try? value.decode([String: JSON].self) { self = .object(object) }
-        else { self = .null }
+        if let flag = try? value.decode(Bool.self) {
+            self = .flag(flag)
+        } else if let number = try? value.decode(Double.self) {
+            self = .number(number)
+        } else if let text = try? value.decode(String.self) {
+            self = .text(text)
+        } else if let list = try? value.decode([JSON].self) {
+            self = .list(list)
+        } else if let object = try? value.decode([String: JSON].self) {
+            self = .object(object)
+        } else {
+            self = .null
+        }
     }
 
     func encode(to encoder: any Encoder) throws {

@@ -11,10 +11,16 @@ import Wire
     private static let badMessages: [(name: String, bytes: [UInt8], code: Code)] = [
         ("nothing", [], .invalidArgument),
         ("no protobuf", Array("GET / HTTP/1.1\r\n\r\n".utf8), .invalidArgument),
-        ("cut off", Array(RequestEnvelope(method: "sightglass.v1.Health/Check").encoded().dropLast(3)), .invalidArgument),
+        (
+            "cut off", Array(RequestEnvelope(method: "sightglass.v1.Health/Check").encoded().dropLast(3)),
+            .invalidArgument
+        ),
         ("deeply nested", nested(depth: 200_000), .invalidArgument),
         ("no method", RequestEnvelope(version: 1000).encoded(), .invalidArgument),
-        ("unknown method", RequestEnvelope(method: "sightglass.v1.Health/Explode", version: 1000).encoded(), .unimplemented),
+        (
+            "unknown method", RequestEnvelope(method: "sightglass.v1.Health/Explode", version: 1000).encoded(),
+            .unimplemented
+        ),
         (
             "wrong version", RequestEnvelope(method: HealthMethods.check.name, version: 9000).encoded(), .unimplemented
         ),

@@ -93,7 +93,8 @@ private func survivesDamage<M: Sampled>(_ type: M.Type, seed: UInt64) -> Bool {
     }
 
     @Test func methodNamesAreUniqueAndStandWithTheirService() {
-        let all = IndexerMethods.all + AssetRegistryMethods.all + CaptureControllerMethods.all
+        let all =
+            IndexerMethods.all + AssetRegistryMethods.all + CaptureControllerMethods.all
             + MqttEdgeAdapterMethods.all + HealthMethods.all
         #expect(Set(all).count == all.count)
         #expect(IndexerMethods.recordMedia.name == "sightglass.v1.Indexer/RecordMedia")
