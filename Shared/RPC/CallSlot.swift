@@ -1,12 +1,13 @@
 // CallSlot: one REQ context of a client with its aio. It sends a request, waits for the reply, and resumes the caller; one
 // exchange at a time. RPCClient keeps a pool of them.
 //
-// Ownership: the aio belongs to the slot; its callback argument is the slot, which RPCClient keeps until `free`. Every
-// call on the aio is made under the slot's lock, so that a cancellation comes either before an operation (and is seen as a
-// flag) or after it began (and ends it), and never hits the next exchange. nng runs callbacks on its own threads, never
-// inside such a call.
+// Ownership: the aio belongs to the slot; its callback argument is the slot, which RPCClient keeps until `free`. Whoever
+// sets the stage to sending or receiving, under the slot's lock, has the aio to itself until the callback; nng runs
+// callbacks on its own threads. A cancellation comes under the lock too, and while no call that begins an operation is
+// inside nng: so it is either seen as a flag or ends the operation, and never hits the next exchange.
 
 import CNNG
+import Glibc
 import Synchronization
 
 /// How an exchange ended.
@@ -25,7 +26,7 @@ enum ExchangeOutcome: Sendable {
 
 /// Makes one exchange at a time.
 final class CallSlot: @unchecked Sendable {
-    // Sound: `aio` is written once, in `init` before anybody else sees the slot, and used under `state`'s lock.
+    // Sound: `aio` is written in `init`, before anybody else sees the slot, and in `free`, when no operation is under way.
 
     private enum Stage {
         case idle, sending, receiving, closed
@@ -35,7 +36,12 @@ final class CallSlot: @unchecked Sendable {
         var stage = Stage.idle
         var exchange: UInt64 = 0
         var isCancelled = false
+        var isRefusing = false
+        /// Calls into nng that have not returned; the aio is neither cancelled nor freed meanwhile.
+        var callsInside = 0
         var deadline = ContinuousClock.now
+        /// When a request was last given up whose reply may still come.
+        var abandonedAt: ContinuousClock.Instant?
         var caller: CheckedContinuation<ExchangeOutcome, Never>?
     }
 
@@ -58,7 +64,13 @@ final class CallSlot: @unchecked Sendable {
         return await withTaskCancellationHandler {
             await withCheckedContinuation { caller in
                 let refused = state.withLock { state in begin(&state, request, deadline, caller) }
-                if let refused { caller.resume(returning: refused) }
+                if let refused { return caller.resume(returning: refused) }
+                // Outside of the lock: it writes to the connection, and the callback comes before it returns.
+                nng_ctx_send(context, aio)
+                state.withLock { state in
+                    state.callsInside -= 1
+                    endIfWished(&state)
+                }
             }
         } onCancel: {
             cancel(exchange)
@@ -69,7 +81,7 @@ final class CallSlot: @unchecked Sendable {
         _ state: inout State, _ request: [UInt8], _ deadline: ContinuousClock.Instant,
         _ caller: CheckedContinuation<ExchangeOutcome, Never>
     ) -> ExchangeOutcome? {
-        guard state.stage == .idle else { return .closed }
+        guard state.stage == .idle, !state.isRefusing else { return .closed }
         if state.isCancelled { return .cancelled }
         let message: OpaquePointer
         do throws(NNGError) { message = try makeMessage(request) } catch { return .failed(error) }
@@ -78,15 +90,36 @@ final class CallSlot: @unchecked Sendable {
         state.caller = caller
         nng_aio_set_msg(aio, message)
         nng_aio_set_timeout(aio, Self.milliseconds(until: deadline))
-        nng_ctx_send(context, aio)
+        state.callsInside += 1
         return nil
+    }
+
+    /// Ends the exchange that is under way where its caller or its client has had enough of it.
+    private func endIfWished(_ state: inout State) {
+        guard state.callsInside == 0, state.stage == .sending || state.stage == .receiving else { return }
+        if state.isRefusing {
+            nng_aio_abort(aio, Int32(NNG_ECLOSED.rawValue))
+        } else if state.isCancelled {
+            nng_aio_cancel(aio)
+        }
     }
 
     private func cancel(_ exchange: UInt64) {
         state.withLock { state in
             guard state.exchange == exchange else { return }
             state.isCancelled = true
-            if state.stage == .sending || state.stage == .receiving { nng_aio_cancel(aio) }
+            endIfWished(&state)
+        }
+    }
+
+    /// Ends the exchange that is under way, and makes no more. Tells since when a reply may still come that nobody waits
+    /// for.
+    func refuse() -> ContinuousClock.Instant? {
+        state.withLock { state in
+            state.isRefusing = true
+            if state.stage == .sending || state.stage == .receiving { state.abandonedAt = .now }
+            endIfWished(&state)
+            return state.abandonedAt
         }
     }
 
@@ -102,9 +135,10 @@ final class CallSlot: @unchecked Sendable {
         let caller = state.withLock { state in
             defer { state.caller = nil }
             state.stage = .closed
-            aio = nil
             return state.caller
         }
+        while state.withLock({ $0.callsInside > 0 }) { sched_yield() }
+        state.withLock { _ in aio = nil }
         nng_aio_free(OpaquePointer(bitPattern: last))
         caller?.resume(returning: .closed)
     }
@@ -114,6 +148,7 @@ final class CallSlot: @unchecked Sendable {
         let done: (CheckedContinuation<ExchangeOutcome, Never>, ExchangeOutcome)? = state.withLock { state in
             guard let aio, let caller = state.caller, let outcome = advance(&state, aio) else { return nil }
             state.caller = nil
+            if !outcome.isReply { state.abandonedAt = .now }
             state.stage = outcome.isClosed ? .closed : .idle
             return (caller, outcome)
         }
@@ -134,6 +169,7 @@ final class CallSlot: @unchecked Sendable {
             nng_aio_set_msg(aio, nil)
             return result == .timedOut ? .notSent : outcome(of: result, state)
         }
+        if state.isRefusing { return .closed }
         if state.isCancelled { return .cancelled }
         state.stage = .receiving
         nng_aio_set_timeout(aio, Self.milliseconds(until: state.deadline))
@@ -163,6 +199,7 @@ final class CallSlot: @unchecked Sendable {
 
 extension ExchangeOutcome {
     fileprivate var isClosed: Bool { if case .closed = self { true } else { false } }
+    fileprivate var isReply: Bool { if case .reply = self { true } else { false } }
 }
 
 private func callSlotCompleted(_ argument: UnsafeMutableRawPointer?) {

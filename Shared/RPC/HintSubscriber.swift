@@ -65,6 +65,7 @@ final class HintReceiver: @unchecked Sendable {
         /// By connection: each has one publisher.
         var sequences: [UInt32: HintSequence] = [:]
         var isClosed = false
+        var hintsReceived: UInt64 = 0
     }
 
     /// Hints that nng keeps while we take them in; at full speed that is a hundredth of a second.
@@ -125,7 +126,20 @@ final class HintReceiver: @unchecked Sendable {
         guard let open else { return }
         continuation.finish()
         // nng waits for its threads when it closes. The thread keeps the receiver until then.
-        if let open { Thread.detachNewThread { self.close(open) } }
+        guard let open else { return }
+        Thread.detachNewThread {
+            self.waitForQuiet()
+            self.close(open)
+        }
+    }
+
+    /// nng 1.5 must not close a connection that reads a message (Shared/CNNGRepair says why).
+    private func waitForQuiet() {
+        for _ in 0..<20 {
+            let before = state.withLock { $0.hintsReceived }
+            Thread.sleep(forTimeInterval: 0.05)
+            if state.withLock({ $0.hintsReceived }) == before { return }
+        }
     }
 
     private func close(_ open: NNGSocket) {
@@ -152,9 +166,10 @@ final class HintReceiver: @unchecked Sendable {
             if result.code == 0, let message = nng_aio_get_msg(aio) {
                 nng_aio_set_msg(aio, nil)
                 let owned = ReceivedMessage(owning: message)
+                state.hintsReceived &+= 1
                 if !state.isClosed { take(owned, &state) }
             }
-            if result != .closed, !state.isClosed { nng_recv_aio(socket.id, aio) }
+            if result != .closed { nng_recv_aio(socket.id, aio) }
         }
     }
 

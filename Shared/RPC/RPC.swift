@@ -18,8 +18,10 @@
 //     Health/Check is answered even then.
 //  3. nng's threads run callbacks that hand a value over or resume a continuation, and nothing else. Calls of nng that may
 //     block (closing, resolving a listener's name) run on a thread of their own. No Swift thread ever waits inside nng.
-//  4. A closed peer, garbage on a socket or a message over the limit ends that connection only.
+//  4. nng 1.5's defects that others could use against us are repaired or worked around (Shared/CNNGRepair, RPCPulse).
+//  5. A closed peer, garbage on a socket or a message over the limit ends that connection only.
 //
 // Files: RPCError, RPCAddress, RPCTLS, RPCContext, RPCLimits are values. NNG*.swift is the boundary to C: who owns which
 // pointer is written there. RPCServer/ReplySlot/RequestTable/RequestCheck serve; RPCClient/CallSlot/RetrySchedule call;
 // HintPublisher, HintSubscriber, HintSequence carry hints.
+// RPCPulse tells a process whether nng still works in it.

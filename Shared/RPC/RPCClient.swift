@@ -21,6 +21,9 @@ public final class RPCClient: Sendable {
     private static let reconnectFirstMs: Int32 = 50
     private static let reconnectLongestMs: Int32 = 1_000
 
+    /// From a call that was given up to the end of its connection, at least. A second: a handler's cancelled work is over.
+    private static let quietTime = Duration.seconds(1)
+
     /// Role of the neighbour, "indexer"; for messages.
     public let role: String
     /// Where it is looked for.
@@ -144,8 +147,13 @@ public final class RPCClient: Sendable {
             return state.all
         }
         guard let slots, let socket else { return }
-        // nng waits for its threads when it closes.
+        let abandoned = slots.compactMap { $0.refuse() }.max()
         Thread.detachNewThread {
+            // Replies that nobody waits for may still come. nng 1.5 must not close a connection that reads a message
+            // (Shared/CNNGRepair says why), and nothing tells when the last one has come.
+            if let abandoned, case let quiet = abandoned + Self.quietTime - .now, quiet > .zero {
+                Thread.sleep(forTimeInterval: quiet / .seconds(1))
+            }
             slots.forEach { $0.close() }
             socket.close()
             slots.forEach { $0.free() }

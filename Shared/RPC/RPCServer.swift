@@ -60,6 +60,8 @@ public final class RPCServer: Sendable {
     private static let spareContexts = 16
     /// How long cancelled handlers may take to end when the server stops. With 3 s of draining before, under 5 s.
     private static let cancelTime = Duration.milliseconds(500)
+    /// How long nng may take to close its connections when the server stops; it takes milliseconds.
+    private static let closeTime = Duration.milliseconds(1_000)
     /// Transports cut a connection whose message is larger than the bound by more than this. Up to there the sender gets
     /// an answer that says what is wrong.
     private static let oversizeAnsweredBytes = 1 << 20
@@ -227,7 +229,20 @@ public final class RPCServer: Sendable {
             defer { phase = .closed }
             if case .listening(let listening) = phase { return listening } else { return nil }
         }
-        if let closing { await onOwnThread { closing.close() } }
+        guard let closing else { return }
+        // nng can wait for ever for a connection that it closed while reading from it (Shared/CNNGRepair says why).
+        let isClosed = OneShot()
+        Thread.detachNewThread {
+            closing.close()
+            isClosed.fire()
+        }
+        let patience = Task {
+            guard (try? await Task.sleep(for: Self.closeTime)) != nil else { return }
+            self.logger.warning("stopping: nng has not closed its connections in \(Self.closeTime); left behind")
+            isClosed.fire()
+        }
+        await isClosed.wait()
+        patience.cancel()
     }
 
     private func cancelAll() {

@@ -1,10 +1,12 @@
 // ReplySlot: one REP context of a server with its aio. It receives a request, hands it over with a ticket, sends the reply
 // that comes with the same ticket, and receives again. A reply with another ticket is too late and dropped.
 //
-// Ownership: the aio belongs to the slot; its callback argument is the slot, which RPCServer keeps until `free`. Every
-// call on the aio is made under the slot's lock; nng runs callbacks on its own threads, never inside such a call.
+// Ownership: the aio belongs to the slot; its callback argument is the slot, which RPCServer keeps until `free`. Whoever
+// sets the stage to receiving or sending, under the slot's lock, has the aio to itself until the callback; nng runs
+// callbacks on its own threads.
 
 import CNNG
+import Glibc
 import Synchronization
 
 /// Names one request of one slot.
@@ -12,7 +14,7 @@ typealias Ticket = UInt64
 
 /// Receives requests and sends their replies, one at a time.
 final class ReplySlot: @unchecked Sendable {
-    // Sound: `aio` is written once, in `init` before anybody else sees the slot, and used under `state`'s lock.
+    // Sound: `aio` is written in `init`, before anybody else sees the slot, and in `free`, and read under `state`'s lock.
 
     private enum Stage {
         case idle, receiving, working, sending, closed
@@ -21,6 +23,8 @@ final class ReplySlot: @unchecked Sendable {
     private struct State {
         var stage = Stage.idle
         var ticket: Ticket = 0
+        /// Calls into nng that have not returned; the aio is not freed meanwhile.
+        var callsInside = 0
     }
 
     /// A peer that does not read its replies holds a context for this long; then the reply is dropped.
@@ -51,19 +55,24 @@ final class ReplySlot: @unchecked Sendable {
     /// Sends the reply of the request with this ticket. False if it was answered already or the slot is closed.
     @discardableResult
     func send(_ reply: [UInt8], for ticket: Ticket) -> Bool {
-        state.withLock { state in
-            guard case .working = state.stage, state.ticket == ticket else { return false }
+        let begun: UInt? = state.withLock { state in
+            guard case .working = state.stage, state.ticket == ticket, let aio else { return nil }
             guard let message = try? makeMessage(reply) else {
                 // Without memory for the reply the caller times out; the context goes on.
                 receive(&state)
-                return false
+                return nil
             }
             state.stage = .sending
+            state.callsInside += 1
             nng_aio_set_msg(aio, message)
             nng_aio_set_timeout(aio, Self.sendPatienceMs)
-            nng_ctx_send(context, aio)
-            return true
+            return UInt(bitPattern: aio)
         }
+        guard let begun else { return false }
+        // Outside of the lock: it writes to the connection, and the callback comes before it returns.
+        nng_ctx_send(context, OpaquePointer(bitPattern: begun))
+        state.withLock { $0.callsInside -= 1 }
+        return true
     }
 
     /// Ends what is under way. Blocks shortly; afterwards `free` may be called.
@@ -79,6 +88,7 @@ final class ReplySlot: @unchecked Sendable {
             state.stage = .closed
             aio = nil
         }
+        while state.withLock({ $0.callsInside > 0 }) { sched_yield() }
         nng_aio_free(OpaquePointer(bitPattern: last))
     }
 

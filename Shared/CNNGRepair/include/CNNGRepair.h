@@ -1,4 +1,4 @@
-// Repairs one defect of nng 1.5; see sendmsg.c.
+// Repairs two defects of nng 1.5; see sendmsg.c.
 #ifndef CNNGREPAIR_H
 #define CNNGREPAIR_H
 

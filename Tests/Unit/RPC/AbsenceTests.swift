@@ -1,5 +1,6 @@
 // Neighbours that are away, come back, stop, or are several.
 
+import Dispatch
 import Foundation
 import Glibc
 import Synchronization
@@ -232,6 +233,21 @@ struct AbsenceTests {
             try await server.start()
         }
         try await eventually("its socket is gone") { !FileManager.default.fileExists(atPath: "\(folder.path)/s") }
+    }
+
+    @Test func thePulseBeatsInAHealthyProcess() async {
+        #expect(await RPCPulse.isBeating(within: .seconds(60)))
+    }
+
+    @Test func aBeatThatDoesNotEndIsNoPulse() async {
+        let ended = DispatchSemaphore(value: 0)
+        let isBeating = await RPCPulse.isBeating(within: .milliseconds(20)) {
+            ended.wait()
+            return true
+        }
+        #expect(!isBeating)
+        ended.signal()
+        #expect(await !RPCPulse.isBeating(within: .seconds(60)) { false })
     }
 
     @Test func callsOfAClosedClientFailAtOnce() async throws {
