@@ -54,6 +54,10 @@ final class BlobClient: Sendable {
         client = HTTPClient(eventLoopGroupProvider: .singleton, configuration: configuration)
     }
 
+    /// A start that fails drops this object without `close`; HTTPClient ends the process when nobody shuts it down.
+    deinit { client.shutdown { _ in } }
+
+    /// Waits until every connection has ended.
     func close() async {
         try? await client.shutdown()
     }
@@ -121,13 +125,7 @@ final class BlobClient: Sendable {
 
     private func credential() throws -> String {
         do {
-            if location.secret.hasPrefix("/") {
-                let path = URL(fileURLWithPath: location.secret)
-                return try SecretFile.read(
-                    path.lastPathComponent, below: path.deletingLastPathComponent().path
-                ).revealed
-            }
-            return try secrets.read(location.secret).revealed
+            return try secrets.read(path: location.secret).revealed
         } catch {
             throw UploadProblem(
                 reason: "\(error)", isRetryable: true, retryAfter: RetryTable.operatorPause, concernsStorage: true)

@@ -121,8 +121,8 @@ import Wire
             RequestEnvelope(method: method, version: WireVersion.current, remainingMs: 5000, body: body).encoded()
         }
         let apply = AssetRegistryMethods.apply.name
-        #expect(await code(envelope("sightglass.v1.AssetRegistry/Nothing", [])) == .unimplemented)
-        #expect(await code(envelope(apply, [0xFF, 0xFF, 0xFF])) == .invalidArgument)
+        let complaints = await BadMessage.complaints(to: bench.address, method: apply)
+        #expect(complaints.isEmpty)
         for text in [
             String(repeating: "[", count: 400_000), String(repeating: "{\"a\":", count: 100_000),
             "a: " + String(repeating: "{b: ", count: 100_000),
@@ -132,8 +132,6 @@ import Wire
         ] {
             #expect(await code(envelope(apply, ApplyRequest(text: text).encoded())) == .invalidArgument)
         }
-        let huge = await sendRaw([UInt8](repeating: 0x0A, count: 3 << 20), to: bench.address)
-        if case .reply(let reply) = huge { #expect(reply.code != .ok) }
         #expect(try await bench.definition("clips").enabled == true, "others are served as before")
         #expect(process.isRunning)
         try await process.terminate()

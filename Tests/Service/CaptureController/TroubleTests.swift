@@ -1,4 +1,4 @@
-// Bad cameras, bad volumes, bad settings, bad messages: each a clear word in the right place.
+// Bad cameras and bad volumes: each a clear word in the right place. Settings, messages and neighbours: AloneTests.swift.
 import Fakes
 import Foundation
 import Harness
@@ -76,45 +76,5 @@ import Wire
         #expect(ready.ready == true)
         try await controller.terminate()
         try await camera.kill()
-    }
-
-    @Test func aWrongSettingIsOneLine() async throws {
-        let site = try CameraSite()
-        for (arguments, word) in [
-            (["--capacity", "many"], "capacity"), (["--no-such-setting", "1"], "no-such-setting"),
-            (["--sync-interval-ms", "1"], "sync-interval-ms"),
-        ] {
-            let controller = try site.startController(arguments)
-            #expect(try await controller.exitCode(within: .seconds(5)) == 64)
-            let lines = controller.standardError.split(separator: "\n")
-            #expect(lines.count == 1)
-            #expect(lines.first?.contains(word) == true)
-        }
-    }
-
-    @Test func malformedAndOversizedMessagesCostNobodyElseAnything() async throws {
-        let site = try CameraSite()
-        let controller = try site.startController()
-        try await eventually("it answers") {
-            try await site.client.call(HealthMethods.check, HealthRequest(), timeout: .seconds(1)).live
-        }
-        func code(_ envelope: RequestEnvelope) async -> Code? {
-            guard case .reply(let reply) = await sendRaw(envelope.encoded(), to: site.address) else { return nil }
-            return reply.code
-        }
-        let method = "sightglass.v1.CaptureController/EnsureFootage"
-        #expect(await code(RequestEnvelope(method: method, body: [0xFF, 0xFF, 0xFF])) == .invalidArgument)
-        #expect(await code(RequestEnvelope(method: "sightglass.v1.CaptureController/None")) == .unimplemented)
-        #expect(await code(RequestEnvelope(method: method, version: 9000, body: [])) == .unimplemented)
-        if case .reply(let reply) = await sendRaw([UInt8](repeating: 0xFF, count: 100), to: site.address) {
-            #expect(reply.code == .invalidArgument)
-        }
-        if case .reply(let reply) = await sendRaw(
-            [UInt8](repeating: 7, count: 2 << 20), to: site.address, timeoutMs: 1000)
-        {
-            #expect(reply.code != .ok)
-        }
-        #expect(try await site.client.call(HealthMethods.check, HealthRequest()).live == true)
-        #expect(try await controller.terminate() == 0)
     }
 }

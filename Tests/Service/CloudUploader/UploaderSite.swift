@@ -17,7 +17,11 @@ struct UploaderSite {
     let archive: String
     let volumeID: String
 
-    init(container: Bool = true, indexerRuns: Bool = true, key: String = BlobServer.developmentKey) async throws {
+    /// - Parameter keepsBlobs: the storage writes to the folder "blobs", so that a second one can take its place.
+    init(
+        container: Bool = true, indexerRuns: Bool = true, key: String = BlobServer.developmentKey,
+        keepsBlobs: Bool = false
+    ) async throws {
         folder = try TemporaryDirectory()
         try folder.makeFolder("run")
         archive = try folder.makeFolder("archive")
@@ -25,7 +29,7 @@ struct UploaderSite {
         try folder.write(key + "\n", to: "secrets/storage/key")
         indexer = try FakeIndexer(
             address: "ipc://\(folder.path("run/indexer.rpc"))", hints: "ipc://\(folder.path("run/indexer.hints"))")
-        blob = try await BlobServer.start()
+        blob = try await BlobServer.start(.init(folder: keepsBlobs ? folder.makeFolder("blobs") : nil))
         if container { try blob.createContainer("cams") }
         if indexerRuns { indexer.server.start() }
     }

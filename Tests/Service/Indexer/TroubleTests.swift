@@ -111,25 +111,8 @@ import Wire
         let bench = try IndexerBench()
         let process = try #require(try bench.start())
         try await bench.recordFootage()
-        let method = IndexerMethods.recordMedia.name
-        let malformed = RequestEnvelope(
-            method: method, version: 1000, remainingMs: 2000, body: [0x0a, 0xff, 0xff, 0xff, 0xff])
-        let unknown = RequestEnvelope(method: "sightglass.v1.Indexer/Destroy", version: 1000, remainingMs: 2000)
-        let foreign = RequestEnvelope(method: method, version: 9000, remainingMs: 2000)
-        for (bytes, code) in [
-            (malformed.encoded(), Code.invalidArgument), (unknown.encoded(), .unimplemented),
-            (foreign.encoded(), .unimplemented),
-            ([0xde, 0xad, 0xbe, 0xef], .invalidArgument), ([], .invalidArgument),
-        ] {
-            guard case .reply(let reply) = await sendRaw(bytes, to: bench.address) else {
-                Testing.Issue.record("no answer to \(bytes.count) bytes")
-                continue
-            }
-            #expect(reply.code == code)
-            #expect(reply.message?.isEmpty == false)
-        }
-        // Larger than a message may be: refused or cut off, and nobody else notices.
-        _ = await sendRaw([UInt8](repeating: 0x41, count: 3 << 20), to: bench.address)
+        let complaints = await BadMessage.complaints(to: bench.address, method: IndexerMethods.recordMedia.name)
+        #expect(complaints.isEmpty)
         #expect(
             try await bench.call(IndexerMethods.listFiles, ListFilesRequest(volumeID: bench.volumeID)).files.count == 3)
         try await process.terminate()

@@ -89,11 +89,13 @@ struct AdapterSite {
     }
 
     /// Starts the adapter. `more` are further arguments.
-    func start(_ more: [String] = [], passwordFile: String? = nil) throws -> ServiceProcess {
+    func start(
+        _ more: [String] = [], passwordFile: String? = nil, host: String = "127.0.0.1"
+    ) throws -> ServiceProcess {
         try ServiceProcess(
             "mqtt-edge-adapter",
             [
-                "--run-directory", folder.path("run"), "--broker-host", "127.0.0.1", "--broker-port", "\(broker.port)",
+                "--run-directory", folder.path("run"), "--broker-host", host, "--broker-port", "\(broker.port)",
                 "--username", Broker.user, "--password-file", passwordFile ?? broker.passwordFile,
                 // The least that is allowed: a message waits five seconds for its neighbour.
                 "--keepalive-s", "10",
