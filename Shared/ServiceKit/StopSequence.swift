@@ -27,6 +27,11 @@ final class StopSequence: Sendable {
     /// An error of the closure, as against one of a running service.
     private struct StartFailure: Error { let cause: any Error }
 
+    /// See RPCPulse; whoever supervises the process starts it again.
+    private struct ConnectionsLost: Error, CustomStringConvertible {
+        let description = "nng makes no connection any more in this process; it has to be started again"
+    }
+
     private let runtime: ServiceRuntime
     private let phase = Mutex<Phase>(.starting(nil))
     private let hasEnded = Mutex(false)
@@ -62,7 +67,7 @@ final class StopSequence: Sendable {
         var configuration = ServiceGroupConfiguration(
             services: services.map { service in
                 .init(service: (service as? RPCServer).map { ServedUntilStop(server: $0) } ?? service)
-            }, logger: runtime.logger)
+            } + [.init(service: Self.pulse)], logger: runtime.logger)
         configuration.maximumGracefulShutdownDuration = Self.gracefulTime
         let group = ServiceGroup(configuration: configuration)
         let mayRun = phase.withLock { phase in
@@ -79,6 +84,13 @@ final class StopSequence: Sendable {
                 "listen": "\(listening.map(\.description).joined(separator: ","))",
             ])
         try await group.run()
+    }
+
+    /// Every 30 s: a service that cannot connect is noticed within a minute, and feeling costs a millisecond.
+    private static let pulse = BackgroundLoop("pulse of nng", every: .seconds(30)) {
+        if await RPCPulse.isBeating() { return }
+        // Once may be a machine that stood still.
+        guard await RPCPulse.isBeating() else { throw ConnectionsLost() }
     }
 
     private func stop(_ signal: UnixSignal) async {
