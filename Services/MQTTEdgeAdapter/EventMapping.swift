@@ -214,7 +214,7 @@ enum EventMapping {
             }
             return try names(value, path.text)
         case .topicPart(let index):
-            let parts = message.topic.split(separator: "/", omittingEmptySubsequences: false)
+            let parts = TopicName.levels(message.topic)
             guard index < parts.count, !parts[index].isEmpty else {
                 throw Rejection(reason: "the topic has no part \(index), which should name the camera")
             }

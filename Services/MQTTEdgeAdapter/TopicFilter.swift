@@ -1,4 +1,5 @@
-// MQTT topic names and filters: which are valid, which match, which can meet. Pure.
+// MQTT topic names and filters: which are valid, which match, which can meet. Pure. All look at bytes, as the broker does:
+// for Swift's Character, '/' or '+' with a combining accent after it would be another letter.
 
 /// A subscription's filter.
 struct TopicFilter: Sendable, Hashable, CustomStringConvertible {
@@ -8,11 +9,11 @@ struct TopicFilter: Sendable, Hashable, CustomStringConvertible {
     /// Nil where the text is no filter by MQTT 5, section 4.7, or is a shared subscription or one below `$`: the adapter
     /// has one session, and the broker's own topics hold no events.
     init?(_ text: String) {
-        guard TopicName.hasValidText(text), !text.hasPrefix("$") else { return nil }
-        let levels = text.split(separator: "/", omittingEmptySubsequences: false).map(String.init)
+        guard TopicName.hasValidText(text), text.utf8.first != UInt8(ascii: "$") else { return nil }
+        let levels = TopicName.levels(text)
         for (index, level) in levels.enumerated() {
-            if level.contains("#") && (level != "#" || index != levels.count - 1) { return nil }
-            if level.contains("+") && level != "+" { return nil }
+            if level.utf8.contains(UInt8(ascii: "#")) && (level != "#" || index != levels.count - 1) { return nil }
+            if level.utf8.contains(UInt8(ascii: "+")) && level != "+" { return nil }
         }
         self.levels = levels
         description = text
@@ -20,8 +21,8 @@ struct TopicFilter: Sendable, Hashable, CustomStringConvertible {
 
     /// Whether a message on the topic reaches this subscription.
     func matches(_ topic: String) -> Bool {
-        let names = topic.split(separator: "/", omittingEmptySubsequences: false)
-        if topic.hasPrefix("$") && (levels[0] == "+" || levels[0] == "#") { return false }
+        let names = TopicName.levels(topic)
+        if topic.utf8.first == UInt8(ascii: "$") && (levels[0] == "+" || levels[0] == "#") { return false }
         for (index, level) in levels.enumerated() {
             if level == "#" { return true }
             guard index < names.count, level == "+" || level == names[index] else { return false }
@@ -61,7 +62,15 @@ enum TopicName {
 
     /// Whether something can be published there by us.
     static func isPublishable(_ text: String) -> Bool {
-        hasValidText(text) && !text.contains("+") && !text.contains("#") && !text.hasPrefix("$")
+        hasValidText(text) && text.utf8.first != UInt8(ascii: "$")
+            && !text.utf8.contains { $0 == UInt8(ascii: "+") || $0 == UInt8(ascii: "#") }
+    }
+
+    /// The parts between the slashes; those of "/a" are "" and "a".
+    static func levels(_ topic: some StringProtocol) -> [String] {
+        topic.utf8.split(separator: UInt8(ascii: "/"), omittingEmptySubsequences: false).map { level in
+            String(decoding: level, as: UTF8.self)
+        }
     }
 
     /// A name as one level of a topic: '/', '+', '#', '%' and control characters as %XX of their UTF-8 bytes.
@@ -84,7 +93,7 @@ enum TopicName {
 
     /// The name that `level` was made of. A '%' that begins no %XX stands for itself.
     static func name(ofLevel level: some StringProtocol) -> String {
-        guard level.contains("%") else { return String(level) }
+        guard level.utf8.contains(UInt8(ascii: "%")) else { return String(level) }
         let bytes = Array(level.utf8)
         var out: [UInt8] = []
         var index = 0

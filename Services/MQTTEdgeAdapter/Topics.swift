@@ -42,7 +42,8 @@ struct Topics: Sendable {
 
     /// Nil where the namespace cannot begin a topic.
     init?(namespace: String) {
-        guard TopicName.isPublishable(namespace), !namespace.hasPrefix("/"), !namespace.hasSuffix("/") else {
+        let levels = TopicName.levels(namespace)
+        guard TopicName.isPublishable(namespace), levels.first != "", levels.last != "" else {
             return nil
         }
         self.namespace = namespace
@@ -97,7 +98,7 @@ struct Topics: Sendable {
         switch mode {
         case .fixed: return fallback
         case .exact: chosen = topic
-        case .nested: chosen = topic.hasPrefix("/") ? base + topic : "\(base)/\(topic)"
+        case .nested: chosen = topic.utf8.first == UInt8(ascii: "/") ? base + topic : "\(base)/\(topic)"
         }
         guard TopicName.isPublishable(chosen) else {
             throw Problem(
@@ -115,9 +116,9 @@ struct Topics: Sendable {
         if topic == archive { return .archive }
         if topic == cancel { return .cancel }
         let prefix = "\(namespace)/asset-operations/"
-        guard topic.hasPrefix(prefix) else { return nil }
-        let parts = topic.dropFirst(prefix.count).split(separator: "/", omittingEmptySubsequences: false)
-        guard parts.count == 3, !parts[0].isEmpty, !parts[1].isEmpty, let verb = Verb(rawValue: String(parts[2])) else {
+        guard topic.utf8.starts(with: prefix.utf8) else { return nil }
+        let parts = TopicName.levels(String(decoding: topic.utf8.dropFirst(prefix.utf8.count), as: UTF8.self))
+        guard parts.count == 3, !parts[0].isEmpty, !parts[1].isEmpty, let verb = Verb(rawValue: parts[2]) else {
             return nil
         }
         let stream = StreamName(asset: TopicName.name(ofLevel: parts[0]), stream: TopicName.name(ofLevel: parts[1]))

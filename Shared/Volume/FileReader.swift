@@ -41,7 +41,8 @@ public final class FileReader: Sendable {
     private let calls: FileSystemCalls
 
     init(opening absolute: String, as path: String, _ calls: FileSystemCalls) throws(VolumeError) {
-        let file = try calls.open(absolute, O_RDONLY | O_NOFOLLOW)
+        // Opening a FIFO that somebody put there must not wait for its other end.
+        let file = try calls.open(absolute, O_RDONLY | O_NOFOLLOW | O_NONBLOCK)
         let status = try calls.status(file)
         guard status.st_mode & S_IFMT == S_IFREG else {
             throw VolumeError(.missing, path: absolute, "it is not a file")

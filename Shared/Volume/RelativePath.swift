@@ -1,5 +1,8 @@
 // A path below a volume's root that is known to be harmless, and the escape rule for names that become parts of one.
 // Whoever takes a path from a message makes a RelativePath of it first; only that type reaches the file system.
+//
+// All rules look at bytes, as the kernel does. For Swift's Character, '/' and a combining accent after it are one letter
+// that is no '/', so that a path could be absolute or hold ".." without looking so.
 
 /// A path relative to a volume's root: '/' between parts, 1 to 1024 bytes; each part 1 to 255 bytes, not "." or "..",
 /// without control bytes. The first part does not begin with '.', because such names are the volume's own (marker,
@@ -24,15 +27,17 @@ public struct RelativePath: Sendable, Hashable, Comparable, CustomStringConverti
     private init(unchecked string: String) { self.string = string }
 
     /// The parts, at least one.
-    public var parts: [String] { string.split(separator: "/").map(String.init) }
+    public var parts: [String] {
+        string.utf8.split(separator: UInt8(ascii: "/")).map { String(decoding: $0, as: UTF8.self) }
+    }
 
     /// The last part.
     public var name: String { parts.last ?? string }
 
     /// The folder it lies in; nil directly below the root.
     public var parent: RelativePath? {
-        guard let slash = string.lastIndex(of: "/") else { return nil }
-        return RelativePath(unchecked: String(string[..<slash]))
+        guard let slash = string.utf8.lastIndex(of: UInt8(ascii: "/")) else { return nil }
+        return RelativePath(unchecked: String(decoding: string.utf8[..<slash], as: UTF8.self))
     }
 
     /// The folders above it, the outermost first.
@@ -46,11 +51,6 @@ public struct RelativePath: Sendable, Hashable, Comparable, CustomStringConverti
         return result.reversed()
     }
 
-    /// A path one step deeper.
-    public func appending(_ part: String) throws(VolumeError) -> RelativePath {
-        try RelativePath(string + "/" + part)
-    }
-
     /// The path as text.
     public var description: String { string }
 
@@ -61,12 +61,16 @@ public struct RelativePath: Sendable, Hashable, Comparable, CustomStringConverti
         if string.isEmpty { return "the path is empty" }
         if string.utf8.count > maximumBytes { return "the path is longer than \(maximumBytes) bytes" }
         if string.utf8.contains(where: { $0 < 0x20 || $0 == 0x7f }) { return "the path has a control byte" }
-        if string.hasPrefix("/") { return "the path is absolute" }
-        if string.hasPrefix(".") { return "names at the root that begin with '.' are the volume's own" }
-        for part in string.split(separator: "/", omittingEmptySubsequences: false) {
+        if string.utf8.first == UInt8(ascii: "/") { return "the path is absolute" }
+        if string.utf8.first == UInt8(ascii: ".") {
+            return "names at the root that begin with '.' are the volume's own"
+        }
+        for part in string.utf8.split(separator: UInt8(ascii: "/"), omittingEmptySubsequences: false) {
             if part.isEmpty { return "the path has an empty part" }
-            if part == "." || part == ".." { return "the path has a part '\(part)'" }
-            if part.utf8.count > maximumPartBytes { return "a part is longer than \(maximumPartBytes) bytes" }
+            if part.elementsEqual(".".utf8) || part.elementsEqual("..".utf8) {
+                return "the path has a part '.' or '..'"
+            }
+            if part.count > maximumPartBytes { return "a part is longer than \(maximumPartBytes) bytes" }
         }
         return nil
     }

@@ -65,14 +65,6 @@ public struct VolumeError: Error, Sendable, Hashable, CustomStringConvertible {
             Self.kind(of: number), path: path, "\(call.rawValue): \(Self.text(of: number))", errno: number)
     }
 
-    /// Whether trying again later, unchanged, can work: the cause lies outside the file.
-    public var mayPassByItself: Bool {
-        switch kind {
-        case .full, .inUse, .notAdopted, .readOnly, .inputOutput, .identityDiffers: true
-        default: false
-        }
-    }
-
     /// What to do about it, for a person.
     public var advice: String {
         switch kind {

@@ -1,4 +1,5 @@
-// The rules for names, secret references and paths that documents carry.
+// The rules for names, secret references and paths that documents carry. They look at bytes, as file systems and brokers do:
+// for Swift's Character, '/' or '+' with a combining accent after it would be another letter.
 
 enum Names {
     /// Why a text cannot be the name of a device, endpoint, asset or stream; nil where it can. Names become folders of the
@@ -6,8 +7,8 @@ enum Names {
     static func problem(_ name: String) -> String? {
         guard !name.isEmpty else { return "is empty: give it 1 to 128 bytes" }
         guard name.utf8.count <= 128 else { return "has \(name.utf8.count) bytes: at most 128 are possible" }
-        if name.contains("/") { return "holds a '/': names become folders, use '-' instead" }
-        if name.hasPrefix(".") { return "begins with '.': such folders are the volume's own" }
+        if name.utf8.contains(UInt8(ascii: "/")) { return "holds a '/': names become folders, use '-' instead" }
+        if name.utf8.first == UInt8(ascii: ".") { return "begins with '.': such folders are the volume's own" }
         if name.unicodeScalars.contains(where: { $0.value < 0x20 || $0.value == 0x7F }) {
             return "holds a control character: leave it out"
         }
@@ -37,12 +38,13 @@ enum Names {
     /// Why a text cannot be the folder of a file task; nil where it can. Empty means the volume's own layout.
     static func folderProblem(_ path: String) -> String? {
         if path.isEmpty { return nil }
-        guard path.hasPrefix("/") else { return "must be an absolute folder, such as /data/clips" }
+        guard path.utf8.first == UInt8(ascii: "/") else { return "must be an absolute folder, such as /data/clips" }
         guard path.utf8.count <= 1024 else { return "has more than 1024 bytes" }
         if path.unicodeScalars.contains(where: { $0.value < 0x20 || $0.value == 0x7F }) {
             return "holds a control character: leave it out"
         }
-        if path.split(separator: "/").contains(where: { $0 == ".." || $0 == "." }) {
+        let parts = path.utf8.split(separator: UInt8(ascii: "/"))
+        if parts.contains(where: { $0.elementsEqual("..".utf8) || $0.elementsEqual(".".utf8) }) {
             return "holds a part \"..\" or \".\": write the folder out"
         }
         return nil
@@ -52,10 +54,10 @@ enum Names {
     static func topicProblem(_ topic: String) -> String? {
         guard !topic.isEmpty else { return "is empty: leave the key out for the default topic" }
         guard topic.utf8.count <= 1024 else { return "has more than 1024 bytes" }
-        if topic.contains("+") || topic.contains("#") {
+        if topic.utf8.contains(UInt8(ascii: "+")) || topic.utf8.contains(UInt8(ascii: "#")) {
             return "holds '+' or '#': a topic to publish on has no wildcards"
         }
-        if topic.hasPrefix("$") { return "begins with '$': such topics are the broker's own" }
+        if topic.utf8.first == UInt8(ascii: "$") { return "begins with '$': such topics are the broker's own" }
         if topic.unicodeScalars.contains(where: { $0.value < 0x20 || $0.value == 0x7F }) {
             return "holds a control character: leave it out"
         }

@@ -42,7 +42,7 @@ struct StreamURL: Sendable, Equatable {
         let authority = rest[..<end]
         let path = rest[end...]
         // Anywhere, because a password may hold a '/' and so look like a path.
-        guard !rest.contains("@") else { throw .userInformation }
+        guard !rest.utf8.contains(UInt8(ascii: "@")) else { throw .userInformation }
         var hostText = authority
         var portText: Substring?
         if authority.hasPrefix("[") {
@@ -91,7 +91,7 @@ struct StreamURL: Sendable, Equatable {
         while let separator = rest.firstRange(of: "//") {
             rest = rest[separator.upperBound...]
             let address = rest.prefix { !" \t\r\n\"'".contains($0) }
-            if address.contains("@") { return true }
+            if address.utf8.contains(UInt8(ascii: "@")) { return true }
         }
         return text.contains("\\/\\/") && holdsUserInformation(text.replacing("\\/", with: "/"))
     }

@@ -64,6 +64,7 @@ func evaluate(
         (#"{"taskType":"clip-to-fs","format":"jpeg"}"#, "format"),
         (#"{"taskType":"clip-to-fs","path":"clips"}"#, "path"),
         (#"{"taskType":"clip-to-fs","path":"/data/../etc"}"#, "path"),
+        ("{\"taskType\":\"clip-to-fs\",\"path\":\"/data/../\u{301}etc\"}", "path"),
         (#"{"taskType":"clip-to-fs","autostart":"yes"}"#, "autostart"),
         (#"{"taskType":"snapshot-to-mqtt","format":"mp4"}"#, "format"),
         (#"{"taskType":"snapshot-to-fs","snapshotsPerSecond":60.1}"#, "snapshotsPerSecond"),

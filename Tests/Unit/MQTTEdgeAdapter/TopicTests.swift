@@ -16,9 +16,24 @@ import Wire
         #expect(try #require(TopicFilter(filter)).matches(topic) == matches)
     }
 
-    @Test(arguments: ["", "a#", "#/a", "a/#/b", "a+", "+a/b", "$share/g/a", "$SYS/#", "a\u{0}b", "a\nb", "a/##"])
+    @Test(arguments: [
+        "", "a#", "#/a", "a/#/b", "a+", "+a/b", "$share/g/a", "$SYS/#", "a\u{0}b", "a\nb", "a/##",
+        // For Swift's Character none of these is a wildcard or a '$'; for the broker each is.
+        "a/+\u{301}", "#\u{301}", "$\u{301}SYS/x",
+    ])
     func refusesWhatIsNoFilter(text: String) {
         #expect(TopicFilter(text) == nil)
+    }
+
+    @Test func levelsAreWhatTheBrokerTakesForLevels() throws {
+        #expect(try #require(TopicFilter("a/+")).matches("a/\u{301}b"))
+        #expect(try #require(TopicFilter("a/+/c")).matches("a/\u{301}b/c"))
+        #expect(try #require(TopicFilter("a/\u{301}b")).canMeet(try #require(TopicFilter("a/+"))))
+    }
+
+    @Test(arguments: ["a/+\u{301}", "#\u{301}", "$\u{301}a", "a+", "$a", ""])
+    func refusesWhatCannotBePublishedTo(text: String) {
+        #expect(!TopicName.isPublishable(text))
     }
 
     @Test func refusesAFilterThatIsTooLong() {

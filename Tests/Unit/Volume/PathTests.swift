@@ -14,6 +14,21 @@ struct PathTests {
         #expect(failure { _ = try RelativePath(text) } == .invalidName)
     }
 
+    /// For Swift these '/' and '.' are other letters, with an accent; for the kernel they are themselves.
+    @Test(arguments: [
+        "/\u{301}etc/passwd", "/\u{200d}etc", ".\u{301}staging", "a/../\u{301}b", "a/./\u{fe0f}b", "a//\u{301}b",
+        "a/../\u{20dd}b/../\u{20dd}c",
+    ])
+    func refusesSuchPathsAlsoBehindAnAccent(text: String) {
+        #expect(failure { _ = try RelativePath(text) } == .invalidName)
+    }
+
+    @Test func splitsWhereTheKernelDoes() throws {
+        let path = try RelativePath("a/\u{301}b/c")
+        #expect(path.parts == ["a", "\u{301}b", "c"])
+        #expect(path.ancestors.map(\.string) == ["a", "a/\u{301}b"])
+    }
+
     @Test(arguments: ["a", "a/b.mp4", "cam 1/Süd/x", "a/.b", "a/...", String(repeating: "a", count: 255)])
     func takesOrdinaryPaths(text: String) throws {
         #expect(try RelativePath(text).string == text)

@@ -39,7 +39,9 @@ struct PublishedFilesTests {
         let volume = try folder.volume()
         try put(volume, "a/b")
         try FileManager.default.createSymbolicLink(atPath: folder.path + "/a/link", withDestinationPath: "/etc/passwd")
-        for path in ["a/none", "none/b", "a", "a/b/c"] {
+        // Whoever opened a FIFO to read would wait until somebody writes.
+        #expect(mkfifo(folder.path + "/a/fifo", 0o600) == 0)
+        for path in ["a/none", "none/b", "a", "a/b/c", "a/fifo"] {
             #expect(failure { _ = try volume.reader(RelativePath(path)) } == .missing, "\(path)")
         }
         #expect(failure { _ = try volume.reader(RelativePath("a/link")) } == .invalidName)
