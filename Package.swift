@@ -24,7 +24,7 @@ func system(_ name: String, pkgConfig: String? = nil) -> Target {
 /// An executable below Services/. It links what it names here and nothing else.
 func service(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
     .executableTarget(
-        name: name, dependencies: ["Wire", "RPC", "ServiceKit"] + dependencies, path: "Services/\(name)",
+        name: name, dependencies: ["Wire", "RPC"] + dependencies, path: "Services/\(name)",
         swiftSettings: strict)
 }
 
@@ -47,6 +47,7 @@ let signals: Target.Dependency = .product(name: "UnixSignals", package: "swift-s
 let crypto: Target.Dependency = .product(name: "Crypto", package: "swift-crypto")
 let yams: Target.Dependency = .product(name: "Yams", package: "Yams")
 let http: Target.Dependency = .product(name: "AsyncHTTPClient", package: "async-http-client")
+let coreMetrics: Target.Dependency = .product(name: "CoreMetrics", package: "swift-metrics")
 let nioHTTP1: Target.Dependency = .product(name: "NIOHTTP1", package: "swift-nio")
 let nioPosix: Target.Dependency = .product(name: "NIOPosix", package: "swift-nio")
 let nioCore: Target.Dependency = .product(name: "NIOCore", package: "swift-nio")
@@ -61,7 +62,7 @@ let libraries: [Target] = [
     shared("Wire", ["CWire", "CProtobufC"]),
     .target(name: "CNNGRepair", path: "Shared/CNNGRepair"),
     shared("RPC", ["Wire", "CNNG", "CNNGRepair", log]),
-    shared("ServiceKit", ["RPC", "Wire", log, metrics, lifecycle, signals, yams]),
+    shared("ServiceKit", ["RPC", "Wire", log, metrics, coreMetrics, lifecycle, signals, yams]),
     shared("Volume", [crypto]),
     shared("Media"),
     shared("LibAV", ["CLibAV", "Media"]),
@@ -70,12 +71,14 @@ let libraries: [Target] = [
 ]
 
 let services: [Target] = [
-    service("AssetRegistry", [grdb, yams]),
-    service("CaptureController", ["Volume", "Media", "LibAV", grdb]),
-    service("Indexer", ["Volume", grdb, crypto, metrics, log, lifecycle]),
-    service("Archiver", ["Volume", "Claims"]),
-    service("CloudUploader", ["Volume", "Claims", http, crypto, log, metrics]),
-    service("MQTTEdgeAdapter", ["CMosquitto", "Footage", crypto, yams]),
+    service("AssetRegistry", ["ServiceKit", grdb, log, metrics, lifecycle, yams]),
+    service("CaptureController", ["ServiceKit", "Volume", "Media", "LibAV", grdb, log, metrics, lifecycle]),
+    service("Indexer", ["ServiceKit", "Volume", grdb, crypto, log, metrics, lifecycle]),
+    service("Archiver", ["ServiceKit", "Volume", "Claims", log, lifecycle]),
+    service(
+        "CloudUploader",
+        ["ServiceKit", "Volume", "Claims", http, nioCore, nioHTTP1, crypto, log, metrics, lifecycle]),
+    service("MQTTEdgeAdapter", ["ServiceKit", "CMosquitto", "Footage", crypto, log, metrics, lifecycle, yams]),
     service("CLI", ["Footage", "Volume", arguments]),
 ]
 
@@ -107,9 +110,9 @@ let suites: [Target] = [
     tests("Unit", "MQTTEdgeAdapter", ["MQTTEdgeAdapter"]),
     tests("Unit", "Footage", ["Footage", "Fakes"]),
     tests("Contract", "Golden", ["Wire"]),
-    tests("Service", "AssetRegistry", ["Harness", "Fakes"]),
+    tests("Service", "AssetRegistry", ["Harness", "Wire", "RPC"]),
     tests("Service", "CaptureController", ["Harness", "Fakes", "Volume"]),
-    tests("Service", "Indexer", ["Harness", "Fakes"]),
+    tests("Service", "Indexer", ["Harness", "Wire", "RPC"]),
     tests("Service", "Archiver", ["Harness", "Fakes", "Volume", crypto]),
     tests("Service", "CloudUploader", ["Harness", "Fakes", "Volume", "BlobServer", crypto]),
     tests("Service", "MQTTEdgeAdapter", ["Harness", "Fakes"]),

@@ -118,20 +118,3 @@ private struct RemoteSource: SourceReader {
         }
     }
 }
-
-/// Makes connections to the owners of recording volumes, as the common settings for TLS say.
-struct SourceOwners: Sendable {
-    let settings: Settings
-    let caller: String
-
-    func connect(_ address: String) throws -> RPCClient {
-        let parsed = try RPCAddress(parsing: address, allowInsecure: settings[CommonSettings.insecure])
-        let tls = RPCTLS(
-            authorityPath: settings[CommonSettings.tlsCA], certificatePath: settings[CommonSettings.tlsCertificate],
-            keyPath: settings[CommonSettings.tlsKey])
-        let client = RPCClient(
-            role: "capture-controller", addresses: [parsed], caller: caller, tls: parsed.needsTLS ? tls : nil)
-        if let error = client.setupError { throw error }
-        return client
-    }
-}

@@ -18,8 +18,10 @@ await ServiceProgram(
         path: settings[ArchiverKeys.archiveVolume], access: .writer, logger: logger,
         report: { isReady, reason in health.set("archive-volume", ready: isReady, reason: reason) },
         prepare: { try ArchiveWork.removeLeftovers(of: instance, in: $0, logger: logger) })
-    let owners = SourceOwners(settings: settings, caller: runtime.caller)
-    let sources = SourceFiles(paths: settings[ArchiverKeys.recordingVolumes], connect: owners.connect)
+    let sources = SourceFiles(paths: settings[ArchiverKeys.recordingVolumes]) { owner in
+        let address = try RPCAddress(parsing: owner, allowInsecure: settings[CommonSettings.insecure])
+        return try runtime.connect(role: "capture-controller", to: address)
+    }
     let work = ArchiveWork(archive: archive, sources: sources, instance: instance, logger: logger)
     let worker = ClaimWorker(
         client: indexer,

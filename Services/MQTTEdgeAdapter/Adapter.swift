@@ -30,7 +30,10 @@ struct Adapter {
         let indexer = try runtime.makeClient(role: "indexer")
         let hints = try runtime.makeSubscriber(role: "indexer", topics: ["requests/"])
         let registryHints = try runtime.makeSubscriber(role: "asset-registry", topics: ["configuration/", "leases/"])
-        let controllers = controllerClients()
+        let runtime = runtime
+        let controllers = ControllerClients(allowInsecure: runtime.settings[CommonSettings.insecure]) { address in
+            try runtime.connect(role: "capture-controller", to: address)
+        }
         let footage = FootageRequester(
             neighbours: RPCFootageNeighbours(registry: registry, controllers: controllers))
         let topics = configuration.topics
@@ -137,23 +140,5 @@ struct Adapter {
             throw SettingsError("no file descriptor is left; raise the limit of open files")
         }
         return bell
-    }
-
-    private func controllerClients() -> ControllerClients {
-        let settings = runtime.settings
-        let caller = runtime.caller
-        let ca = settings[CommonSettings.tlsCA]
-        let tls =
-            ca.isEmpty
-            ? nil
-            : RPCTLS(
-                authorityPath: ca, certificatePath: settings[CommonSettings.tlsCertificate],
-                keyPath: settings[CommonSettings.tlsKey])
-        return ControllerClients(allowInsecure: settings[CommonSettings.insecure]) { address in
-            let client = RPCClient(
-                role: "capture-controller", addresses: [address], caller: caller, tls: address.needsTLS ? tls : nil)
-            if let error = client.setupError { throw error }
-            return client
-        }
     }
 }

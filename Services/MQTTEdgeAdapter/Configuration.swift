@@ -133,7 +133,7 @@ struct AdapterConfiguration: Sendable {
         clientID: String, sessionExpiryS: UInt32, will: OutboundMessage? = nil
     ) throws(BrokerError) -> BrokerSettings {
         let password: String?
-        do throws(SecretError) { password = try passwordFile.map(readPassword)?.revealed } catch {
+        do throws(SecretError) { password = try readPassword()?.revealed } catch {
             throw BrokerError(
                 description:
                     "password-file cannot be used: \(error); write the password of \"\(username ?? "")\" there",
@@ -145,13 +145,8 @@ struct AdapterConfiguration: Sendable {
             will: will)
     }
 
-    /// An absolute path is that of a secret in its own folder.
-    private func readPassword(_ path: String) throws(SecretError) -> Redacted<String> {
-        guard path.hasPrefix("/"), let slash = path.lastIndex(of: "/") else {
-            return try SecretFile.read(path, below: secretsDirectory)
-        }
-        let folder = path[..<slash]
-        return try SecretFile.read(
-            String(path[path.index(after: slash)...]), below: folder.isEmpty ? "/" : String(folder))
+    private func readPassword() throws(SecretError) -> Redacted<String>? {
+        guard let passwordFile else { return nil }
+        return try SecretFile.read(path: passwordFile, below: secretsDirectory)
     }
 }

@@ -27,9 +27,9 @@ struct LogLine: Sendable {
     /// The line with its end, at most `maximumBytes` long and free of credentials.
     func text(_ format: LogFormat) -> String {
         let fields = metadata.sorted { $0.key < $1.key }.map { key, value in
-            (key, Redaction.isTelling(key: key) ? Redaction.mark : Redaction.redact(Self.flat(value)))
+            (key, Redaction.isTelling(key: key) ? Redaction.mark : Self.harmless(Self.flat(value)))
         }
-        let message = Redaction.redact(Self.cut(message))
+        let message = Self.harmless(message)
         switch format {
         case .text:
             let values = fields.map { key, value in "\(Self.printable(key))=\(Self.quotedIfNeeded(value))" }
@@ -51,8 +51,8 @@ struct LogLine: Sendable {
 
     private static func flat(_ value: Logger.MetadataValue) -> String {
         switch value {
-        case .string(let text): cut(text)
-        case .stringConvertible(let value): cut(value.description)
+        case .string(let text): text
+        case .stringConvertible(let value): value.description
         case .array(let values): "[" + values.map(flat).joined(separator: ",") + "]"
         case .dictionary(let values):
             "{"
@@ -62,8 +62,12 @@ struct LogLine: Sendable {
         }
     }
 
-    private static func cut(_ text: String) -> String {
-        text.utf8.count <= maximumBytes ? text : String(decoding: text.utf8.prefix(maximumBytes), as: UTF8.self) + "…"
+    /// Without credentials, then cut: a cut in the middle of a credential would leave its beginning. What can be many times
+    /// too long is cut to twice the length first, so that it costs no more.
+    private static func harmless(_ text: String) -> String {
+        guard text.utf8.count > maximumBytes else { return Redaction.redact(text) }
+        let redacted = Redaction.redact(String(decoding: text.utf8.prefix(2 * maximumBytes), as: UTF8.self))
+        return String(decoding: redacted.utf8.prefix(maximumBytes), as: UTF8.self) + "…"
     }
 
     /// Control characters as escapes: a message cannot forge a second line or drive a terminal.

@@ -15,26 +15,17 @@ public enum Redaction {
     public static let mark = "***"
     /// Shorter secrets are not looked for: replacing each "admin" would make logs useless and protect nothing.
     static let shortestRemembered = 8
-    /// More secrets than any site has files.
-    static let maximumRemembered = 256
-
-    private static let remembered = Mutex<Set<String>>([])
+    private static let remembered = Mutex(RememberedSecrets())
 
     /// From now on `secret` is replaced wherever it turns up.
     public static func remember(_ secret: String) {
         guard secret.utf8.count >= shortestRemembered else { return }
-        remembered.withLock { set in
-            if set.count >= maximumRemembered { set.removeAll() }
-            set.insert(secret)
-        }
+        remembered.withLock { $0.add(Array(secret.utf8)) }
     }
 
     /// `text` without credentials.
     public static func redact(_ text: String) -> String {
-        var text = text
-        for secret in remembered.withLock({ $0 }) where text.contains(secret) {
-            text = text.replacing(secret, with: mark)
-        }
+        let text = remembered.withLock { $0 }.removed(from: text)
         // Most lines hold none of these; they pass unchanged.
         guard text.utf8.contains(where: { $0 == ascii("=") || $0 == ascii(":") || $0 == ascii(" ") }) else {
             return text
@@ -230,20 +221,3 @@ public struct Redacted<Value: Sendable>: Sendable, CustomStringConvertible, Cust
 
 extension Redacted: Equatable where Value: Equatable {}
 extension Redacted: Hashable where Value: Hashable {}
-
-/// An address that may hold user name and password: it prints without them.
-public struct RedactedURL: Sendable, Hashable, CustomStringConvertible, CustomDebugStringConvertible, CustomReflectable
-{
-    /// The address as it is; for the library that opens it.
-    public let revealed: String
-
-    /// Hides the user information of an address.
-    public init(_ url: String) { revealed = url }
-
-    /// The address without user information and telling query values.
-    public var description: String { Redaction.redact(revealed) }
-    /// As `description`.
-    public var debugDescription: String { description }
-    /// Without children, so that `dump` shows nothing.
-    public var customMirror: Mirror { Mirror(self, children: [:]) }
-}

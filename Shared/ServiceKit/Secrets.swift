@@ -39,11 +39,22 @@ public enum SecretFile {
         return Redacted(String(trimmed))
     }
 
+    /// The text of the file that a setting names: an absolute path, or a reference below `directory`. An absolute path counts
+    /// as a reference below its own folder.
+    public static func read(path: String, below directory: String) throws(SecretError) -> Redacted<String> {
+        guard path.utf8.first == UInt8(ascii: "/"), let slash = path.utf8.lastIndex(of: UInt8(ascii: "/")) else {
+            return try read(path, below: directory)
+        }
+        let folder = path[..<slash]
+        return try read(String(path[path.utf8.index(after: slash)...]), below: folder.isEmpty ? "/" : String(folder))
+    }
+
     /// Where the reference leads; for libraries that open the file themselves, such as those for certificates.
     public static func path(_ reference: String, below directory: String) throws(SecretError) -> String {
-        let parts = reference.split(separator: "/", omittingEmptySubsequences: false)
+        // Bytes, because for Character '/' with a combining accent is no '/'.
+        let parts = reference.utf8.split(separator: UInt8(ascii: "/"), omittingEmptySubsequences: false)
         guard !reference.isEmpty, reference.utf8.count <= 1024, !reference.utf8.contains(where: { $0 < 0x20 }),
-            parts.allSatisfy({ !$0.isEmpty && $0 != "." && !$0.hasPrefix("..") })
+            parts.allSatisfy({ !$0.isEmpty && !$0.elementsEqual(".".utf8) && !$0.starts(with: "..".utf8) })
         else {
             throw SecretError(
                 reference: String(reference.filter { !$0.isNewline }.prefix(100)),
@@ -55,7 +66,7 @@ public enum SecretFile {
         guard let path = realPath(directory + "/" + reference) else {
             throw SecretError(reference: reference, detail: "there is no such file below \(directory): \(reason())")
         }
-        guard path.hasPrefix(root == "/" ? "/" : root + "/") else {
+        guard path.utf8.starts(with: (root == "/" ? "/" : root + "/").utf8) else {
             throw SecretError(reference: reference, detail: "it is a symbolic link out of \(directory)")
         }
         return path
@@ -110,6 +121,11 @@ public struct SecretStore: Sendable {
     /// The secret as it is now.
     public func read(_ reference: String) throws(SecretError) -> Redacted<String> {
         try SecretFile.read(reference, below: directory)
+    }
+
+    /// The secret in the file that a setting names, as it is now: an absolute path, or a reference.
+    public func read(path: String) throws(SecretError) -> Redacted<String> {
+        try SecretFile.read(path: path, below: directory)
     }
 
     /// Where the reference leads now.

@@ -54,7 +54,7 @@ public final class ServiceRuntime: Sendable {
     public func makeServer(limits: RPCServerLimits = .init()) throws(SettingsError) -> RPCServer {
         let listen = try parsed(addresses.listen, setting: "listen")
         let server = RPCServer(
-            addresses: listen, limits: limits, tls: try tls(for: listen, setting: "listen"), logger: logger
+            addresses: listen, limits: limits, tls: try tls(for: listen, at: "setting 'listen'"), logger: logger
         ) { outcome in
             let method = ("method", outcome.method)
             Counter(label: "sightglass_rpc_requests_total", dimensions: [method, ("code", outcome.code.name)])
@@ -72,7 +72,7 @@ public final class ServiceRuntime: Sendable {
     /// A publisher on the addresses of `hints`; it listens at once.
     public func makePublisher() throws -> HintPublisher {
         let hints = try parsed(addresses.hints, setting: "hints")
-        return try HintPublisher(addresses: hints, tls: try tls(for: hints, setting: "hints"))
+        return try HintPublisher(addresses: hints, tls: try tls(for: hints, at: "setting 'hints'"))
     }
 
     /// A client of a neighbour, at the addresses of the setting named for its role; several are equal ones. It is shown as a
@@ -82,20 +82,21 @@ public final class ServiceRuntime: Sendable {
         return try client(role, all, limits)
     }
 
-    /// One client for each address of the setting, for neighbours that are not equal, such as capture controllers.
-    public func makeClients(role: String, limits: RPCClientLimits = .init()) throws(SettingsError) -> [RPCClient] {
-        var result: [RPCClient] = []
-        for address in try parsed(addresses.neighbour(role), setting: role) {
-            result.append(try client(role, [address], limits))
-        }
-        return result
+    /// A client of one address that a message named, not a setting; the caller closes it. Throws where TLS is not set up for
+    /// it or its certificates cannot be read.
+    public func connect(role: String, to address: RPCAddress) throws -> RPCClient {
+        let tls = try tls(for: [address], at: role)
+        let client = RPCClient(role: role, addresses: [address], caller: caller, tls: tls)
+        if let error = client.setupError { throw error }
+        return client
     }
 
     /// A subscriber to a neighbour's hints, at the addresses of `{role}-hints`; closed when the service ends.
     public func makeSubscriber(role: String, topics: [String]) throws(SettingsError) -> HintSubscriber {
         let setting = "\(role)-hints"
         let all = try parsed(addresses.neighbourHints(role), setting: setting)
-        let subscriber = HintSubscriber(addresses: all, topics: topics, tls: try tls(for: all, setting: setting))
+        let subscriber = HintSubscriber(
+            addresses: all, topics: topics, tls: try tls(for: all, at: "setting '\(setting)'"))
         if let error = subscriber.setupError { throw SettingsError("setting '\(setting)': \(error.message)") }
         subscribers.withLock { $0.append(subscriber) }
         return subscriber
@@ -118,7 +119,7 @@ public final class ServiceRuntime: Sendable {
     private func client(
         _ role: String, _ addresses: [RPCAddress], _ limits: RPCClientLimits
     ) throws(SettingsError) -> RPCClient {
-        let tls = try tls(for: addresses, setting: role)
+        let tls = try tls(for: addresses, at: "setting '\(role)'")
         let client = RPCClient(role: role, addresses: addresses, caller: caller, limits: limits, tls: tls)
         if let error = client.setupError { throw SettingsError("setting '\(role)': \(error.message)") }
         clients.withLock { $0.append(client) }
@@ -137,14 +138,14 @@ public final class ServiceRuntime: Sendable {
         return result
     }
 
-    private func tls(for addresses: [RPCAddress], setting: String) throws(SettingsError) -> RPCTLS? {
+    private func tls(for addresses: [RPCAddress], at place: String) throws(SettingsError) -> RPCTLS? {
         guard addresses.contains(where: \.needsTLS) else { return nil }
         let (authority, certificate, key) = (
             settings[CommonSettings.tlsCA], settings[CommonSettings.tlsCertificate], settings[CommonSettings.tlsKey]
         )
         guard !authority.isEmpty, !certificate.isEmpty, !key.isEmpty else {
             throw SettingsError(
-                "setting '\(setting)' has a tls+tcp address: it needs tls-ca, tls-certificate and tls-key as well")
+                "\(place) has a tls+tcp address: it needs tls-ca, tls-certificate and tls-key as well")
         }
         return RPCTLS(authorityPath: authority, certificatePath: certificate, keyPath: key)
     }
