@@ -1,4 +1,7 @@
 // A real Mosquitto of the test's own: password, persistence, a port of its own; stopped, killed and restarted at will.
+//
+// The password is in files only, as on a real site: every user of the machine can read the arguments of a process. What
+// mosquitto_pub and mosquitto_sub need they read from a file of options, found by XDG_CONFIG_HOME.
 
 import Foundation
 import Synchronization
@@ -22,9 +25,14 @@ public final class Broker: Sendable {
         self.folder = folder
         port = try freePort()
         passwordFile = try folder.write(Self.password + "\n", to: "broker/operator.password")
-        let users = folder.path("broker/users")
-        let made = try await runTool("mosquitto_passwd", ["-c", "-b", users, Self.user, Self.password])
+        // -U replaces the text in the file by its hash.
+        let users = try folder.write("\(Self.user):\(Self.password)\n", to: "broker/users")
+        let made = try await runTool("mosquitto_passwd", ["-U", users])
         guard made.exitCode == 0 else { throw HarnessError("mosquitto_passwd: \(made.error)") }
+        let access = ["-h 127.0.0.1", "-p \(port)", "-V 5", "-u \(Self.user)", "-P \(Self.password)", ""]
+        for tool in ["mosquitto_pub", "mosquitto_sub"] {
+            try folder.write(access.joined(separator: "\n"), to: "clients/\(tool)")
+        }
         let configuration = [
             "user root", "listener \(port) 127.0.0.1", "allow_anonymous false", "password_file \(users)",
             "persistence true", "persistence_location \(folder.path("broker"))/", "autosave_interval 1",
@@ -52,15 +60,15 @@ public final class Broker: Sendable {
     /// SIGKILL: it forgets what was not saved.
     public func kill() async throws { try await running.withLock { $0 }?.kill() }
 
-    private var access: [String] {
-        ["-h", "127.0.0.1", "-p", "\(port)", "-u", Self.user, "-P", Self.password, "-V", "5"]
-    }
+    /// Where the tools find their options.
+    private var access: [String: String] { ["XDG_CONFIG_HOME": folder.path("clients")] }
 
     /// `mosquitto_pub -q 1`; `arguments` go to it as they are.
     @discardableResult public func publish(
         _ topic: String, _ payload: String, _ arguments: [String] = []
     ) async throws -> ToolResult {
-        try await runTool("mosquitto_pub", access + ["-q", "1", "-t", topic, "-s"] + arguments, input: payload)
+        try await runTool(
+            "mosquitto_pub", ["-q", "1", "-t", topic, "-s"] + arguments, input: payload, environment: access)
     }
 
     /// The retained or next message on a topic, by `mosquitto_sub -C 1`; nil when none came within `seconds`.
@@ -69,15 +77,15 @@ public final class Broker: Sendable {
     ) async throws -> String? {
         let result = try await runTool(
             "mosquitto_sub",
-            access + ["-q", "1", "-t", topic, "-C", "1", "-W", "\(seconds)", "-F", format] + arguments,
-            within: .seconds(seconds + 10))
+            ["-q", "1", "-t", topic, "-C", "1", "-W", "\(seconds)", "-F", format] + arguments,
+            environment: access, within: .seconds(seconds + 10))
         return result.exitCode == 0 ? String(result.output.dropLast(result.output.hasSuffix("\n") ? 1 : 0)) : nil
     }
 
     /// Starts a `mosquitto_sub` that runs until it is ended; its messages are lines "topic payload" on standard output.
     public func subscribe(_ topics: [String], _ arguments: [String] = []) throws -> ServiceProcess {
         try ServiceProcess(
-            "mosquitto_sub", access + ["-q", "1", "-v"] + topics.flatMap { ["-t", $0] } + arguments, logs: folder,
-            label: "subscriber")
+            "mosquitto_sub", ["-q", "1", "-v"] + topics.flatMap { ["-t", $0] } + arguments, environment: access,
+            logs: folder, label: "subscriber")
     }
 }
