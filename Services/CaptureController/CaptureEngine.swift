@@ -22,6 +22,8 @@ actor CaptureEngine {
     private var windows: [SourceKey: [FootageWindow]] = [:]
     /// Where salvaged footage ends, for the gap up to the next frame.
     private var killedAtUs: [SourceKey: Int64] = [:]
+    /// Where the footage of each source ends, for the gap up to the next one.
+    private var footageEndUs: [SourceKey: Int64] = [:]
     private var stopping = false
     /// False until leftovers were salvaged: a session that begins before would not know where its gap begins.
     private var isReleased = false
@@ -46,9 +48,11 @@ actor CaptureEngine {
         }
     }
 
-    /// Sources may start now. `killedAtUs` says where salvaged footage ends.
-    func release(killedAtUs: [SourceKey: Int64]) {
-        self.killedAtUs = killedAtUs
+    /// Sources may start now. `killedAtUs` says where salvaged footage ends, `footageEndUs` where all footage does.
+    func release(killedAtUs: [SourceKey: Int64], footageEndUs: [SourceKey: Int64]) {
+        self.footageEndUs = footageEndUs.merging(killedAtUs) { max($0, $1) }
+        // Leftovers of a volume that was full may be older than the newest footage; then nothing was killed behind them.
+        self.killedAtUs = killedAtUs.filter { source, endUs in endUs >= footageEndUs[source] ?? .min }
         isReleased = true
         replan()
     }
@@ -101,6 +105,10 @@ actor CaptureEngine {
         for (source, session) in sessions.all where plans[source] == nil {
             sessions.remove(source)
             session.stop(reason: "this controller no longer holds the camera")
+            // The lease may come back: promises and the end of the footage are not forgotten.
+            let left = session.legacy
+            windows[source] = left.windows
+            footageEndUs[source] = left.footageEndUs
             let joining = joining
             Task { try? await joining.run { session.join(waitingAtMost: 5) } }
             equipment.statusChanged()
@@ -115,7 +123,8 @@ actor CaptureEngine {
             let gap = killedAtUs.removeValue(forKey: source).map {
                 SourcePipeline.OpenGap(fromUs: $0, cause: "killed", reason: "the recorder was killed")
             }
-            session.start(windows: windows.removeValue(forKey: source) ?? [], gap: gap)
+            session.start(
+                windows: windows.removeValue(forKey: source) ?? [], gap: gap, footageEndUs: footageEndUs[source])
             sessions.insert(session)
             equipment.statusChanged()
         }

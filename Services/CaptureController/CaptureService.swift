@@ -50,6 +50,7 @@ struct CaptureService: Service, CustomStringConvertible {
     private func watchVolume() async {
         var isReleased = false
         var reconciling: Task<Void, Never>?
+        var lastSalvage = ContinuousClock.now
         while !Task.isCancelled {
             let opened = (try? await blocking.run { [keeper] in keeper.tryOpen() }) ?? false
             var killedAtUs: [SourceKey: Int64] = [:]
@@ -57,14 +58,35 @@ struct CaptureService: Service, CustomStringConvertible {
                 killedAtUs = await salvage(volume)
                 reconciling?.cancel()
                 reconciling = Task { await reconcile(volume) }
+                lastSalvage = .now
+            } else if keeper.current == nil {
+                // It holds the volume's lock; waiting for the indexer with it, the volume could not be opened again.
+                reconciling?.cancel()
+            } else if ContinuousClock.now - lastSalvage > Self.salvagePause, await hasRoom(), disk.takeLeftovers(),
+                let volume = keeper.current
+            {
+                // The volume was full, or refused some bytes, and takes them again.
+                lastSalvage = .now
+                _ = await salvage(volume)
             }
             if !isReleased {
-                await engine.release(killedAtUs: killedAtUs)
+                let ends = try? await blocking.run { [inventory] in try inventory.footageEnds() }
+                await engine.release(killedAtUs: killedAtUs, footageEndUs: ends ?? [:])
                 isReleased = true
             }
             try? await Task.sleep(for: .seconds(2))
         }
         reconciling?.cancel()
+    }
+
+    /// Between two attempts to finish what a volume that was full left in staging.
+    static let salvagePause = Duration.seconds(10)
+    /// Closing a leftover takes some kilobytes; with less room it would only fail again.
+    static let salvageRoomBytes: Int64 = 1 << 20
+
+    private func hasRoom() async -> Bool {
+        let space = try? await blocking.run { [keeper] in try keeper.current?.freeSpace() }
+        return space.flatMap { $0 }.map { $0.availableBytes >= Self.salvageRoomBytes } ?? false
     }
 
     private func salvage(_ volume: VolumeRoot) async -> [SourceKey: Int64] {
@@ -74,6 +96,7 @@ struct CaptureService: Service, CustomStringConvertible {
             busy: disk.busyNames, logger: logger)
         guard let result = try? await blocking.run({ salvage.run() }) else { return [:] }
         for record in result.records { outbox.put(record) }
+        if result.failed > 0 { disk.noteLeftovers() }
         return result.endUs
     }
 

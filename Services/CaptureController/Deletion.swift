@@ -1,5 +1,6 @@
 // Deletes what the indexer grants. A soft hold of EnsureFootage keeps a file even against a grant that is older than the hold.
-// Grants ahead (`now` false) are kept in memory and used, oldest footage first, when the volume is nearly full.
+// Grants ahead (`now` false) are kept in memory and used one by one, oldest footage first, while the volume is nearly full, also
+// when the indexer is away; it is told when it is back.
 import Logging
 import Metrics
 import RPC
@@ -15,7 +16,7 @@ struct Deletion: Service, CustomStringConvertible {
     let instance: String
     let interval: Duration
     let inventory: Inventory
-    let isHeld: @Sendable (SourceKey, Span) async -> Bool
+    let isHeld: @Sendable (SourceKey, Span) async throws -> Bool
     let logger: Logger
     private let blocking = BlockingLane("deletion")
     private let deleted = Counter(label: "sightglass_controller_files_deleted_total")
@@ -25,7 +26,7 @@ struct Deletion: Service, CustomStringConvertible {
 
     init(
         keeper: VolumeKeeper, indexer: RPCClient, instance: String, interval: Duration, inventory: Inventory,
-        logger: Logger, isHeld: @escaping @Sendable (SourceKey, Span) async -> Bool
+        logger: Logger, isHeld: @escaping @Sendable (SourceKey, Span) async throws -> Bool
     ) {
         self.keeper = keeper
         self.indexer = indexer
@@ -38,39 +39,97 @@ struct Deletion: Service, CustomStringConvertible {
 
     func run() async throws {
         await cancelWhenGracefulShutdown {
+            var book = GrantBook()
             while !Task.isCancelled {
-                do { try await pass() } catch { logger.debug("no deletion: \(error)") }
-                try? await Task.sleep(for: interval)
+                do { try await pass(&book) } catch { logger.debug("no deletion: \(error)") }
+                await keeper.roomNeeded.wait(atMostMs: UInt32(clamping: interval.components.seconds * 1000))
+                // A full volume rings with each keyframe of each camera.
+                try? await Task.sleep(for: .seconds(1))
             }
         }
     }
 
-    private func pass() async throws {
+    private func pass(_ book: inout GrantBook) async throws {
         guard let volume = keeper.current else { return }
-        let reply = try await indexer.call(
-            IndexerMethods.getDeletionGrants,
-            GetDeletionGrantsRequest(volumeID: volume.volumeID, owner: instance, limit: 1000))
-        guard !reply.grants.isEmpty else { return }
-        let isLow = try await blocking.run {
+        do {
+            let reply = try await indexer.call(
+                IndexerMethods.getDeletionGrants,
+                GetDeletionGrantsRequest(volumeID: volume.volumeID, owner: instance, limit: 1000))
+            book.granted(reply.grants, volumeID: volume.volumeID)
+        } catch {
+            logger.debug("the indexer gives no grants, those given ahead are used: \(error)")
+        }
+        var gone = 0
+        for path in book.takeNow() where try await delete(path, volume, &book) { gone += 1 }
+        while !book.ahead.isEmpty, try await isLow(volume) {
+            guard let path = book.takeAhead() else { break }
+            if try await delete(path, volume, &book) { gone += 1 }
+        }
+        if gone > 0 {
+            deleted.increment(by: gone)
+            logger.info("files deleted as granted", metadata: ["files": "\(gone)"])
+        }
+        guard book.volumeID == volume.volumeID, !book.unreported.isEmpty else { return }
+        _ = try await indexer.call(
+            IndexerMethods.reportDeleted,
+            ReportDeletedRequest(volumeID: volume.volumeID, owner: instance, paths: book.unreported))
+        book.reported()
+    }
+
+    private func isLow(_ volume: VolumeRoot) async throws -> Bool {
+        try await blocking.run {
             let space = try volume.freeSpace()
             return Double(space.availableBytes) < Double(space.totalBytes) * Self.lowFreePart
         }
-        var gone: [String] = []
-        for grant in reply.grants where (grant.now ?? false) || isLow {
-            guard let path = grant.path, let relative = try? RelativePath(path) else { continue }
-            if let file = try await inventory.file(path), await isHeld(file.source, file.span) {
-                logger.info("a granted file is kept, a soft hold protects it", metadata: ["path": "\(path)"])
-                continue
-            }
-            try await blocking.run { _ = try volume.remove(relative) }
-            gone.append(path)
-        }
-        guard !gone.isEmpty else { return }
-        try await inventory.remove(gone)
-        deleted.increment(by: gone.count)
-        _ = try await indexer.call(
-            IndexerMethods.reportDeleted,
-            ReportDeletedRequest(volumeID: volume.volumeID, owner: instance, paths: gone))
-        logger.info("files deleted as granted", metadata: ["files": "\(gone.count)"])
     }
+
+    /// True where the file is gone now. One that cannot be removed costs the others nothing; it is granted again.
+    private func delete(_ path: String, _ volume: VolumeRoot, _ book: inout GrantBook) async throws -> Bool {
+        guard let relative = try? RelativePath(path) else { return false }
+        if let file = try await inventory.file(path), try await isHeld(file.source, file.span) {
+            logger.info("a granted file is kept, a soft hold protects it", metadata: ["path": "\(path)"])
+            return false
+        }
+        do { try await blocking.run { _ = try volume.remove(relative) } } catch {
+            logger.warning("a granted file could not be deleted: \(error)", metadata: ["path": "\(path)"])
+            return false
+        }
+        book.deleted(path)
+        try await inventory.remove([path])
+        return true
+    }
+}
+
+/// What the indexer granted, and what was deleted and not yet reported. Pure.
+struct GrantBook: Sendable, Equatable {
+    private(set) var volumeID: String?
+    private var now: [String] = []
+    /// Granted ahead, the oldest footage last: used from the end.
+    private(set) var ahead: [String] = []
+    private(set) var unreported: [String] = []
+    /// What is reported at once; a restart reports the rest by reconciliation.
+    static let mostUnreported = 5000
+
+    /// The indexer's present word, oldest footage first; it replaces the earlier one.
+    mutating func granted(_ grants: [DeletionGrant], volumeID: String) {
+        if self.volumeID != volumeID { unreported = [] }
+        self.volumeID = volumeID
+        let told = Set(unreported)
+        let open = grants.filter { $0.path.map { !told.contains($0) } ?? false }
+        now = open.filter { $0.now ?? false }.compactMap(\.path)
+        ahead = open.filter { !($0.now ?? false) }.compactMap(\.path).reversed()
+    }
+
+    mutating func takeNow() -> [String] {
+        defer { now = [] }
+        return now
+    }
+
+    mutating func takeAhead() -> String? { ahead.popLast() }
+
+    mutating func deleted(_ path: String) {
+        if unreported.count < Self.mostUnreported { unreported.append(path) }
+    }
+
+    mutating func reported() { unreported = [] }
 }

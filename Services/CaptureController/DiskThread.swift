@@ -13,7 +13,8 @@ import Wire
 protocol SegmentOwner: AnyObject, Sendable {
     func segmentSynced(id: UInt64, toUs: Int64)
     func segmentSealed(id: UInt64, file: MediaFile)
-    func segmentLost(id: UInt64, reason: String)
+    /// `keptToUs`: footage up to there lies in staging and is salvaged later; nil where nothing of it is left.
+    func segmentLost(id: UInt64, keptToUs: Int64?, reason: String)
 }
 
 /// A picture to be stored.
@@ -29,9 +30,11 @@ struct PictureFile: Sendable {
 
 enum DiskWork: Sendable {
     case open(SegmentTicket, any SegmentOwner)
-    case fragment(id: UInt64, packets: [MediaPacket], endUs: Int64)
+    case fragment(id: UInt64, packets: [MediaPacket], endUs: Int64, isBackfill: Bool)
     case seal(SegmentEnd)
     case picture(PictureFile)
+    /// A gap for the journal on the volume.
+    case gap(Gap)
     /// Runs when everything before it is done.
     case run(@Sendable () -> Void)
 }
@@ -49,8 +52,11 @@ final class DiskThread: Sendable {
 
     /// A sync has to complete so soon after the bytes were written; a later one is a counted breach.
     static let promisedSyncUs: Int64 = 800_000
-    /// Above the queue's bound there is room for this much from a ring that is written out, whose packets are in memory anyway.
     static let packetOverheadBytes = 64
+    /// Gaps that may wait for a volume that is away or full. Beyond it the oldest are in the spool only.
+    static let mostWaitingGaps = 1000
+
+    private let leftovers = Atomic<Bool>(false)
 
     init(keeper: VolumeKeeper, outbox: Outbox, queueBytes: Int, syncIntervalUs: Int64, logger: Logger) {
         mailbox = Mailbox(maximumBytes: queueBytes)
@@ -64,15 +70,21 @@ final class DiskThread: Sendable {
     /// Adds work. False where it does not fit; only fragments and pictures have a size.
     func put(_ work: DiskWork) -> Bool {
         switch work {
-        case .fragment(_, let packets, _):
+        // A ring that is written out is in memory anyway, and a hole in it could not be dropped by groups of pictures.
+        case .fragment(_, _, _, true): mailbox.put(work)
+        case .fragment(_, let packets, _, false):
             mailbox.put(work, bytes: packets.reduce(1) { $0 + $1.sizeBytes + Self.packetOverheadBytes })
         case .picture(let picture): mailbox.put(work, bytes: picture.bytes.count + 1)
-        case .open, .seal, .run: mailbox.put(work)
+        case .open, .seal, .gap, .run: mailbox.put(work)
         }
     }
 
     /// Names in staging that are being written now: salvage leaves them alone.
     var busyNames: Set<String> { busy.withLock { $0 } }
+
+    /// True once after a segment was lost: what is left of it in staging can be salvaged when the volume takes bytes again.
+    func takeLeftovers() -> Bool { leftovers.exchange(false, ordering: .acquiringAndReleasing) }
+    func noteLeftovers() { leftovers.store(true, ordering: .releasing) }
 
     /// Does what waits, seals nothing by itself, and ends. Waits at most `seconds`.
     func close(waitingAtMost seconds: Double) {
@@ -87,36 +99,62 @@ final class DiskThread: Sendable {
 
     private func run() {
         var open: [UInt64: Entry] = [:]
+        var gaps: [Gap] = []
         var lastSyncUs = monotonicUs()
         while let works = mailbox.take(waitingAtMost: Double(syncIntervalUs) / 2e6) {
             queueBytes.record(mailbox.waitingBytes)
             for work in works {
-                perform(work, open: &open)
-                if monotonicUs() - lastSyncUs >= syncIntervalUs { sync(&open, &lastSyncUs) }
+                if case .gap(let gap) = work { gaps.append(gap) } else { perform(work, open: &open) }
+                if monotonicUs() - lastSyncUs >= syncIntervalUs {
+                    sync(&open, &lastSyncUs)
+                    journal(&gaps)
+                }
             }
-            if monotonicUs() - lastSyncUs >= syncIntervalUs { sync(&open, &lastSyncUs) }
+            if monotonicUs() - lastSyncUs >= syncIntervalUs {
+                sync(&open, &lastSyncUs)
+                journal(&gaps)
+            }
         }
         sync(&open, &lastSyncUs)
+        journal(&gaps)
         finished.put(true)
     }
 
+    /// Writes waiting gaps to the volume's journal; what fails waits for the next time.
+    private func journal(_ gaps: inout [Gap]) {
+        guard !gaps.isEmpty, let volume = keeper.current else { return }
+        do {
+            try GapJournal(volume).append(gaps, nowUs: wallClockUs())
+            gaps = []
+        } catch {
+            keeper.failed(error)
+            gaps.removeFirst(max(0, gaps.count - Self.mostWaitingGaps))
+        }
+    }
+
     private func perform(_ work: DiskWork, open: inout [UInt64: Entry]) {
+        // A volume that was given up is opened again only when nobody holds its lock any more; salvage finishes the files.
+        defer { if keeper.current == nil { abandon(&open) } }
         switch work {
         case .open(let ticket, let owner):
             guard let volume = keeper.current else {
-                return owner.segmentLost(id: ticket.id, reason: keeper.error ?? "the recording volume is not open yet")
+                return owner.segmentLost(
+                    id: ticket.id, keptToUs: nil, reason: keeper.error ?? "the recording volume is not open yet")
             }
+            var taken: String?
             do {
                 // Before the file is there, so that salvage never sees a growing file that is not named here.
                 let name = try SegmentWriter.name(ticket)
+                taken = name.fileName
                 _ = busy.withLock { $0.insert(name.fileName) }
                 open[ticket.id] = Entry(
                     writer: try SegmentWriter(ticket, name: name, volume: volume, nowUs: monotonicUs()), owner: owner)
             } catch {
-                keeper.failed(error)
-                owner.segmentLost(id: ticket.id, reason: "\(error)")
+                if let taken { busy.withLock { _ = $0.remove(taken) } }
+                let reason = keeper.failed(error)
+                owner.segmentLost(id: ticket.id, keptToUs: nil, reason: reason)
             }
-        case .fragment(let id, let packets, let endUs):
+        case .fragment(let id, let packets, let endUs, _):
             guard let entry = open[id] else { return }
             do {
                 try entry.writer.append(packets, endUs: endUs, nowUs: monotonicUs())
@@ -138,15 +176,28 @@ final class DiskThread: Sendable {
             }
         case .picture(let picture): store(picture)
         case .run(let body): body()
+        case .gap: break
         }
     }
 
     /// The file stays in staging; it is salvaged when the volume is opened again or the service starts.
     private func lost(_ id: UInt64, _ error: VolumeError, _ open: inout [UInt64: Entry]) {
-        keeper.failed(error)
+        let reason = keeper.failed(error)
         guard let entry = open.removeValue(forKey: id) else { return }
+        give(up: entry, id, reason)
+    }
+
+    private func give(up entry: Entry, _ id: UInt64, _ reason: String) {
         release(entry)
-        entry.owner.segmentLost(id: id, reason: "\(error)")
+        noteLeftovers()
+        let keptToUs = entry.writer.frames > 0 ? entry.writer.writtenToUs : nil
+        entry.owner.segmentLost(id: id, keptToUs: keptToUs, reason: reason)
+    }
+
+    private func abandon(_ open: inout [UInt64: Entry]) {
+        let all = open
+        open = [:]
+        for (id, entry) in all { give(up: entry, id, keeper.error ?? "the recording volume went away") }
     }
 
     private func release(_ entry: Entry) {
@@ -155,8 +206,9 @@ final class DiskThread: Sendable {
 
     private func sync(_ open: inout [UInt64: Entry], _ lastSyncUs: inout Int64) {
         lastSyncUs = monotonicUs()
+        if keeper.current == nil { abandon(&open) }
         for (id, entry) in open {
-            guard let since = entry.writer.unsyncedSinceUs else { continue }
+            guard open[id] != nil, let since = entry.writer.unsyncedSinceUs else { continue }
             do {
                 let toUs = entry.writer.writtenToUs
                 try entry.writer.sync()

@@ -9,6 +9,8 @@ struct FootageCalls: Sendable {
 
     static let defaultHoldMs: UInt32 = 900_000
     static let longestWindowUs: Int64 = 86_400_000_000
+    /// Windows of one source at a time: every packet looks at each. With holds of 15 minutes that is four new ones a second.
+    static let mostWindows = 4096
 
     func ensure(_ request: EnsureFootageRequest) async throws -> EnsureFootageReply {
         let key = request.key ?? ""
@@ -34,6 +36,13 @@ struct FootageCalls: Sendable {
         let windows = sources.map {
             FootageWindow(
                 key: key, source: $0, span: span, holdUntilUs: max(nowUs, span.endUs) + Int64(holdMs) * 1000)
+        }
+        for window in windows {
+            let known = engine.sessions[window.source]?.legacy.windows ?? []
+            guard known.count < Self.mostWindows || known.contains(where: { $0.key == key }) else {
+                throw RPCError.resourceExhausted(
+                    "\(known.count) windows of \(window.source) are held already; try again when some have run out")
+            }
         }
         // Recording first, promise second: the ring forgets while a disk syncs.
         var results: [(FootageWindow, SourcePipeline.EnsureResult?)] = []

@@ -28,6 +28,33 @@ struct Inventory: Sendable {
         }
     }
 
+    /// Where the footage of each source ends. Blocks: for the start of the service.
+    func footageEnds() throws -> [SourceKey: Int64] {
+        try store.database.read { database in
+            let rows = try Row.fetchAll(
+                database,
+                sql:
+                    "SELECT device, endpoint, max(end_us) AS end_us FROM footage WHERE kind = 1 GROUP BY device, endpoint"
+            )
+            var ends: [SourceKey: Int64] = [:]
+            for row in rows { ends[SourceKey(device: row["device"], endpoint: row["endpoint"])] = row["end_us"] }
+            return ends
+        }
+    }
+
+    /// Whether a promised window protects a file, also where this controller has no session of its source.
+    func isHeld(_ source: SourceKey, _ span: Span, nowUs: Int64) async throws -> Bool {
+        try await store.database.read { database in
+            try Int.fetchOne(
+                database,
+                sql: """
+                    SELECT 1 FROM footage_windows WHERE device = ? AND endpoint = ? AND hold_until_us > ?
+                      AND start_us < ? AND end_us > ? LIMIT 1
+                    """,
+                arguments: [source.device, source.endpoint, nowUs, span.endUs, span.startUs]) != nil
+        }
+    }
+
     /// What of `span` has sealed footage of `source`, in order.
     func covered(_ source: SourceKey, _ span: Span) async throws -> [Span] {
         try await store.database.read { database in

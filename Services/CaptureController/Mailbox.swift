@@ -59,6 +59,13 @@ final class Mailbox<Element: Sendable>: @unchecked Sendable {
         condition.unlock()
     }
 
+    /// True once nothing more is taken in.
+    var isClosed: Bool {
+        condition.lock()
+        defer { condition.unlock() }
+        return closed
+    }
+
     /// Bytes that wait.
     var waitingBytes: Int {
         condition.lock()

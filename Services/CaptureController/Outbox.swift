@@ -1,6 +1,7 @@
 // Records on their way into the spool. Whoever seals a file or ends a run puts the record here and goes on; an own thread
 // writes them to SQLite, many at a time. A record that a kill catches between file and spool is rebuilt from the file when
 // the volume is reconciled.
+import Foundation
 import Logging
 import Metrics
 import Synchronization
@@ -26,7 +27,13 @@ final class Outbox: Sendable {
     func onSpooled(_ waker: @escaping @Sendable () -> Void) { wakers.withLock { $0.append(waker) } }
 
     /// Takes a record. Never waits.
-    func put(_ record: MediaRecord) { mailbox.put(record) }
+    func put(_ record: MediaRecord) {
+        if !mailbox.put(record, bytes: Self.recordBytes) { dropped.increment() }
+    }
+
+    /// What a record takes in memory, roughly: with the mailbox's bound 65 536 records may wait for a state directory that
+    /// takes none.
+    static let recordBytes = 1024
 
     /// Writes what waits and ends the thread.
     func close() {
@@ -35,24 +42,46 @@ final class Outbox: Sendable {
     }
 
     private func run() {
-        while let records = mailbox.take(waitingAtMost: 60) {
-            guard !records.isEmpty else { continue }
-            do {
-                try inventory.add(records.compactMap(\.file))
-                let lost = try spool.append(records)
-                if lost > 0 {
-                    dropped.increment(by: lost)
-                    logger.error(
-                        "the spool is full; its oldest records were dropped. Bring the indexer back; files are reconciled then",
-                        metadata: ["dropped": "\(lost)", "bound": "\(spool.bound)"])
-                }
-            } catch {
-                logger.error(
-                    "records could not be spooled; those of files come back when the volume is reconciled",
-                    metadata: ["records": "\(records.count)", "error": "\(error)"])
+        var waiting: [MediaRecord] = []
+        var isFailing = false
+        while true {
+            if waiting.isEmpty {
+                guard let taken = mailbox.take(waitingAtMost: 60) else { break }
+                waiting = taken
+                if waiting.isEmpty { continue }
             }
-            for waker in wakers.withLock({ $0 }) { waker() }
+            do {
+                try write(waiting)
+                waiting = []
+                isFailing = false
+            } catch {
+                if !isFailing {
+                    logger.error(
+                        "records could not be spooled, they are tried again each second; see the state directory",
+                        metadata: ["records": "\(waiting.count)", "error": "\(error)"])
+                }
+                isFailing = true
+                if mailbox.isClosed {
+                    // Those of files come back when the volume is reconciled, gaps from its journal.
+                    dropped.increment(by: waiting.count)
+                    waiting = []
+                } else {
+                    Thread.sleep(forTimeInterval: 1)
+                }
+            }
         }
         finished.put(true)
+    }
+
+    private func write(_ records: [MediaRecord]) throws {
+        try inventory.add(records.compactMap(\.file))
+        let lost = try spool.append(records)
+        if lost > 0 {
+            dropped.increment(by: lost)
+            logger.error(
+                "the spool is full; its oldest records were dropped. Bring the indexer back; files are reconciled then",
+                metadata: ["dropped": "\(lost)", "bound": "\(spool.bound)"])
+        }
+        for waker in wakers.withLock({ $0 }) { waker() }
     }
 }

@@ -34,7 +34,11 @@ extension SourcePipeline {
             }
         }
         effects += tick(wallUs: wallUs, nowUs: nowUs)
-        if isNew, driver.openSpan != nil { driver.requestSeal(atUs: window.span.endUs) }
+        // Also where no segment is open yet: the one that is open at the window's end counts.
+        if isNew {
+            driver.requestSeal(atUs: window.span.endUs)
+            explainBeforeFirst(window.span, &effects)
+        }
         let openSpan = driver.openSpan
         var available = spans.earliest(in: window.span)
         if let openSpan, openSpan.startUs < window.span.endUs {
@@ -96,7 +100,7 @@ extension SourcePipeline {
         for packet in packets {
             driver.packet(packet, nowUs: nowUs, run: &run, context: context, effects: &effects)
         }
-        noteSeals(effects[before...])
+        note(from: before, &effects)
     }
 
     /// Writes packets to files of their own and seals them.
@@ -121,7 +125,7 @@ extension SourcePipeline {
             writing.packet(packet, nowUs: nowUs, run: &used, context: context, effects: &effects)
         }
         writing.setWant(nil, run: &used, context: context, effects: &effects)
-        noteSeals(effects[before...])
+        note(from: before, &effects)
         guard let next = used?.nextSequence else { return }
         if isPresent {
             self.run?.nextSequence = next

@@ -53,6 +53,7 @@ struct Reconcile: Sendable {
         try await blocking.run { [inventory] in try inventory.add(known) }
         let unknown = files.keys.filter { rows[$0] == nil }.sorted()
         for path in unknown { await record(path) }
+        try await recordGaps()
         let gone = rows.keys.filter { files[$0] == nil }.sorted()
         if !gone.isEmpty { try await reportGone(gone) }
         logger.info(
@@ -70,6 +71,15 @@ struct Reconcile: Sendable {
             for file in reply.files { if let path = file.path { rows[path] = file } }
             guard reply.more ?? false, let last = reply.files.last?.path, last != after else { return rows }
             after = last
+        }
+    }
+
+    /// The journal's gaps once more: the catalogue knows most of them and passes over those.
+    private func recordGaps() async throws {
+        let (gaps, damaged) = try await blocking.run { [volume] in try GapJournal(volume).read(nowUs: wallClockUs()) }
+        for gap in gaps { outbox.put(MediaRecord(gap: gap)) }
+        if damaged > 0 {
+            logger.warning("damaged lines in the journal of gaps were passed over", metadata: ["lines": "\(damaged)"])
         }
     }
 

@@ -83,6 +83,9 @@ struct RecorderMachine: Sendable, Equatable {
         /// Set while packets are dropped: where the gap begins, and how many frames are lost so far.
         var droppingFromUs: Int64?
         var framesLost: UInt32 = 0
+        /// What was lost before it, reported once the disk has bytes of this segment: a disk that is full for an hour is one
+        /// gap and not one for each attempt.
+        var missed: Missed?
     }
 
     /// Frames that came while no segment could be open.
@@ -164,11 +167,40 @@ struct RecorderMachine: Sendable, Equatable {
     }
 
     /// The writer could not keep the segment (disk full, input/output error). Nothing of it is to be sealed.
-    mutating func segmentLost(frames: UInt32) {
-        guard case .open(let open) = state else { return }
-        let missed = Missed(fromUs: open.startUs, frames: frames, cause: .disk)
+    /// `keptToUs`: what comes before it can be salvaged later.
+    mutating func segmentLost(frames: UInt32, keptToUs: Int64? = nil) -> [RecorderAction] {
+        guard case .open(var open) = state else { return [] }
+        let actions = keptToUs == nil ? [] : Self.report(&open)
+        let frames = frames + (open.missed?.frames ?? 0)
+        let missed = Missed(fromUs: open.missed?.fromUs ?? keptToUs ?? open.startUs, frames: frames, cause: .disk)
         state = .waitingForKeyframe(nextWant ?? open.want, missed: missed)
         nextWant = nil
+        return actions
+    }
+
+    /// Bytes of the open segment are safe.
+    mutating func segmentConfirmed() -> [RecorderAction] {
+        guard case .open(var open) = state else { return [] }
+        let actions = Self.report(&open)
+        state = .open(open)
+        return actions
+    }
+
+    /// True while a loss is known whose end is not reported yet.
+    var hasMissed: Bool {
+        switch state {
+        case .idle: false
+        case .waitingForKeyframe(_, let missed): missed != nil
+        case .open(let open): open.missed != nil
+        }
+    }
+
+    private static func report(_ open: inout Open) -> [RecorderAction] {
+        guard let missed = open.missed else { return [] }
+        open.missed = nil
+        guard missed.fromUs < open.startUs else { return [] }
+        let span = Span(startUs: missed.fromUs, endUs: open.startUs)
+        return [.gap(span: span, framesLost: missed.frames, cause: missed.cause)]
     }
 
     /// The fragment just handed over was refused because the queue is full.
@@ -190,8 +222,8 @@ struct RecorderMachine: Sendable, Equatable {
                 state = .waitingForKeyframe(want, missed: missed)
                 return []
             }
-            let begun = begin(want, with: head, nowUs: nowUs)
-            guard let missed, missed.fromUs < head.startUs else { return begun }
+            let begun = begin(want, with: head, missed: missed, nowUs: nowUs)
+            guard let missed, missed.cause != .disk, missed.fromUs < head.startUs else { return begun }
             let span = Span(startUs: missed.fromUs, endUs: head.startUs)
             return [.gap(span: span, framesLost: missed.frames, cause: missed.cause)] + begun
         case .open(let open):
@@ -211,8 +243,12 @@ struct RecorderMachine: Sendable, Equatable {
         return [.flush]
     }
 
-    private mutating func begin(_ want: RecordingWant, with head: PacketHead, nowUs: Int64) -> [RecorderAction] {
-        state = .open(Open(want: want, startUs: head.startUs, endUs: head.endUs, lastPacketUs: nowUs))
+    private mutating func begin(
+        _ want: RecordingWant, with head: PacketHead, missed: Missed? = nil, nowUs: Int64
+    ) -> [RecorderAction] {
+        var open = Open(want: want, startUs: head.startUs, endUs: head.endUs, lastPacketUs: nowUs)
+        open.missed = missed?.cause == .disk ? missed : nil
+        state = .open(open)
         // A request for a moment before this segment was carried out by the segments before it.
         sealMomentsUs = sealMomentsUs.filter { $0 > head.startUs }
         return [.open(want: want, startUs: head.startUs), .append, .flush]
@@ -273,9 +309,10 @@ struct RecorderMachine: Sendable, Equatable {
 
     /// Seals the open segment. `endUs` nil: at the end of its last frame.
     private mutating func close(
-        _ open: Open, next: RecordingWant?, endUs: Int64? = nil, gapToUs: Int64? = nil
+        _ closing: Open, next: RecordingWant?, endUs: Int64? = nil, gapToUs: Int64? = nil
     ) -> [RecorderAction] {
-        var actions: [RecorderAction] = []
+        var open = closing
+        var actions = Self.report(&open)
         if open.waitingSinceUs != nil { actions.append(.flush) }
         actions.append(.seal(startUs: open.startUs, endUs: max(endUs ?? open.endUs, open.startUs + 1)))
         if let from = open.droppingFromUs {

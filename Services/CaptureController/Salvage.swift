@@ -14,6 +14,8 @@ struct SalvageResult: Sendable {
     var endUs: [SourceKey: Int64] = [:]
     var salvaged = 0
     var discarded = 0
+    /// Leftovers that could not be finished for want of room; they are tried again.
+    var failed = 0
 }
 
 struct Salvage: Sendable {
@@ -41,6 +43,7 @@ struct Salvage: Sendable {
             do {
                 try finish(name, &result)
             } catch {
+                if (error as? VolumeError)?.kind == .full { result.failed += 1 }
                 logger.error("a leftover could not be salvaged: \(error)", metadata: ["file": "\(name.fileName)"])
             }
         }

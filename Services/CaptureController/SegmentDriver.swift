@@ -19,7 +19,11 @@ struct SegmentDriver: Sendable {
     private var fragmentEndUs: Int64 = 0
 
     /// Gaps that the next segment's box carries, so that they survive the loss of the catalogue.
-    var pendingGaps: [SegmentGap] = []
+    /// Bounded: of a camera that flaps while nothing records it, the newest are kept here, all of them in the journal.
+    var pendingGaps: [SegmentGap] = [] {
+        didSet { if pendingGaps.count > Self.mostPendingGaps { pendingGaps.removeFirst() } }
+    }
+    static let mostPendingGaps = 256
 
     var openTicketID: UInt64? { ticketID }
     var isRecording: Bool { machine.isRecording }
@@ -65,12 +69,20 @@ struct SegmentDriver: Sendable {
     }
 
     /// The segment's file is lost. True where it was the open one.
-    @discardableResult mutating func segmentLost(id: UInt64, frames: UInt32) -> Bool {
+    @discardableResult mutating func segmentLost(
+        id: UInt64, keptToUs: Int64?, run: inout RunContext?, context: DriverContext, effects: inout [PipelineEffect]
+    ) -> Bool {
         guard id == ticketID else { return false }
         ticketID = nil
         fragment = []
-        machine.segmentLost(frames: frames)
+        let actions = machine.segmentLost(frames: 0, keptToUs: keptToUs)
+        perform(actions, packet: nil, run: &run, context: context, effects: &effects)
         return true
+    }
+
+    /// The disk has bytes of the open segment.
+    mutating func segmentConfirmed(run: inout RunContext?, context: DriverContext, effects: inout [PipelineEffect]) {
+        perform(machine.segmentConfirmed(), packet: nil, run: &run, context: context, effects: &effects)
     }
 
     private mutating func perform(

@@ -35,7 +35,11 @@ final class SegmentWriter {
         file = try StagedFile.create(in: volume, name: name, leftover: .refuse)
         mp4 = FragmentedMP4Writer(tracks: [ticket.video] + (ticket.audio.map { [$0] } ?? []), createdUs: info.startUs)
         writtenToUs = info.startUs
-        try file.append(mp4.header(info: info))
+        do throws(VolumeError) { try file.append(mp4.header(info: info)) } catch {
+            // Nothing of it can be kept; on a full volume there would be one such file more each second.
+            try? file.discard()
+            throw error
+        }
         unsyncedSinceUs = nowUs
     }
 

@@ -11,7 +11,7 @@ final class SnapshotTask: Sendable {
     let plan: SnapshotPlan
     let counters = TaskCounters()
     private let source: SourceKey
-    private let leaseEpoch: UInt64
+    let leaseEpoch: UInt64
     private let equipment: Equipment
     private let jobs = Mailbox<SnapshotJob>(maximumBytes: .max)
     private let publisher: SnapshotPublisher?

@@ -1,6 +1,7 @@
 // The whole state of one source between the camera and its tasks: anchor, ring, recorder, footage windows, counters. Pure:
 // packets, plans and times go in, effects come out. SourceSession owns it under a lock and carries the effects out; every call
-// is short, because the camera's thread makes it. Filling from the ring is in PipelineFill.swift, status in PipelineStatus.swift.
+// is short, because the camera's thread makes it. Filling from the ring is in PipelineFill.swift, gaps are in
+// PipelineGaps.swift, status is in PipelineStatus.swift.
 //
 // `nowUs` is monotonic, `wallUs` is wall time; both in microseconds.
 import Foundation
@@ -30,6 +31,12 @@ struct SourcePipeline: Sendable {
     var windows = FootageWindows()
     /// What is sealed or being sealed, as far back as the rings reach.
     var spans = RecordedSpans()
+    /// What of this source is sealed or salvaged ends here, and gaps reported since; see PipelineGaps.swift.
+    var footageEndUs: Int64?
+    var firstFootageUs: Int64?
+    var explained = RecordedSpans()
+    /// Windows that a dark camera's gap was told for.
+    var toldDark: Set<String> = []
     /// Why the disk refused the last segment; nil once one is written well again.
     var recordingError: String?
 
@@ -139,8 +146,9 @@ struct SourcePipeline: Sendable {
         case .audio: audio = packet.configuration
         case .video:
             if let known = video, known !== packet.configuration, known != packet.configuration {
+                let before = effects.count
                 driver.formatChanged(run: &self.run, context: context, effects: &effects)
-                noteSeals(effects)
+                note(from: before, &effects)
             }
             video = packet.configuration
             lastFrameEndUs = max(lastFrameEndUs ?? 0, head.endUs)
@@ -162,7 +170,7 @@ struct SourcePipeline: Sendable {
         if !plan.pushes.isEmpty { effects.append(.push(packet)) }
         let before = effects.count
         driver.packet(packet, nowUs: nowUs, run: &self.run, context: context, effects: &effects)
-        noteSeals(effects[before...])
+        note(from: before, &effects)
     }
 
     // MARK: Ends of runs
@@ -190,7 +198,7 @@ struct SourcePipeline: Sendable {
         let endUs = lastFrameEndUs ?? wallUs
         let before = effects.count
         driver.sessionEnded(reason: reason, endedUs: endUs, run: &run, context: context, effects: &effects)
-        noteSeals(effects[before...])
+        note(from: before, &effects)
         effects.append(
             .record(
                 MediaRecord(
@@ -214,6 +222,7 @@ struct SourcePipeline: Sendable {
         _ gap: OpenGap, toUs: Int64, runID: String, effects: inout [PipelineEffect]
     ) {
         let span = Span(startUs: gap.fromUs, endUs: toUs)
+        explained.insert(span)
         driver.pendingGaps.append(
             SegmentGap(startUs: span.startUs, endUs: span.endUs, cause: gap.cause, reason: gap.reason))
         effects.append(
@@ -251,12 +260,13 @@ struct SourcePipeline: Sendable {
         updateWant(wallUs: wallUs, nowUs: nowUs, effects: &effects)
         let before = effects.count
         driver.tick(nowUs: nowUs, run: &run, context: context, effects: &effects)
-        noteSeals(effects[before...])
+        note(from: before, &effects)
         return effects
     }
 
     /// Once a second: forgets what is over.
-    mutating func expire(wallUs: Int64) {
+    mutating func expire(wallUs: Int64, darkReason: String? = nil) -> [PipelineEffect] {
+        let effects = tellDark(wallUs: wallUs, reason: darkReason)
         windows.expire(nowUs: wallUs)
         let keepUs = Int64(plan.ringSeconds) * 1_000_000
         pastRings.removeAll { plan.standby == .off || $0.endedUs + keepUs < wallUs }
@@ -265,6 +275,8 @@ struct SourcePipeline: Sendable {
         let oldest = pastRings.first.flatMap { past in past.ring.oldestUs.map { past.run.anchor.wallUs(ofMediaUs: $0) }
         }
         spans.forget(before: min(oldest ?? .max, wallUs - 2 * keepUs))
+        explained.forget(before: footageEndUs ?? wallUs - 2 * keepUs)
+        return effects
     }
 
     /// For whom to record now.
@@ -288,28 +300,10 @@ struct SourcePipeline: Sendable {
         let starts = !driver.isRecording && wanted != nil
         let before = effects.count
         driver.setWant(wanted, run: &run, context: context, effects: &effects)
-        noteSeals(effects[before...])
+        note(from: before, &effects)
         guard starts, !isInOrder, run != nil else { return }
         var fromUs = newestKeyframe.flatMap { keyframe in run.map { $0.wallUs(keyframe) } } ?? wallUs
         if let first = windows.recording(nowUs: wallUs).map(\.span.startUs).min() { fromUs = min(fromUs, first) }
         fill(Span(startUs: fromUs, endUs: .max), nowUs: nowUs, effects: &effects)
-    }
-
-    /// Remembers what was sealed, so that the ring does not write it again.
-    mutating func noteSeals(_ effects: some Sequence<PipelineEffect>) {
-        for case .seal(let end) in effects { spans.insert(Span(startUs: end.startUs, endUs: end.endUs)) }
-    }
-
-    /// The disk lost a segment. The next keyframe tries again, so that a volume that comes back is used within a second.
-    mutating func segmentLost(id: UInt64, reason: String) {
-        recordingError = reason
-        driver.segmentLost(id: id, frames: 0)
-    }
-
-    /// Bytes of a segment are safe up to `toUs`.
-    mutating func segmentSynced(id: UInt64, toUs: Int64) {
-        guard id == driver.openTicketID else { return }
-        syncedToUs = toUs
-        recordingError = nil
     }
 }

@@ -46,11 +46,14 @@ final class SourceSession: Sendable, SegmentOwner {
                     standbySegmentUs: equipment.standbySegmentUs)))
     }
 
-    /// Starts the thread. `windows` are those that a restart left, `recordedTo` is where the footage on the volume ends.
-    func start(windows: [FootageWindow], gap: SourcePipeline.OpenGap?) {
+    /// Starts the thread. `windows` are those that a restart left, `footageEndUs` is where the footage on the volume ends.
+    func start(windows: [FootageWindow], gap: SourcePipeline.OpenGap?, footageEndUs: Int64?) {
         state.withLock { state in
-            for window in windows { _ = state.pipeline.windows.ensure(window) }
+            for window in windows where state.pipeline.windows.ensure(window) {
+                state.pipeline.driver.requestSeal(atUs: window.span.endUs)
+            }
             state.pipeline.openGap = gap
+            state.pipeline.footageEndUs = footageEndUs
             state.outputs.apply(state.pipeline.plan, equipment: equipment)
         }
         startThread("camera \(source)") { [self] in run() }
@@ -93,7 +96,17 @@ final class SourceSession: Sendable, SegmentOwner {
     }
 
     /// Called once a second.
-    func expire() { state.withLock { $0.pipeline.expire(wallUs: wallClockUs()) } }
+    func expire() {
+        locked { state, effects in
+            effects += state.pipeline.expire(
+                wallUs: wallClockUs(), darkReason: state.reconnect.failure?.reason)
+        }
+    }
+
+    /// What another session of the source must know: windows, and where the footage ends.
+    var legacy: (windows: [FootageWindow], footageEndUs: Int64?) {
+        state.withLock { ($0.pipeline.windows.windows, $0.pipeline.footageEndUs) }
+    }
 
     func ensure(_ window: FootageWindow) -> SourcePipeline.EnsureResult {
         locked { state, effects in
@@ -138,7 +151,7 @@ final class SourceSession: Sendable, SegmentOwner {
     // MARK: What the disk says
 
     func segmentSynced(id: UInt64, toUs: Int64) {
-        state.withLock { $0.pipeline.segmentSynced(id: id, toUs: toUs) }
+        locked { $1 += $0.pipeline.segmentSynced(id: id, toUs: toUs) }
     }
 
     func segmentSealed(id: UInt64, file: MediaFile) {
@@ -149,9 +162,9 @@ final class SourceSession: Sendable, SegmentOwner {
         equipment.statusChanged()
     }
 
-    func segmentLost(id: UInt64, reason: String) {
-        state.withLock { state in
-            state.pipeline.segmentLost(id: id, reason: reason)
+    func segmentLost(id: UInt64, keptToUs: Int64?, reason: String) {
+        locked { state, effects in
+            effects += state.pipeline.segmentLost(id: id, keptToUs: keptToUs, reason: reason)
             state.outputs.clipDropped()
         }
         equipment.statusChanged()
@@ -257,13 +270,16 @@ final class SourceSession: Sendable, SegmentOwner {
     private func perform(_ effect: PipelineEffect, _ state: inout State) {
         switch effect {
         case .open(let ticket): _ = equipment.disk.put(.open(ticket, self))
-        case .fragment(let id, let packets, let startUs, let endUs, _):
-            guard !equipment.disk.put(.fragment(id: id, packets: packets, endUs: endUs)) else { return }
+        case .fragment(let id, let packets, let startUs, let endUs, let isBackfill):
+            let work = DiskWork.fragment(id: id, packets: packets, endUs: endUs, isBackfill: isBackfill)
+            guard !equipment.disk.put(work) else { return }
             let frames = UInt32(packets.count { $0.kind == .video })
             state.pipeline.driver.fragmentRefused(id: id, startUs: startUs, frames: frames)
             state.outputs.clipDropped()
         case .seal(let end): _ = equipment.disk.put(.seal(end))
-        case .record(let record): equipment.outbox.put(record)
+        case .record(let record):
+            equipment.outbox.put(record)
+            if let gap = record.gap { _ = equipment.disk.put(.gap(gap)) }
         case .snapshot(let job): state.outputs.snapshot(job)
         case .push(let packet): state.outputs.push(packet)
         case .pushesRestart: state.outputs.restartPushes()

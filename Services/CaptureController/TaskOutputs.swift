@@ -10,7 +10,9 @@ struct TaskOutputs: Sendable {
 
     /// Starts what is new, stops what is gone or changed, leaves the rest alone.
     mutating func apply(_ plan: SourcePlan, equipment: Equipment) {
-        for (stream, task) in snapshots where !plan.snapshots.contains(task.plan) {
+        // Pictures carry the epoch; under an old one they would count as another controller's.
+        for (stream, task) in snapshots
+        where !plan.snapshots.contains(task.plan) || task.leaseEpoch != plan.leaseEpoch {
             task.stop()
             snapshots[stream] = nil
         }

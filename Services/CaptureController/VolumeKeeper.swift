@@ -18,6 +18,8 @@ final class VolumeKeeper: Sendable {
         var knownID: String?
     }
     private let state = Mutex(State())
+    /// Rings when the volume refused bytes because it is full.
+    let roomNeeded = Doorbell()
 
     init(path: String, logger: Logger, health: @escaping @Sendable (_ ready: Bool, _ reason: String) -> Void) {
         self.path = path
@@ -53,8 +55,13 @@ final class VolumeKeeper: Sendable {
     }
 
     /// An operation on the volume failed: where the volume itself is the cause, it is given up until it opens again.
-    func failed(_ error: VolumeError) {
-        let text = "recording volume: \(error)"
+    /// Gives the text for people. A full volume is told without the file's name: each second's attempt has another one, and
+    /// the status would change each second.
+    @discardableResult
+    func failed(_ error: VolumeError) -> String {
+        let shown = error.kind == .full ? VolumeError(.full, path: path, error.detail, errno: error.errno) : error
+        let text = "recording volume: \(shown)"
+        let isNew = self.error != text
         switch error.kind {
         case .readOnly, .inputOutput, .identityDiffers, .notAdopted, .missing, .notPermitted:
             state.withLock {
@@ -65,9 +72,11 @@ final class VolumeKeeper: Sendable {
         case .full:
             // A full volume stays open: deletion makes room on it.
             state.withLock { $0.error = text }
+            roomNeeded.ring()
         default: break
         }
-        logger.error("\(text)")
+        if isNew { logger.error("\(text)") }
+        return text
     }
 
     /// Something was written well: a volume that was full has room again.

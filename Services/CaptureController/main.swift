@@ -69,7 +69,10 @@ await ServiceProgram(
         Deletion(
             keeper: keeper, indexer: indexer, instance: runtime.instance,
             interval: .seconds(configuration.deletionSeconds), inventory: inventory, logger: logger,
-            isHeld: { [sessions = engine.sessions] in sessions[$0]?.holds($1) ?? false }),
+            isHeld: { [sessions = engine.sessions] source, span in
+                if sessions[source]?.holds(span) ?? false { return true }
+                return try await inventory.isHeld(source, span, nowUs: wallClockUs())
+            }),
         status, SecondLoop(engine: engine),
         ConfigurationLoop(engine: engine, registry: registry, signals: signals, logger: logger),
         LeaseLoop(

@@ -102,6 +102,18 @@ import Wire
         #expect(file.salvaged != true)
         #expect(stoppedUs - (file.endUs ?? 0) < 1_000_000)
         #expect(!site.registry.releaseLeases.requests.isEmpty)
+        let again = try site.startController()
+        let gap = try await eventually("the time of the stop is a gap") { site.records.compactMap(\.gap).first }
+        #expect(gap.cause == "stopped")
+        #expect(gap.window?.startUs == file.endUs)
+        let journal = try await eventually("the gap is in the volume's journal") { () -> String? in
+            let names = try FileManager.default.contentsOfDirectory(atPath: site.volume)
+            return try names.first { $0.hasPrefix(".sightglass-gaps.") }.map {
+                try String(contentsOfFile: site.volume + "/" + $0, encoding: .utf8)
+            }
+        }
+        #expect(journal.contains("\"cause\":\"stopped\""))
+        #expect(try await again.terminate(within: .seconds(5)) == 0)
         try await camera.kill()
     }
 

@@ -6,7 +6,7 @@ import Wire
 @testable import CaptureController
 
 /// A camera without a camera: 25 frames per second, a keyframe each second, wall time 1 s ahead of media time 0 at `baseUs`.
-private struct Film {
+struct Film {
     static let baseUs: Int64 = 1_700_000_000_000_000
     let configuration: CodecConfiguration
     var pipeline: SourcePipeline

@@ -1,0 +1,121 @@
+// What is missing of a source, and what the disk says of its segments. Part of SourcePipeline.
+//
+//   G1  When recording begins (again), the time since the last footage that nobody explained is a gap "stopped": the controller
+//       was stopped, or nothing asked for the camera. Where there never was footage, it begins with the oldest window.
+//   G2  When a window's end passes while the camera gives nothing, the gap up to now is told, and again, longer, when the camera
+//       returns: whoever waits for the window need not wait for the camera.
+//   G3  A loss by the disk is told once it is over.
+import Media
+import Wire
+
+extension SourcePipeline {
+    /// Shorter than this, two files adjoin: a frame or two at a change of codec are not a time that nobody recorded.
+    static let shortestStopUs: Int64 = 100_000
+    /// The catalogue takes no gap of more than 400 days.
+    static let longestGapUs: Int64 = 399 * 86_400_000_000
+    /// So long after a window's end its last frame may still be on its way.
+    static let darkGraceUs: Int64 = 1_000_000
+
+    /// Remembers what was opened, sealed and explained, so that the ring does not write it again; reports by G1.
+    mutating func note(from index: Int, _ effects: inout [PipelineEffect]) {
+        for effect in Array(effects[index...]) {
+            switch effect {
+            case .seal(let end):
+                spans.insert(Span(startUs: end.startUs, endUs: end.endUs))
+                recorded(toUs: end.endUs)
+            case .record(let record):
+                if let startUs = record.gap?.window?.startUs, let endUs = record.gap?.window?.endUs {
+                    explained.insert(Span(startUs: startUs, endUs: endUs))
+                }
+            case .open(let ticket): opened(atUs: ticket.info.startUs, &effects)
+            case .fragment, .snapshot, .push, .pushesRestart: break
+            }
+        }
+    }
+
+    private mutating func recorded(toUs: Int64) { footageEndUs = max(footageEndUs ?? toUs, toUs) }
+
+    private mutating func opened(atUs startUs: Int64, _ effects: inout [PipelineEffect]) {
+        let known = footageEndUs
+        recorded(toUs: startUs)
+        if known == nil { firstFootageUs = startUs }
+        // A loss that goes on explains itself.
+        guard !driver.machine.hasMissed, let fromUs = known ?? windows.windows.map(\.span.startUs).min() else { return }
+        stopped(Span(startUs: fromUs, endUs: startUs), &effects)
+    }
+
+    /// The part of a window before the very first footage.
+    mutating func explainBeforeFirst(_ window: Span, _ effects: inout [PipelineEffect]) {
+        guard let firstFootageUs, window.startUs < firstFootageUs else { return }
+        stopped(Span(startUs: window.startUs, endUs: min(firstFootageUs, window.endUs)), &effects)
+    }
+
+    private mutating func stopped(_ whole: Span, _ effects: inout [PipelineEffect]) {
+        let span = Span(startUs: max(whole.startUs, whole.endUs - Self.longestGapUs), endUs: whole.endUs)
+        for part in spans.missing(in: span).flatMap({ explained.missing(in: $0) })
+        where part.endUs - part.startUs >= Self.shortestStopUs {
+            tell(
+                part, cause: "stopped",
+                reason: "nothing was recorded: the controller was stopped, or nothing asked for this camera", &effects)
+        }
+    }
+
+    /// G2.
+    mutating func tellDark(wallUs: Int64, reason: String?) -> [PipelineEffect] {
+        var effects: [PipelineEffect] = []
+        toldDark.formIntersection(windows.windows.map(\.key))
+        guard run == nil else { return [] }
+        for window in windows.windows where window.span.endUs + Self.darkGraceUs <= wallUs {
+            guard toldDark.insert(window.key).inserted else { continue }
+            let fromUs = openGap?.fromUs ?? footageEndUs ?? window.span.startUs
+            guard fromUs < window.span.endUs else { continue }
+            let span = Span(startUs: max(fromUs, wallUs - Self.longestGapUs), endUs: wallUs)
+            guard explained.missing(in: Span(startUs: max(fromUs, window.span.startUs), endUs: window.span.endUs)) != []
+            else { continue }
+            tell(
+                span, cause: openGap?.cause ?? "dark", reason: openGap?.reason ?? reason ?? "the camera gives nothing",
+                &effects)
+        }
+        return effects
+    }
+
+    private mutating func tell(_ span: Span, cause: String, reason: String, _ effects: inout [PipelineEffect]) {
+        explained.insert(span)
+        driver.pendingGaps.append(
+            SegmentGap(startUs: span.startUs, endUs: span.endUs, cause: cause, reason: reason))
+        effects.append(
+            .record(
+                MediaRecord(
+                    gap: Gap(
+                        source: plan.source.wire, window: span.wire, cause: cause, reason: reason, runID: run?.runID))))
+    }
+
+    // MARK: What the disk says
+
+    /// The disk lost a segment. The next keyframe tries again, so that a volume that comes back is used within a second.
+    mutating func segmentLost(id: UInt64, keptToUs: Int64?, reason: String) -> [PipelineEffect] {
+        var effects: [PipelineEffect] = []
+        recordingError = reason
+        let open = driver.openSpan
+        let isOpen = driver.segmentLost(
+            id: id, keptToUs: keptToUs, run: &run, context: context, effects: &effects)
+        if isOpen, let open, let keptToUs {
+            // It is salvaged when the volume takes bytes again; the ring must not write it a second time.
+            spans.insert(Span(startUs: open.startUs, endUs: keptToUs))
+            recorded(toUs: keptToUs)
+        }
+        note(from: 0, &effects)
+        return effects
+    }
+
+    /// Bytes of a segment are safe up to `toUs`.
+    mutating func segmentSynced(id: UInt64, toUs: Int64) -> [PipelineEffect] {
+        guard id == driver.openTicketID else { return [] }
+        syncedToUs = toUs
+        recordingError = nil
+        var effects: [PipelineEffect] = []
+        driver.segmentConfirmed(run: &run, context: context, effects: &effects)
+        note(from: 0, &effects)
+        return effects
+    }
+}
