@@ -83,8 +83,6 @@ struct RequestMachine: Sendable, Equatable {
     }
 
     var isOpen: Bool { Self.isOpen(state) }
-    /// Whether another event may still join its window.
-    var isExtendable: Bool { state == .accepted || state == .waiting }
 
     /// Takes the facts of this moment. Ask again after carrying out `makeManifest`.
     mutating func advance(_ facts: RequestFacts, nowUs: Int64) -> [RequestAction] {

@@ -64,8 +64,6 @@ public final class AVSource {
 
     /// The audio of the session, known after open(); nil: no audio, or none that can be recorded.
     public private(set) var audioConfiguration: CodecConfiguration?
-    /// The video's parameters: known after open() where the camera tells them up front, else with the first keyframe.
-    public var videoConfiguration: CodecConfiguration? { video?.configuration }
 
     /// Nothing is connected before open().
     public init(settings: AVSourceSettings, interrupt: AVInterrupt) {

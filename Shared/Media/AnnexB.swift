@@ -34,18 +34,6 @@ public enum AnnexB {
         return units
     }
 
-    /// Units behind 4-byte lengths to units behind start codes. nil where a length does not fit.
-    public static func fromLengthPrefixed(_ bytes: UnsafeRawBufferPointer) -> [UInt8]? {
-        guard let units = lengthPrefixedUnits(in: bytes) else { return nil }
-        var out: [UInt8] = []
-        out.reserveCapacity(bytes.count)
-        for unit in units {
-            out += [0, 0, 0, 1]
-            out.append(contentsOf: UnsafeRawBufferPointer(rebasing: bytes[unit]))
-        }
-        return out
-    }
-
     /// Ranges of the units behind 4-byte lengths. nil where a length does not fit.
     public static func lengthPrefixedUnits(in bytes: UnsafeRawBufferPointer) -> [Range<Int>]? {
         var units: [Range<Int>] = []

@@ -106,8 +106,6 @@ extension ServiceError {
         "The metadata specified exceeds the maximum permissible limit (8KB).")
     static let internalError = ServiceError(
         .internalServerError, "InternalError", "The server encountered an internal error. Please retry the request.")
-    static let serverBusy = ServiceError(
-        .serviceUnavailable, "ServerBusy", "The server is busy.")
     static let notImplemented = ServiceError(
         .notImplemented, "NotImplemented",
         "The requested operation is not implemented on the specified resource.")

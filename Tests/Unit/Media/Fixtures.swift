@@ -160,3 +160,12 @@ struct SeededNumbers: RandomNumberGenerator {
         return value ^ value >> 31
     }
 }
+
+extension AnnexB {
+    /// Units behind 4-byte lengths to units behind start codes, as RTP would bring them. nil where a length does not fit.
+    static func fromLengthPrefixed(_ bytes: UnsafeRawBufferPointer) -> [UInt8]? {
+        lengthPrefixedUnits(in: bytes).map { units in
+            units.flatMap { [0, 0, 0, 1] + Array(UnsafeRawBufferPointer(rebasing: bytes[$0])) }
+        }
+    }
+}
