@@ -171,29 +171,3 @@ struct AdapterSite {
             + "\"cameras\": [\"\(camera)\"], \"preSeconds\": 5, \"postSeconds\": 3}"
     }
 }
-
-/// JSON as the tests read it.
-enum JSON: Decodable, Sendable, Equatable {
-    case text(String), number(Double), flag(Bool), list([JSON]), object([String: JSON]), null
-
-    init(from decoder: any Decoder) throws {
-        let value = try decoder.singleValueContainer()
-        if let flag = try? value.decode(Bool.self) {
-            self = .flag(flag)
-        } else if let number = try? value.decode(Double.self) {
-            self = .number(number)
-        } else if let text = try? value.decode(String.self) {
-            self = .text(text)
-        } else if let list = try? value.decode([JSON].self) {
-            self = .list(list)
-        } else if let object = try? value.decode([String: JSON].self) {
-            self = .object(object)
-        } else {
-            self = .null
-        }
-    }
-
-    var text: String? { if case .text(let text) = self { text } else { nil } }
-    var list: [JSON] { if case .list(let list) = self { list } else { [] } }
-    subscript(name: String) -> JSON? { if case .object(let object) = self { object[name] } else { nil } }
-}

@@ -4,6 +4,7 @@
 import Crypto
 import Foundation
 import Harness
+import Synchronization
 
 /// Every process of the suite, as `deploy/local/site` names them.
 let serviceNames = [
@@ -119,52 +120,9 @@ struct Site: Sendable {
     }
 }
 
-/// JSON as the tests read it.
-enum JSON: Codable, Sendable, Equatable, CustomStringConvertible {
-    case text(String), number(Double), flag(Bool), list([JSON]), object([String: JSON]), null
-
-    init(from decoder: any Decoder) throws {
-        let value = try decoder.singleValueContainer()
-        if let flag = try? value.decode(Bool.self) {
-            self = .flag(flag)
-        } else if let number = try? value.decode(Double.self) {
-            self = .number(number)
-        } else if let text = try? value.decode(String.self) {
-            self = .text(text)
-        } else if let list = try? value.decode([JSON].self) {
-            self = .list(list)
-        } else if let object = try? value.decode([String: JSON].self) {
-            self = .object(object)
-        } else {
-            self = .null
-        }
-    }
-
-    func encode(to encoder: any Encoder) throws {
-        var container = encoder.singleValueContainer()
-        switch self {
-        case .text(let value): try container.encode(value)
-        case .number(let value): try container.encode(value)
-        case .flag(let value): try container.encode(value)
-        case .list(let value): try container.encode(value)
-        case .object(let value): try container.encode(value)
-        case .null: try container.encodeNil()
-        }
-    }
-
-    var text: String? { if case .text(let value) = self { value } else { nil } }
-    var number: Double? { if case .number(let value) = self { value } else { nil } }
-    var list: [JSON] { if case .list(let value) = self { value } else { [] } }
-    subscript(key: String) -> JSON? { if case .object(let value) = self { value[key] } else { nil } }
-
-    var description: String {
-        guard let data = try? JSONEncoder().encode(self) else { return "?" }
-        return String(decoding: data, as: UTF8.self)
-    }
-}
-
-/// The last value a wait has seen, for its error message. Touched by one task only.
-private final class Last: @unchecked Sendable {
-    private(set) var text = "nothing"
-    func note(_ text: String) { self.text = text }
+/// The last value a wait has seen, for its error message.
+private final class Last: Sendable {
+    private let held = Mutex("nothing")
+    var text: String { held.withLock { $0 } }
+    func note(_ text: String) { held.withLock { $0 = text } }
 }
