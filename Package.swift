@@ -101,7 +101,7 @@ let suites: [Target] = [
     tests("Unit", "Volume", ["Volume"]),
     tests("Unit", "Media", ["Media", "LibAV"]),
     tests("Unit", "BlobServer", ["BlobServer", http]),
-    tests("Unit", "AssetRegistry", ["AssetRegistry"]),
+    tests("Unit", "AssetRegistry", ["AssetRegistry", grdb]),
     tests("Unit", "CaptureController", ["CaptureController"]),
     tests("Unit", "Indexer", ["Indexer"]),
     tests("Unit", "CloudUploader", ["CloudUploader", "Volume", crypto]),

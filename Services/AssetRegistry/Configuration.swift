@@ -3,9 +3,9 @@
 import ServiceKit
 
 enum RegistryKeys {
-    static let database = Setting<String>(
-        "database", default: "/var/lib/sightglass/registry.sqlite",
-        help: "Path of the database. The folder must exist and be writable; one registry per file.",
+    static let stateDirectory = Setting<String>(
+        "state-directory", default: "/var/lib/sightglass/asset-registry",
+        help: "Folder of registry.sqlite; made where it is missing. One registry per folder.",
         reason: "State that must survive belongs below /var/lib.")
     static let leaseMs = Setting<Int>(
         "lease-ms", default: 5000, unit: "ms", range: 500...600_000,
@@ -16,5 +16,5 @@ enum RegistryKeys {
         help: "MQTT namespace: default topics and default paths on a media server begin with it.",
         reason: "What Azure IoT Operations uses, so that its clients find everything where they expect it.")
 
-    static let all: [any AnySetting] = [database, leaseMs, namespace]
+    static let all: [any AnySetting] = [stateDirectory, leaseMs, namespace]
 }

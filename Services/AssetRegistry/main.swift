@@ -20,8 +20,8 @@ await ServiceProgram(
         makeRunID: { UUID().uuidString.lowercased() },
         announce: { hints.publish(topic: $0.topic, name: $0.name, cursor: $0.cursor) },
         reportStorage: { problem in health.set("database", ready: problem == nil, reason: problem ?? "") })
-    let path = runtime.settings[RegistryKeys.database]
-    let store = try RegistryStore(path: path, lock: DatabaseLock(database: path))
+    let lock = try StateDirectory(runtime.settings[RegistryKeys.stateDirectory])
+    let store = try RegistryStore(path: lock.databasePath, lock: lock)
     let registry = try Registry(store: store, options: options, logger: runtime.logger)
     let server = try runtime.makeServer()
     RegistryHandlers.register(registry, on: server)

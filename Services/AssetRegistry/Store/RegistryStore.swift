@@ -14,25 +14,26 @@ final class RegistryStore: Sendable {
     /// Bound for answers, so that a client that makes up keys cannot fill the disk: 100 starts a minute for 24 hours.
     static let keptAnswers = 144_000
 
-    private let database: DatabaseQueue
+    let database: DatabaseQueue
 
-    private let lock: DatabaseLock?
+    private let lock: StateDirectory?
 
     /// Opens or makes the database.
     /// - Parameter lock: held as long as the store lives.
-    init(path: String, lock: DatabaseLock? = nil) throws {
+    init(path: String, lock: StateDirectory? = nil) throws {
         self.lock = lock
         var configuration = GRDB.Configuration()
         configuration.journalMode = .wal
         // Another process that looks at the file (sqlite3, a backup) makes a write wait, not fail.
         configuration.busyMode = .timeout(5)
-        configuration.prepareDatabase { try $0.execute(sql: "PRAGMA synchronous = FULL") }
         do {
             database = try DatabaseQueue(path: path, configuration: configuration)
+            // FULL: what was answered survives a power cut. After opening, because GRDB sets NORMAL with WAL.
+            try database.writeWithoutTransaction { try $0.execute(sql: "PRAGMA synchronous = FULL") }
             try RegistrySchema.migrator.migrate(database)
         } catch {
             throw StoreError(
-                description: "\(path) cannot be opened (\(error)): restore it from a backup, or set --database")
+                description: "\(path) cannot be opened (\(error)): restore it from a backup, or set 'state-directory'")
         }
     }
 

@@ -58,7 +58,7 @@ import Wire
     @Test func wrongSettingsAreOneLineEach() async throws {
         let folder = try TemporaryDirectory()
         let complaints = try await WrongSettings.complaints(
-            "asset-registry", settings: ["--database", folder.path("r.sqlite")], key: "lease-ms", outOfRange: "1")
+            "asset-registry", settings: ["--state-directory", folder.path("state")], key: "lease-ms", outOfRange: "1")
         #expect(complaints.isEmpty)
     }
 

@@ -39,7 +39,7 @@ final class RegistryBench: Sendable {
         return try ServiceProcess(
             "asset-registry",
             [
-                "--run-directory", folder.url.path, "--database", folder.path("registry.sqlite"), "--lease-ms",
+                "--run-directory", folder.url.path, "--state-directory", folder.path("state"), "--lease-ms",
                 "\(leaseMs)",
             ], logs: folder)
     }

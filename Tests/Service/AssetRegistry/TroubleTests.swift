@@ -139,13 +139,13 @@ import Wire
 
     @Test(arguments: [
         (["--lease-ms", "1"], Int32(64), "lease-ms"), (["--no-such-setting", "1"], 64, "no-such-setting"),
-        (["--database", "/nonexistent/registry.sqlite"], 69, "/nonexistent"),
+        (["--state-directory", "/dev/null/registry"], 69, "/dev/null/registry"),
     ])
     func wrongSettingsAreOneLine(arguments: [String], status: Int32, mention: String) async throws {
         let folder = try TemporaryDirectory()
         let base = ["--run-directory", folder.url.path]
-        let database = arguments.contains("--database") ? [] : ["--database", folder.path("r.sqlite")]
-        let process = try ServiceProcess("asset-registry", base + database + arguments, logs: folder)
+        let state = arguments.contains("--state-directory") ? [] : ["--state-directory", folder.path("state")]
+        let process = try ServiceProcess("asset-registry", base + state + arguments, logs: folder)
         #expect(try await process.exitCode(within: .seconds(10)) == status)
         let lines = process.standardError.split(separator: "\n").filter { $0.contains(mention) }
         #expect(lines.count == 1, "\(process.standardError)")
@@ -158,8 +158,8 @@ import Wire
         let second = try ServiceProcess(
             "asset-registry",
             [
-                "--run-directory", try bench.folder.makeFolder("other"), "--database",
-                bench.folder.path("registry.sqlite"),
+                "--run-directory", try bench.folder.makeFolder("other"), "--state-directory",
+                bench.folder.path("state"),
             ], logs: bench.folder, label: "second")
         #expect(try await second.exitCode(within: .seconds(15)) == 69)
         #expect(second.standardError.contains("registry.sqlite"))
