@@ -83,7 +83,7 @@ let services: [Target] = [
 ]
 
 let supports: [Target] = [
-    support("Harness", ["Wire", "CNNG"]),
+    support("Harness", ["Wire"]),
     support("BlobServer", [nioCore, nioPosix, nioHTTP1, crypto]),
     .executableTarget(
         name: "BlobServerCommand", dependencies: ["BlobServer", arguments],
