@@ -1,5 +1,6 @@
 // A TCP server on loopback that answers nothing, or the same to every RTSP request.
 import Foundation
+import Synchronization
 
 final class Listener: Sendable {
     struct Failure: Error {
@@ -8,6 +9,7 @@ final class Listener: Sendable {
 
     let port: UInt16
     private let descriptor: Int32
+    private let isClosed = Atomic(false)
 
     init() throws {
         let opened = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
@@ -30,7 +32,9 @@ final class Listener: Sendable {
         close()
     }
 
+    /// Once only: a second close would end what another test opened under the same number since.
     func close() {
+        guard !isClosed.exchange(true, ordering: .relaxed) else { return }
         shutdown(descriptor, Int32(SHUT_RDWR))
         Glibc.close(descriptor)
     }
