@@ -78,11 +78,12 @@ public struct RPCFootageNeighbours: FootageNeighbours {
         self.registryTimeout = registryTimeout
     }
 
-    /// Asks the registry.
+    /// Asks the registry. Where nothing is known yet there is nothing to fall back to, so the whole time is waited: a process
+    /// that has just started is not connected in its first milliseconds.
     public func configuration(known: UInt64?) async throws(RPCError) -> Configuration {
         try await registry.call(
             AssetRegistryMethods.getConfiguration, GetConfigurationRequest(knownRevision: known),
-            timeout: timeout)
+            timeout: known == nil ? registryTimeout : timeout)
     }
 
     /// Asks the registry.

@@ -110,7 +110,7 @@ struct AdapterSite {
     }
 
     func ready(_ adapter: ServiceProcess) async throws {
-        try await eventually("the adapter is ready", within: .seconds(20)) {
+        try await eventually("the adapter is ready", within: .seconds(45)) {
             guard adapter.isRunning else { throw HarnessError("it ended: \(adapter.standardError)") }
             return try await health().ready == true ? true : nil
         }
