@@ -6,9 +6,6 @@ import ServiceKit
 import ServiceLifecycle
 import Wire
 
-/// Why the registry is asked now.
-enum RegistryCause: Sendable { case hint, lost, timer }
-
 struct LeaseLoop: Service, CustomStringConvertible {
     var description: String { "leases" }
     let engine: CaptureEngine
