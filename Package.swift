@@ -62,8 +62,9 @@ let libraries: [Target] = [
     shared("Wire", ["CWire", "CProtobufC"]),
     .target(name: "CNNGRepair", path: "Shared/CNNGRepair"),
     shared("RPC", ["Wire", "CNNG", "CNNGRepair", log]),
-    shared("ServiceKit", ["RPC", "Wire", log, metrics, coreMetrics, lifecycle, signals, yams]),
-    shared("Volume", [crypto]),
+    shared("CivilTime"),
+    shared("ServiceKit", ["CivilTime", "RPC", "Wire", log, metrics, coreMetrics, lifecycle, signals, yams]),
+    shared("Volume", ["CivilTime", crypto]),
     shared("Media"),
     shared("LibAV", ["CLibAV", "Media"]),
     shared("Footage", ["Wire", "RPC"]),
@@ -73,13 +74,15 @@ let libraries: [Target] = [
 let services: [Target] = [
     service("AssetRegistry", ["ServiceKit", grdb, log, metrics, lifecycle, yams]),
     service("CaptureController", ["ServiceKit", "Volume", "Media", "LibAV", grdb, log, metrics, lifecycle]),
-    service("Indexer", ["ServiceKit", "Volume", grdb, crypto, log, metrics, lifecycle]),
+    service("Indexer", ["CivilTime", "ServiceKit", "Volume", grdb, crypto, log, metrics, lifecycle]),
     service("Archiver", ["ServiceKit", "Volume", "Claims", log, lifecycle]),
     service(
         "CloudUploader",
-        ["ServiceKit", "Volume", "Claims", http, nioCore, nioHTTP1, crypto, log, metrics, lifecycle]),
-    service("MQTTEdgeAdapter", ["ServiceKit", "CMosquitto", "Footage", crypto, log, metrics, lifecycle, yams]),
-    service("CLI", ["Footage", "Volume", arguments]),
+        ["CivilTime", "ServiceKit", "Volume", "Claims", http, nioCore, nioHTTP1, crypto, log, metrics, lifecycle]),
+    service(
+        "MQTTEdgeAdapter",
+        ["CivilTime", "ServiceKit", "CMosquitto", "Footage", crypto, log, metrics, lifecycle, yams]),
+    service("CLI", ["CivilTime", "Footage", "Volume", arguments]),
 ]
 
 let supports: [Target] = [
@@ -97,6 +100,7 @@ let supports: [Target] = [
 let suites: [Target] = [
     tests("Unit", "Wire", ["Wire"]),
     tests("Unit", "RPC", ["RPC", "Wire", "CNNG", "CNNGRepair"]),
+    tests("Unit", "CivilTime", ["CivilTime"]),
     tests("Unit", "ServiceKit", ["ServiceKit"]),
     tests("Unit", "Volume", ["Volume"]),
     tests("Unit", "Media", ["Media", "LibAV"]),
@@ -114,7 +118,7 @@ let suites: [Target] = [
     tests("Service", "CaptureController", ["Harness", "Fakes", "Volume"]),
     tests("Service", "Indexer", ["Harness", "Wire", "RPC"]),
     tests("Service", "Archiver", ["Harness", "Fakes", "Volume", crypto]),
-    tests("Service", "CloudUploader", ["Harness", "Fakes", "Volume", "BlobServer", crypto]),
+    tests("Service", "CloudUploader", ["CivilTime", "Harness", "Fakes", "Volume", "BlobServer", crypto]),
     tests("Service", "MQTTEdgeAdapter", ["Harness", "Fakes"]),
     tests("Service", "CLI", ["Harness", "Fakes"]),
     tests("System", "Path", ["Harness", "Wire", "RPC", crypto]),

@@ -3,6 +3,7 @@
 //   VERB \n Content-Encoding \n Content-Language \n Content-Length ("" for 0) \n Content-MD5 \n Content-Type \n Date ("") \n
 //   If-Modified-Since \n If-Match \n If-None-Match \n If-Unmodified-Since \n Range \n
 //   each x-ms- header "name:value\n", by name  +  "/account" and the path as sent  +  "\nname:value" for each query name
+import CivilTime
 import Crypto
 import Foundation
 import Volume

@@ -1,5 +1,6 @@
 // What the worker does with an item: read the file from the archive volume, see that it is what was archived, put it where
 // it belongs, then its sidecar, and report.
+import CivilTime
 import Claims
 import Foundation
 import Logging

@@ -1,11 +1,12 @@
 // Checks of what comes in: each gives a checked value or INVALID_ARGUMENT with the field's path and what is allowed.
 
+import CivilTime
 import RPC
 import Volume
 import Wire
 
 enum Check {
-    static let latestUs: Int64 = 4_102_444_800_000_000
+    static let latestUs = TimeStamp.latestUs
     static let earliestUs: Int64 = 1
 
     /// A name of a device, endpoint, asset or stream.

@@ -2,6 +2,7 @@
 // bytes out, keys sorted, so that the same facts always give the same bytes. The sidecar's first six keys are those that
 // existing cloud query tools read.
 
+import CivilTime
 import Foundation
 import Volume
 import Wire

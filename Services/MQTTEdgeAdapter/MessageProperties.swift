@@ -95,7 +95,12 @@ struct HybridClock: Sendable {
                 counter = 0
             }
         }
-        return "\(TimeText.padded(milliseconds, 15)):\(TimeText.padded(Int64(counter), 5)):\(node)"
+        return "\(Self.padded(milliseconds, 15)):\(Self.padded(Int64(counter), 5)):\(node)"
+    }
+
+    private static func padded(_ value: Int64, _ width: Int) -> String {
+        let digits = String(value)
+        return String(repeating: "0", count: max(0, width - digits.count)) + digits
     }
 }
 

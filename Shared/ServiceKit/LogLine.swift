@@ -4,7 +4,7 @@
 //   text  2026-11-23T05:06:12.123Z info indexer-0: accepted [request=r1 window_ms=30000]
 //   json  {"time":"2026-11-23T05:06:12.123Z","level":"info","service":"indexer-0","logger":"catalogue","message":"accepted",
 //          "request":"r1"}     metadata keys that clash with these five get a trailing '_'
-import Glibc
+import CivilTime
 import Logging
 
 /// The form of log lines.
@@ -112,16 +112,5 @@ struct LogLine: Sendable {
         return result + "\""
     }
 
-    private static func time(_ us: Int64) -> String {
-        var seconds = time_t(us / 1_000_000)
-        var parts = tm()
-        gmtime_r(&seconds, &parts)
-        func pad(_ number: Int32, _ digits: Int) -> String {
-            let text = String(number)
-            return String(repeating: "0", count: max(0, digits - text.count)) + text
-        }
-        return pad(parts.tm_year + 1900, 4) + "-" + pad(parts.tm_mon + 1, 2) + "-" + pad(parts.tm_mday, 2) + "T"
-            + pad(parts.tm_hour, 2) + ":" + pad(parts.tm_min, 2) + ":" + pad(parts.tm_sec, 2) + "."
-            + pad(Int32(us / 1_000 % 1_000), 3) + "Z"
-    }
+    private static func time(_ us: Int64) -> String { TimeStamp(us: us)?.isoMilliseconds ?? "\(us) us" }
 }

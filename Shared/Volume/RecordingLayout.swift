@@ -6,6 +6,7 @@
 //   {device}/{endpoint}/…                                           footage that no stream asked for
 //
 // Times are TimeStamp's compact form, the folders the hour of the start, UTC; names are escaped by EscapedName.
+import CivilTime
 
 /// Paths on a recording volume.
 public enum RecordingLayout {

@@ -1,5 +1,6 @@
 // Who a volume is: the marker file `.sightglass-volume.json` at its root. `sightglass volume adopt` writes it once; it is
 // never rewritten, and a service never makes one. What is done with it: VolumeRoot.swift.
+import CivilTime
 import Foundation
 
 /// What a volume is used for.

@@ -5,6 +5,7 @@
 // A payload holds no line feed. Every append is synced before it counts. A power cut can tear the last line: the next append
 // closes it with a line feed of its own, and whoever reads passes over lines whose checksum is wrong. Nothing is rewritten;
 // whole months are removed when they are too old. The names begin with '.', so no listing takes them for footage.
+import CivilTime
 import Glibc
 
 /// One journal of a volume. A value; appends of one journal come from one thread. Calls block.

@@ -4,6 +4,7 @@
 //   .sightglass-volume.json   the marker, see VolumeIdentity.swift
 //   .staging/                 files that are not complete yet, see StagingName.swift
 //   everything else           complete, synced files, see RecordingLayout.swift and ArchiveLayout.swift
+import CivilTime
 import Foundation
 import Glibc
 

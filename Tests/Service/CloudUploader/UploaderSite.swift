@@ -1,5 +1,6 @@
 // One uploader with its volume, its Blob server in this process, and a faked indexer, in a folder of its own.
 import BlobServer
+import CivilTime
 import Crypto
 import Fakes
 import Foundation

@@ -1,7 +1,7 @@
-// Points in time as they stand in names and documents. Pure arithmetic on microseconds: no calendar object, no locale,
-// no time zone data, so that a name depends on nothing but its time.
-// Forms: compact `20261123T050612.123456Z` (recording volume), seconds `2026-11-23T05:06:12Z` (archive volume),
-// precise `2026-11-23T05:06:12.123456Z` (sidecars, manifests). Who uses them: RecordingLayout.swift, ArchiveLayout.swift.
+// Points in time as they stand in names, documents, messages and log lines: the one calendar of Sightglass. Pure arithmetic on
+// microseconds: no calendar object, no locale, no time zone data, so that a name depends on nothing but its time.
+// Forms: compact `20261123T050612.123456Z` (names on a recording volume), seconds `2026-11-23T05:06:12Z` (on an archive
+// volume), milliseconds `2026-11-23T05:06:12.123Z` (logs, tables), precise `2026-11-23T05:06:12.123456Z` (documents).
 
 /// A point in time: microseconds since 1970-01-01T00:00:00Z, UTC, without leap seconds; up to the start of 2100.
 public struct TimeStamp: Sendable, Hashable, Comparable, CustomStringConvertible {
@@ -42,13 +42,16 @@ public struct TimeStamp: Sendable, Hashable, Comparable, CustomStringConvertible
             year: year, month: month, day: day, hour: hour, minute: minute, second: second, microsecond: microsecond)
     }
 
-    /// Reads RFC 3339: `2026-11-23T05:06:12Z`, with 1 to 9 digits of fraction (cut to microseconds) and `Z` or an
-    /// offset such as `+01:00`. A leap second (`:60`) is refused.
+    /// Reads RFC 3339: `2026-11-23T05:06:12Z`, with or without a fraction (cut to microseconds), with `Z` or an offset such
+    /// as `+01:00`. A blank may stand for the `T`, letters may be small, and a leap second (`:60`) is the second after it.
+    /// Nil for everything else, a time without an offset above all: whose clock would it be?
     public init?(iso text: some StringProtocol) {
         var reader = DigitReader(text)
         guard let year = reader.number(4), reader.skip("-"), let month = reader.number(2), reader.skip("-"),
-            let day = reader.number(2), reader.skip("T") || reader.skip("t"), let hour = reader.number(2),
-            reader.skip(":"), let minute = reader.number(2), reader.skip(":"), let second = reader.number(2)
+            let day = reader.number(2), reader.skip("T") || reader.skip("t") || reader.skip(" "),
+            let hour = reader.number(2),
+            reader.skip(":"), let minute = reader.number(2), reader.skip(":"), let second = reader.number(2),
+            second <= 60
         else { return nil }
         var microsecond = 0
         if reader.skip(".") {
@@ -57,10 +60,11 @@ public struct TimeStamp: Sendable, Hashable, Comparable, CustomStringConvertible
         }
         guard let offset = reader.offsetSeconds(), reader.isAtEnd,
             let local = TimeStamp(
-                year: year, month: month, day: day, hour: hour, minute: minute, second: second,
+                year: year, month: month, day: day, hour: hour, minute: minute, second: min(second, 59),
                 microsecond: microsecond)
         else { return nil }
-        self.init(us: local.us - Int64(offset) * 1_000_000)
+        let leapUs: Int64 = second == 60 ? 1_000_000 : 0
+        self.init(us: local.us + leapUs - Int64(offset) * 1_000_000)
     }
 
     /// `20261123T050612.123456Z`: sorts as text in the order of time.
@@ -72,6 +76,9 @@ public struct TimeStamp: Sendable, Hashable, Comparable, CustomStringConvertible
 
     /// `2026-11-23T05:06:12Z`: the second that the time lies in, cut and not rounded.
     public var isoSeconds: String { isoWithoutZone + "Z" }
+
+    /// `2026-11-23T05:06:12.123Z`, cut and not rounded.
+    public var isoMilliseconds: String { isoWithoutZone + "." + Self.pad(parts.microsecond / 1000, 3) + "Z" }
 
     /// `2026-11-23T05:06:12.123456Z`.
     public var isoMicroseconds: String { isoWithoutZone + "." + Self.pad(parts.microsecond, 6) + "Z" }
@@ -170,14 +177,13 @@ private struct DigitReader {
         return value
     }
 
-    /// 1 to 9 digits after the point, as microseconds.
+    /// One or more digits after the point, as microseconds.
     mutating func fraction() -> Int? {
         var value = 0
         var count = 0
         while let next = digit() {
             count += 1
             if count <= 6 { value = value * 10 + next }
-            if count > 9 { return nil }
         }
         guard count > 0 else { return nil }
         for _ in min(count, 6)..<6 { value *= 10 }

@@ -1,8 +1,7 @@
 // TimeStamp: formats, leap years, the ends of the range, text that is not a time.
+import CivilTime
 import Foundation
 import Testing
-
-@testable import Volume
 
 @Suite("Time stamps")
 struct TimeStampTests {
@@ -49,10 +48,10 @@ struct TimeStampTests {
     }
 
     @Test(arguments: [
-        "", "2026-11-23", "2026-11-23T05:06:12", "2026-11-23 05:06:12Z", "2026-02-29T00:00:00Z", "2100-02-29T00:00:00Z",
+        "", "2026-11-23", "2026-11-23T05:06:12", "2026-11-23_05:06:12Z", "2026-02-29T00:00:00Z", "2100-02-29T00:00:00Z",
         "2026-13-01T00:00:00Z", "2026-00-01T00:00:00Z", "2026-01-00T00:00:00Z", "2026-04-31T00:00:00Z",
-        "2026-01-01T24:00:00Z", "2026-01-01T00:60:00Z", "2026-01-01T00:00:60Z", "2026-01-01T00:00:00.Z",
-        "2026-01-01T00:00:00.1234567890Z", "2026-01-01T00:00:00+24:00", "2026-01-01T00:00:00+0100",
+        "2026-01-01T24:00:00Z", "2026-01-01T00:60:00Z", "2026-01-01T00:00:61Z", "2026-01-01T00:00:00.Z",
+        "2026-01-01T00:00:00.123", "2026-01-01T00:00:00+24:00", "2026-01-01T00:00:00+0100",
         "2026-01-01T00:00:00Zx", "٢٠٢٦-01-01T00:00:00Z", "+026-01-01T00:00:00Z",
     ])
     func refusesWhatIsNoTime(text: String) {
@@ -63,8 +62,26 @@ struct TimeStampTests {
     @Test func readsFractionsAndOffsets() {
         #expect(TimeStamp(iso: "2026-11-23T05:06:12.5Z")?.us == 1_795_410_372_500_000)
         #expect(TimeStamp(iso: "2026-11-23T05:06:12.123456789Z")?.us == 1_795_410_372_123_456)
+        #expect(TimeStamp(iso: "2026-11-23T05:06:12.12345678901234567890Z")?.us == 1_795_410_372_123_456)
         #expect(TimeStamp(iso: "2026-11-23T06:06:12+01:00")?.us == 1_795_410_372_000_000)
         #expect(TimeStamp(iso: "2026-11-22T23:36:12-05:30")?.us == 1_795_410_372_000_000)
+    }
+
+    @Test func readsWhatOthersWriteInsteadOfTheLetters() {
+        #expect(TimeStamp(iso: "2026-11-23 05:06:12Z")?.us == 1_795_410_372_000_000)
+        #expect(TimeStamp(iso: "2026-11-23t05:06:12z")?.us == 1_795_410_372_000_000)
+    }
+
+    @Test func aLeapSecondIsTheSecondAfterIt() {
+        #expect(TimeStamp(iso: "2016-12-31T23:59:60Z") == TimeStamp(iso: "2017-01-01T00:00:00Z"))
+        #expect(TimeStamp(iso: "2016-12-31T23:59:60.5Z") == TimeStamp(iso: "2017-01-01T00:00:00.5Z"))
+    }
+
+    @Test func cutsWhatAFormHasNoRoomFor() throws {
+        let time = try #require(TimeStamp(us: 1_795_410_372_999_999))
+        #expect(time.isoSeconds == "2026-11-23T05:06:12Z")
+        #expect(time.isoMilliseconds == "2026-11-23T05:06:12.999Z")
+        #expect(time.isoMicroseconds == "2026-11-23T05:06:12.999999Z")
     }
 
     @Test func sortsAsTextInTheOrderOfTime() throws {
