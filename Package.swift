@@ -63,7 +63,8 @@ let libraries: [Target] = [
     .target(name: "CNNGRepair", path: "Shared/CNNGRepair"),
     shared("RPC", ["Wire", "CNNG", "CNNGRepair", log]),
     shared("CivilTime"),
-    shared("ServiceKit", ["CivilTime", "RPC", "Wire", log, metrics, coreMetrics, lifecycle, signals, yams]),
+    shared("JSON"),
+    shared("ServiceKit", ["CivilTime", "JSON", "RPC", "Wire", log, metrics, coreMetrics, lifecycle, signals, yams]),
     shared("Volume", ["CivilTime", crypto]),
     shared("Media"),
     shared("LibAV", ["CLibAV", "Media"]),
@@ -72,17 +73,17 @@ let libraries: [Target] = [
 ]
 
 let services: [Target] = [
-    service("AssetRegistry", ["ServiceKit", grdb, log, metrics, lifecycle, yams]),
+    service("AssetRegistry", ["JSON", "ServiceKit", grdb, log, metrics, lifecycle, yams]),
     service("CaptureController", ["ServiceKit", "Volume", "Media", "LibAV", grdb, log, metrics, lifecycle]),
     service("Indexer", ["CivilTime", "ServiceKit", "Volume", grdb, crypto, log, metrics, lifecycle]),
-    service("Archiver", ["ServiceKit", "Volume", "Claims", log, lifecycle]),
+    service("Archiver", ["JSON", "ServiceKit", "Volume", "Claims", log, lifecycle]),
     service(
         "CloudUploader",
         ["CivilTime", "ServiceKit", "Volume", "Claims", http, nioCore, nioHTTP1, crypto, log, metrics, lifecycle]),
     service(
         "MQTTEdgeAdapter",
-        ["CivilTime", "ServiceKit", "CMosquitto", "Footage", crypto, log, metrics, lifecycle, yams]),
-    service("CLI", ["CivilTime", "Footage", "Volume", arguments]),
+        ["CivilTime", "JSON", "ServiceKit", "CMosquitto", "Footage", crypto, log, metrics, lifecycle, yams]),
+    service("CLI", ["CivilTime", "Footage", "JSON", "Volume", arguments]),
 ]
 
 let supports: [Target] = [
@@ -101,17 +102,18 @@ let suites: [Target] = [
     tests("Unit", "Wire", ["Wire"]),
     tests("Unit", "RPC", ["RPC", "Wire", "CNNG", "CNNGRepair"]),
     tests("Unit", "CivilTime", ["CivilTime"]),
+    tests("Unit", "JSON", ["JSON"]),
     tests("Unit", "ServiceKit", ["ServiceKit"]),
     tests("Unit", "Volume", ["Volume"]),
     tests("Unit", "Media", ["Media", "LibAV"]),
     tests("Unit", "BlobServer", ["BlobServer", http]),
-    tests("Unit", "AssetRegistry", ["AssetRegistry", grdb]),
+    tests("Unit", "AssetRegistry", ["AssetRegistry", "JSON", grdb]),
     tests("Unit", "CaptureController", ["CaptureController"]),
     tests("Unit", "Indexer", ["Indexer"]),
     tests("Unit", "CloudUploader", ["CloudUploader", "Volume", crypto]),
     tests("Unit", "Archiver", ["Archiver"]),
     tests("Unit", "Claims", ["Claims"]),
-    tests("Unit", "MQTTEdgeAdapter", ["MQTTEdgeAdapter"]),
+    tests("Unit", "MQTTEdgeAdapter", ["MQTTEdgeAdapter", "JSON"]),
     tests("Unit", "Footage", ["Footage", "Fakes"]),
     tests("Contract", "Golden", ["Wire"]),
     tests("Service", "AssetRegistry", ["Harness", "Wire", "RPC"]),
