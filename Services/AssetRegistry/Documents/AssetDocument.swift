@@ -1,6 +1,7 @@
 // An asset document: the device endpoint it looks through, and its streams. A stream with an error is kept, disabled, with
 // its issue; its siblings run.
 
+import JSON
 import Wire
 
 /// An asset as its document says.
@@ -27,7 +28,7 @@ struct AssetDocument: Sendable {
     /// An error in the defaults is an error of every stream.
     let defaultsError: LayerError?
 
-    init(name: String, body: DocumentValue) {
+    init(name: String, body: JSONValue) {
         var reader = AssetReader()
         self.name = name
         enabled = reader.readEnabled(body)
@@ -71,14 +72,14 @@ private struct AssetReader {
     ]
 
     /// A key under its AIO name, or in the spelling of the Terraform and Bicep samples, with a warning.
-    mutating func value(_ body: DocumentValue, _ key: String, alias: String, prefix: String = "") -> DocumentValue? {
+    mutating func value(_ body: JSONValue, _ key: String, alias: String, prefix: String = "") -> JSONValue? {
         if let value = body[key] { return value }
         guard let value = body[alias] else { return nil }
         issues.warn(.alias, prefix + alias, "\(prefix)\(alias) is accepted; the present name is \(key)")
         return value
     }
 
-    mutating func readEnabled(_ body: DocumentValue) -> Bool {
+    mutating func readEnabled(_ body: JSONValue) -> Bool {
         guard let value = body["enabled"], !value.isNull else { return true }
         guard let enabled = value.bool else {
             // Off, because whoever wrote something here most likely wanted to switch it.
@@ -88,7 +89,7 @@ private struct AssetReader {
         return enabled
     }
 
-    mutating func readSource(_ body: DocumentValue) -> SourceName? {
+    mutating func readSource(_ body: JSONValue) -> SourceName? {
         let reference = value(body, "deviceRef", alias: "device_ref")
         let device = reference?["deviceName"]?.string ?? reference?["device_name"]?.string
         let endpoint = reference?["endpointName"]?.string ?? reference?["endpoint_name"]?.string
@@ -101,7 +102,7 @@ private struct AssetReader {
         return SourceName(device: device, endpoint: endpoint)
     }
 
-    mutating func readStreams(_ body: DocumentValue) -> [AssetDocument.Stream] {
+    mutating func readStreams(_ body: JSONValue) -> [AssetDocument.Stream] {
         guard let list = body["streams"], !list.isNull else {
             if body["datasets"] == nil {
                 issues.warn(.invalidValue, "streams", "streams is missing: the asset has no task")
@@ -138,7 +139,7 @@ private struct AssetReader {
     }
 
     private mutating func readStream(
-        _ value: DocumentValue, name: String, field: String, shared: DocumentValue?
+        _ value: JSONValue, name: String, field: String, shared: JSONValue?
     ) -> AssetDocument.Stream {
         let destinations = Destinations(
             own: value["destinations"], ownField: field + ".destinations", shared: shared, stream: name)
@@ -168,7 +169,7 @@ private struct AssetReader {
         }
     }
 
-    mutating func warnUnknown(_ body: DocumentValue) {
+    mutating func warnUnknown(_ body: JSONValue) {
         for member in body.members ?? [] where !Self.knownKeys.contains(member.key) {
             let advice =
                 member.key == "datasets"

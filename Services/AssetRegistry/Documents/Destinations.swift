@@ -1,5 +1,6 @@
 // Where a stream's output goes: `destinations` of the stream before `defaultStreamsDestinations` of the asset, by target.
 
+import JSON
 import Wire
 
 /// The destinations of one stream, checked.
@@ -25,13 +26,13 @@ struct Destinations: Sendable {
     /// - Parameters:
     ///   - own: the stream's `destinations`.
     ///   - shared: the asset's `defaultStreamsDestinations`; a target counts where `own` does not name it.
-    init(own: DocumentValue?, ownField: String, shared: DocumentValue?, stream: String) {
+    init(own: JSONValue?, ownField: String, shared: JSONValue?, stream: String) {
         self.stream = stream
         read(own, field: ownField)
         read(shared, field: "defaultStreamsDestinations")
     }
 
-    private mutating func read(_ value: DocumentValue?, field: String) {
+    private mutating func read(_ value: JSONValue?, field: String) {
         guard let value, !value.isNull else { return }
         guard let elements = value.elements else {
             fail(field, "must be a list of {target, configuration}")
@@ -53,7 +54,7 @@ struct Destinations: Sendable {
         }
     }
 
-    private mutating func readMqtt(_ value: DocumentValue?, _ field: String) -> MqttDestination {
+    private mutating func readMqtt(_ value: JSONValue?, _ field: String) -> MqttDestination {
         var result = MqttDestination(qos: 1, retain: false, ttlS: Self.defaultTTLSeconds)
         guard let value, !value.isNull else { return result }
         guard value.members != nil else {
@@ -90,7 +91,7 @@ struct Destinations: Sendable {
         return result
     }
 
-    private mutating func readStorage(_ value: DocumentValue?, _ field: String) -> Placed? {
+    private mutating func readStorage(_ value: JSONValue?, _ field: String) -> Placed? {
         guard let value, !value.isNull else { return nil }
         guard value.members != nil else {
             fail(field, "must be an object with path")
@@ -105,7 +106,7 @@ struct Destinations: Sendable {
         return Placed(value: text, field: field + ".path")
     }
 
-    private mutating func warnUnknown(_ value: DocumentValue, known: Set<String>, _ field: String) {
+    private mutating func warnUnknown(_ value: JSONValue, known: Set<String>, _ field: String) {
         for member in value.members ?? [] where !known.contains(member.key) {
             let place = field + "." + member.key
             issues.warn(.unknownKey, place, "\(place) is not a known key and has no effect", stream: stream)

@@ -1,6 +1,7 @@
 // A device document: `endpoints.inbound`, a map from endpoint name to how the camera is reached. An endpoint with an error
 // is kept, disabled, with its issue; the others work.
 
+import JSON
 import Wire
 
 /// A device as its document says.
@@ -25,7 +26,7 @@ struct DeviceDocument: Sendable {
     /// Covers an event that is noticed half a minute late, and costs 15 MB of memory at 4 Mbit/s.
     static let defaultRingSeconds: UInt32 = 30
 
-    init(name: String, body: DocumentValue) {
+    init(name: String, body: JSONValue) {
         var reader = DeviceReader(name: name)
         self.name = name
         enabled = reader.readEnabled(body)
@@ -46,7 +47,7 @@ private struct DeviceReader {
     let name: String
     var issues = IssueList()
 
-    mutating func readEnabled(_ body: DocumentValue) -> Bool {
+    mutating func readEnabled(_ body: JSONValue) -> Bool {
         guard let value = body["enabled"], !value.isNull else { return true }
         guard let enabled = value.bool else {
             // Off, because whoever wrote something here most likely wanted to switch it.
@@ -56,7 +57,7 @@ private struct DeviceReader {
         return enabled
     }
 
-    mutating func readEndpoints(_ body: DocumentValue, enabled: Bool) -> [DeviceDocument.Endpoint] {
+    mutating func readEndpoints(_ body: JSONValue, enabled: Bool) -> [DeviceDocument.Endpoint] {
         guard let inbound = body["endpoints"]?["inbound"], !inbound.isNull else {
             issues.warn(
                 .invalidValue, "endpoints.inbound", "endpoints.inbound is missing: the device has no camera to open")
@@ -78,7 +79,7 @@ private struct DeviceReader {
     }
 
     private mutating func readEndpoint(
-        _ endpoint: String, _ value: DocumentValue, _ field: String, enabled: Bool
+        _ endpoint: String, _ value: JSONValue, _ field: String, enabled: Bool
     ) -> DeviceDocument.Endpoint {
         var faults = IssueList()
         var result = InboundEndpoint(source: SourceName(device: name, endpoint: endpoint), enabled: enabled)
@@ -110,7 +111,7 @@ private struct DeviceReader {
     }
 
     private mutating func readAuthentication(
-        _ value: DocumentValue?, _ field: String, _ result: inout InboundEndpoint, _ faults: inout IssueList
+        _ value: JSONValue?, _ field: String, _ result: inout InboundEndpoint, _ faults: inout IssueList
     ) {
         result.authentication = .anonymous
         guard let value, !value.isNull else { return }
@@ -132,7 +133,7 @@ private struct DeviceReader {
         }
     }
 
-    private func secret(_ value: DocumentValue?, _ field: String, _ faults: inout IssueList) -> SecretReference? {
+    private func secret(_ value: JSONValue?, _ field: String, _ faults: inout IssueList) -> SecretReference? {
         guard let path = value?.string, !path.isEmpty else {
             faults.fail(.invalidValue, field, "\(field) is missing: name the secret as secretName/key")
             return nil
@@ -145,7 +146,7 @@ private struct DeviceReader {
     }
 
     private mutating func readTrust(
-        _ value: DocumentValue?, _ field: String, _ result: inout InboundEndpoint, _ faults: inout IssueList
+        _ value: JSONValue?, _ field: String, _ result: inout InboundEndpoint, _ faults: inout IssueList
     ) {
         guard let list = value?["trustList"], !list.isNull, list.string != "" else { return }
         let problem = list.string.map(Names.secretProblem) ?? "must be a text"
@@ -155,13 +156,13 @@ private struct DeviceReader {
 
     /// AIO defines nothing here for cameras; `standby` and `ringSeconds` are ours.
     private mutating func readAdditional(
-        _ value: DocumentValue?, _ field: String, _ result: inout InboundEndpoint, _ faults: inout IssueList
+        _ value: JSONValue?, _ field: String, _ result: inout InboundEndpoint, _ faults: inout IssueList
     ) {
         result.ringSeconds = DeviceDocument.defaultRingSeconds
         guard let value, !value.isNull, value.string != "" else { return }
-        let object: DocumentValue
+        let object: JSONValue
         do {
-            object = try value.string.map { text throws(DocumentError) in try JSONReader.read(text) } ?? value
+            object = try value.string.map { text throws(JSONError) in try JSONReader.read(text, .documents) } ?? value
         } catch {
             faults.fail(.malformedJSON, field, "\(field) is not JSON: \(error) of the JSON text")
             return
@@ -190,7 +191,7 @@ private struct DeviceReader {
         warnUnknown(object, known: ["standby", "ringSeconds", "@schema", "$schema"], field + ".")
     }
 
-    mutating func warnUnknown(_ value: DocumentValue, known: Set<String>, _ prefix: String) {
+    mutating func warnUnknown(_ value: JSONValue, known: Set<String>, _ prefix: String) {
         for member in value.members ?? [] where !known.contains(member.key) {
             let place = prefix + member.key
             issues.warn(.unknownKey, place, "\(place) is not a known key and has no effect")

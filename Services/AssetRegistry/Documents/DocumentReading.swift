@@ -1,6 +1,7 @@
 // From the text of an Apply to documents with kind, name and body. Whatever is wrong here refuses the whole call; what is
 // wrong inside a body becomes an issue (DeviceDocument.swift, AssetDocument.swift).
 
+import JSON
 import RPC
 import Wire
 
@@ -56,30 +57,33 @@ enum DocumentReading {
         for value in values {
             let document = try readDocument(value)
             guard seen.insert(document.key).inserted else {
-                throw .invalidArgument("text", "\(value.position): \(document.key.text) stands twice in the text")
+                throw .invalidArgument("text", value.placed("\(document.key.text) stands twice in the text"))
             }
             documents.append(document)
         }
         return documents
     }
 
-    private static func readValues(_ text: String) throws(RPCError) -> [DocumentValue] {
+    private static func readValues(_ text: String) throws(RPCError) -> [JSONValue] {
         let first = text.unicodeScalars.first { !$0.properties.isWhitespace && $0 != "\u{FEFF}" }
         let isJSON = first == "{" || first == "["
-        do throws(DocumentError) {
-            guard isJSON else { return try YAMLReader.readDocuments(text) }
-            let withoutMark = text.hasPrefix("\u{FEFF}") ? String(text.dropFirst()) : text
-            return try JSONReader.readDocuments(withoutMark).flatMap { $0.elements ?? [$0] }
+        guard isJSON else {
+            do throws(YAMLReader.Mistake) { return try YAMLReader.readDocuments(text) } catch {
+                throw .invalidArgument("text", "the text is not YAML: \(error)")
+            }
+        }
+        let withoutMark = text.hasPrefix("\u{FEFF}") ? String(text.dropFirst()) : text
+        do throws(JSONError) {
+            return try JSONReader.readSequence(withoutMark, .documents).flatMap { $0.elements ?? [$0] }
         } catch {
-            let form = isJSON ? "the text begins like JSON and is not" : "the text is not YAML"
-            throw .invalidArgument("text", "\(form): \(error)")
+            throw .invalidArgument("text", "the text begins like JSON and is not: \(error)")
         }
     }
 
     /// Reads one document, new or from the store.
-    static func readDocument(_ value: DocumentValue) throws(RPCError) -> RegistryDocument {
+    static func readDocument(_ value: JSONValue) throws(RPCError) -> RegistryDocument {
         func refuse(_ field: String, _ problem: String) -> RPCError {
-            .invalidArgument(field, "\(value.position): \(problem)")
+            .invalidArgument(field, value.placed(problem))
         }
         guard value.members != nil else {
             throw refuse("text", "a document is an object with kind, name and properties; this is \(value.kindName)")
@@ -102,22 +106,23 @@ enum DocumentReading {
         try refuseCredentials(value, what: "\(kind.name) \(name)")
         let key = DocumentKey(kind: kind, name: name)
         return RegistryDocument(
-            key: key, json: value.json(), canonicalJSON: value.json(sortedKeys: true),
+            key: key, json: value.text(), canonicalJSON: value.text(sortedKeys: true),
             body: kind == .device
                 ? .device(DeviceDocument(name: name, body: body)) : .asset(AssetDocument(name: name, body: body)))
     }
 
     /// A document is stored, shown and sent to every controller: it must not hold a secret.
-    private static func refuseCredentials(_ value: DocumentValue, what: String) throws(RPCError) {
-        var found: TextPosition?
-        value.forEachString { text, position in
-            if found == nil, StreamURL.holdsUserInformation(text) { found = position }
+    private static func refuseCredentials(_ value: JSONValue, what: String) throws(RPCError) {
+        var found: JSONValue?
+        value.forEachString { text, place in
+            if found == nil, StreamURL.holdsUserInformation(text) { found = place }
         }
         if let found {
             throw .invalidArgument(
                 "text",
-                "\(found): an address in \(what) holds a user name or password ('@'): name secrets instead "
-                    + "(authentication, mediaServer…Ref); an '@' that belongs to the path is written %40")
+                found.placed(
+                    "an address in \(what) holds a user name or password ('@'): name secrets instead "
+                        + "(authentication, mediaServer…Ref); an '@' that belongs to the path is written %40"))
         }
         let inbound = (value["properties"] ?? value["spec"])?["endpoints"]?["inbound"]
         for endpoint in inbound?.members ?? [] {
@@ -127,10 +132,27 @@ enum DocumentReading {
                 if let secret = place["password"] ?? place["username"] {
                     throw .invalidArgument(
                         "text",
-                        "\(secret.position): \(what) holds a user name or password itself: use usernameSecretName and "
-                            + "passwordSecretName, which name files below the secrets folder")
+                        secret.placed(
+                            "\(what) holds a user name or password itself: use usernameSecretName and "
+                                + "passwordSecretName, which name files below the secrets folder"))
                 }
             }
         }
     }
+}
+
+extension JSONReader.Rules {
+    /// For documents, stored or applied, and the texts inside them. Real ones have 8 levels and some hundred values.
+    static let documents = JSONReader.Rules(
+        // `maximumTextBytes` of one call are stored as up to six times as many: "\u001f" for one byte.
+        maximumBytes: 8 << 20, maximumDepth: 32,
+        // 1 MiB holds fewer in any sensible document.
+        maximumValues: 200_000,
+        // Whoever writes a key twice means one of them; nobody else can know which.
+        refusesRepeatedKeys: true)
+}
+
+extension JSONValue {
+    /// A message about this value, with its place in front.
+    func placed(_ message: String) -> String { place.map { "\($0): \(message)" } ?? message }
 }

@@ -3,6 +3,7 @@
 // into the names of the table first, so that an alias in one layer meets the name in another. The table of keys stands
 // here; what their values may be stands in StreamSettings.swift.
 
+import JSON
 import Wire
 
 /// The keys of a stream's configuration, as the AIO media connector names them.
@@ -31,7 +32,7 @@ enum StreamKey: String, CaseIterable {
 struct StreamLayer: Sendable {
     /// A value, and where a message shall say that it stands.
     struct Entry: Sendable {
-        let value: DocumentValue
+        let value: JSONValue
         let field: String
     }
 
@@ -46,7 +47,7 @@ struct StreamLayer: Sendable {
 
     /// Reads a layer from a value: a text that holds a JSON object (AIO's form), or the object itself. Absent, null and ""
     /// are an empty layer.
-    init(_ value: DocumentValue?, field: String) throws(LayerError) {
+    init(_ value: JSONValue?, field: String) throws(LayerError) {
         self.init()
         guard let value, !value.isNull else { return }
         if let text = value.string {
@@ -60,9 +61,9 @@ struct StreamLayer: Sendable {
     init(json text: String, field: String) throws(LayerError) {
         self.init()
         if text.utf8.allSatisfy({ [0x20, 0x09, 0x0A, 0x0D].contains($0) }) { return }
-        let value: DocumentValue
+        let value: JSONValue
         do {
-            value = try JSONReader.read(text)
+            value = try JSONReader.read(text, .documents)
         } catch {
             throw LayerError(
                 code: .malformedJSON, field: field, message: "\(field) is not JSON: \(error) of the JSON text")
@@ -70,13 +71,13 @@ struct StreamLayer: Sendable {
         self = try StreamLayer(object: value, field: field)
     }
 
-    private init(object value: DocumentValue, field: String) throws(LayerError) {
+    private init(object value: JSONValue, field: String) throws(LayerError) {
         guard let members = value.members else {
             throw LayerError(
                 code: .malformedJSON, field: field,
                 message: "\(field) is \(value.kindName): a JSON object such as {\"taskType\":\"clip-to-fs\"} is needed")
         }
-        var aliases: [DocumentValue.Member] = []
+        var aliases: [JSONValue.Member] = []
         for member in members {
             let memberField = field + "." + member.key
             if StreamKey(rawValue: member.key) != nil {
@@ -90,7 +91,7 @@ struct StreamLayer: Sendable {
         for member in aliases { take(alias: member, field: field + "." + member.key) }
     }
 
-    private mutating func take(alias member: DocumentValue.Member, field: String) {
+    private mutating func take(alias member: JSONValue.Member, field: String) {
         guard let alias = StreamAlias(rawValue: member.key) else { return }
         for (key, value) in alias.presentValues(member.value) {
             if entries[key.rawValue] != nil {
@@ -139,9 +140,9 @@ enum StreamAlias: String {
 
     /// The value under the present names. A value that cannot be converted is passed on, so that the check of the present
     /// key says what is wrong with it.
-    func presentValues(_ value: DocumentValue) -> [(StreamKey, DocumentValue)] {
-        func at(_ content: DocumentValue.Content) -> DocumentValue {
-            DocumentValue(content: content, position: value.position)
+    func presentValues(_ value: JSONValue) -> [(StreamKey, JSONValue)] {
+        func at(_ content: JSONValue.Content) -> JSONValue {
+            JSONValue(content, at: value.place)
         }
         switch self {
         case .durationSeconds: return [(.duration, value)]
@@ -159,7 +160,7 @@ enum StreamAlias: String {
             guard let url = try? StreamURL(scheme: "rtsp", afterScheme: rest) else {
                 return [(.mediaServerAddress, value)]
             }
-            var values: [(StreamKey, DocumentValue)] = [(.mediaServerAddress, at(.string(url.host)))]
+            var values: [(StreamKey, JSONValue)] = [(.mediaServerAddress, at(.string(url.host)))]
             if let port = url.port { values.append((.mediaServerPort, at(.number(String(port))))) }
             if !url.path.isEmpty { values.append((.mediaServerPath, at(.string(String(url.path.dropFirst()))))) }
             return values

@@ -1,5 +1,6 @@
 // SetDesiredState: starts and stops tasks.
 
+import JSON
 import RPC
 import Wire
 
@@ -92,7 +93,7 @@ extension Registry {
             } catch {
                 throw .invalidArgument(error.field, error.message)
             }
-            canonical = (try? JSONReader.read(json))?.json(sortedKeys: true)
+            canonical = (try? JSONReader.read(json, .documents))?.text(sortedKeys: true)
             if canonical == "{}" { canonical = nil }
         }
         guard let name = definition.name, let (asset, _) = model.asset(name.asset ?? ""),

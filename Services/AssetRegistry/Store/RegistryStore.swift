@@ -2,6 +2,7 @@
 
 import Foundation
 import GRDB
+import JSON
 import RPC
 import Wire
 
@@ -68,7 +69,7 @@ final class RegistryStore: Sendable {
 
     private static func stored(_ row: Row) throws -> RegistryDocument {
         do {
-            return try DocumentReading.readDocument(JSONReader.read(row["json"]))
+            return try DocumentReading.readDocument(JSONReader.read(row["json"], .documents))
         } catch {
             let name: String = row["name"]
             throw StoreError(

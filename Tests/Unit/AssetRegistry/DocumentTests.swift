@@ -1,5 +1,6 @@
 // Documents: kinds and names, devices, assets, and secrets that must not be stored.
 
+import JSON
 import RPC
 import Testing
 import Wire
@@ -7,7 +8,7 @@ import Wire
 @testable import AssetRegistry
 
 func device(_ inbound: String, enabled: String = "true") throws -> DeviceDocument {
-    let body = try JSONReader.read(#"{"enabled":\#(enabled),"endpoints":{"inbound":{\#(inbound)}}}"#)
+    let body = try JSONReader.read(#"{"enabled":\#(enabled),"endpoints":{"inbound":{\#(inbound)}}}"#, .documents)
     return DeviceDocument(name: "cam1", body: body)
 }
 
@@ -172,7 +173,7 @@ func device(_ inbound: String, enabled: String = "true") throws -> DeviceDocumen
               {"name":"good","streamConfiguration":"{\\"taskType\\":\\"clip-to-fs\\"}"},
               {"name":"good","streamConfiguration":"{}"},
               {"name":"a/b"}, {}]}
-            """)
+            """, .documents)
         let asset = AssetDocument(name: "a", body: body)
         #expect(asset.streams.map(\.name) == ["broken", "good", "wrong"])
         #expect(asset.streams[0].unreadable?.code == .malformedJSON)
@@ -186,7 +187,7 @@ func device(_ inbound: String, enabled: String = "true") throws -> DeviceDocumen
             """
             {"device_ref":{"device_name":"d","endpoint_name":"e"},"streams":[
               {"name":"s","stream_configuration":"{\\"taskType\\":\\"clip-to-fs\\"}"}]}
-            """)
+            """, .documents)
         let asset = AssetDocument(name: "a", body: body)
         #expect(asset.source == SourceName(device: "d", endpoint: "e"))
         #expect(asset.streams.first?.own[.taskType] != nil)
@@ -195,7 +196,7 @@ func device(_ inbound: String, enabled: String = "true") throws -> DeviceDocumen
 
     @Test func aThousandMistakesFitIntoAnAnswerAndTheErrorIsAmongThem() throws {
         let unknown = (0..<1000).map { "\"k\($0)\":1" }.joined(separator: ",")
-        let asset = AssetDocument(name: "a", body: try JSONReader.read("{\(unknown),\"streams\":3}"))
+        let asset = AssetDocument(name: "a", body: try JSONReader.read("{\(unknown),\"streams\":3}", .documents))
         #expect(asset.issues.count == IssueList.maximum)
         #expect(asset.issues.contains { $0.severity == .error && $0.field == "streams" })
     }

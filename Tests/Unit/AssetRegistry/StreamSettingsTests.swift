@@ -1,5 +1,6 @@
 // The table of task keys: defaults, ranges, layers, aliases, destinations.
 
+import JSON
 import Testing
 import Wire
 
@@ -10,14 +11,14 @@ func evaluate(
     _ own: String, defaults: String = "", override: String? = nil, destinations: String = "[]",
     defaultDestinations: String = "[]"
 ) throws -> StreamSettings {
-    let quoted = DocumentValue(content: .string(own), position: TextPosition(line: 1, column: 1)).json()
-    let quotedDefaults = DocumentValue(content: .string(defaults), position: TextPosition(line: 1, column: 1)).json()
+    let quoted = JSONValue.string(own).text()
+    let quotedDefaults = JSONValue.string(defaults).text()
     let body = try JSONReader.read(
         """
         {"deviceRef":{"deviceName":"d","endpointName":"e"},"defaultStreamsConfiguration":\(quotedDefaults),
          "defaultStreamsDestinations":\(defaultDestinations),
          "streams":[{"name":"s","streamConfiguration":\(quoted),"destinations":\(destinations)}]}
-        """)
+        """, .documents)
     let asset = AssetDocument(name: "cam", body: body)
     let stream = try #require(asset.streams.first)
     if let error = stream.unreadable { throw error }
