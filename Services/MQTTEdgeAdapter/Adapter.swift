@@ -1,6 +1,7 @@
 // Puts the parts of the service together: neighbours, sessions, intakes, handlers.
 
 import Footage
+import JSON
 import RPC
 import ServiceKit
 import ServiceLifecycle

@@ -1,5 +1,6 @@
 // Payloads of N/media-sync/archive and N/media-sync/cancel (scenario 2.3), and the body of a stream command. Pure.
 
+import JSON
 import Wire
 
 /// An archive request as an operator writes it:
@@ -18,15 +19,16 @@ struct ArchiveCommand: Sendable, Equatable {
     /// Reads the payload. The rejection's key is the request id wherever that could be read.
     init(_ message: InboundMessage) throws(Rejection) {
         let json = try Self.object(message)
-        let id = try json["requestId"].map { value throws(Rejection) in try Self.requestID(value) }
+        let id = try json[given: "requestId"].map { value throws(Rejection) in try Self.requestID(value) }
         requestID = id ?? Self.generatedID(message)
         do throws(Rejection) {
             window = try Self.window(json)
             cameraNames = try Self.cameras(json)
-            kinds = try Self.kinds(json["kinds"])
-            delivery = try Self.choice(json["delivery"], "delivery", ["cloud": .cloud, "archive": .archive]) ?? .cloud
-            mode = try Self.choice(json["mode"], "mode", ["files": .files, "clip": .clip]) ?? .files
-            reason = json["reason"]?.text
+            kinds = try Self.kinds(json[given: "kinds"])
+            delivery =
+                try Self.choice(json[given: "delivery"], "delivery", ["cloud": .cloud, "archive": .archive]) ?? .cloud
+            mode = try Self.choice(json[given: "mode"], "mode", ["files": .files, "clip": .clip]) ?? .files
+            reason = json[given: "reason"]?.string
         } catch {
             throw Rejection(field: error.field, reason: error.reason, key: requestID)
         }
@@ -34,7 +36,7 @@ struct ArchiveCommand: Sendable, Equatable {
 
     /// The request id of a cancel message: {"requestId": "…"}.
     static func cancelledID(_ message: InboundMessage) throws(Rejection) -> String {
-        guard let id = try object(message)["requestId"] else {
+        guard let id = try object(message)[given: "requestId"] else {
             throw Rejection(field: "requestId", reason: "is missing: name the request to cancel")
         }
         return try requestID(id)
@@ -52,38 +54,38 @@ struct ArchiveCommand: Sendable, Equatable {
             )
         }
         let json: JSONValue
-        do throws(JSONError) { json = try JSONParser.parse(message.payload) } catch {
-            throw Rejection(reason: error.description)
+        do throws(JSONError) { json = try JSONReader.read(message.payload, .messages) } catch {
+            throw Rejection(reason: "not valid JSON: \(error)")
         }
-        guard case .object = json else {
-            throw Rejection(reason: "the message is \(json.kind); expected a JSON object")
+        guard json.members != nil else {
+            throw Rejection(reason: "the message is \(json.kindName); expected a JSON object")
         }
         return json
     }
 
     private static func requestID(_ value: JSONValue) throws(Rejection) -> String {
-        let allowed = value.text.map { text in
+        let allowed = value.string.map { text in
             (1...64).contains(text.utf8.count)
                 && text.utf8.allSatisfy { byte in
                     (0x30...0x39).contains(byte) || (0x41...0x5A).contains(byte) || (0x61...0x7A).contains(byte)
                         || [0x2D, 0x2E, 0x5F].contains(byte)
                 }
         }
-        guard let text = value.text, allowed == true else {
+        guard let text = value.string, allowed == true else {
             throw Rejection(field: "requestId", reason: "is not a string of 1 to 64 of A-Z a-z 0-9 . _ -")
         }
         return text
     }
 
     private static func window(_ json: JSONValue) throws(Rejection) -> Window {
-        guard let start = json["start"] else {
+        guard let start = json[given: "start"] else {
             throw Rejection(field: "start", reason: "is missing: give RFC 3339 text or milliseconds since 1970")
         }
         let startUs = try time(start, "start")
         let endUs: Int64
-        switch (json["durationSeconds"], json["end"]) {
+        switch (json[given: "durationSeconds"], json[given: "end"]) {
         case (let duration?, nil):
-            guard let seconds = duration.double, seconds >= 0.001, seconds <= 86_400 else {
+            guard let seconds = duration.number, seconds >= 0.001, seconds <= 86_400 else {
                 throw Rejection(field: "durationSeconds", reason: "is not a number of seconds from 0.001 to 86400")
             }
             endUs = startUs + Int64((seconds * 1_000_000).rounded())
@@ -104,8 +106,8 @@ struct ArchiveCommand: Sendable, Equatable {
     }
 
     private static func cameras(_ json: JSONValue) throws(Rejection) -> [String] {
-        let given = ["cameras", "assets", "camera", "asset"].filter { json[$0] != nil }
-        guard let field = given.first, let value = json[field] else {
+        let given = ["cameras", "assets", "camera", "asset"].filter { json[given: $0] != nil }
+        guard let field = given.first, let value = json[given: field] else {
             throw Rejection(field: "cameras", reason: "is missing: name an asset, or device/endpoint")
         }
         guard given.count == 1 else {
@@ -118,7 +120,7 @@ struct ArchiveCommand: Sendable, Equatable {
         guard let value else { return [] }
         guard let elements = value.elements else {
             throw Rejection(
-                field: "kinds", reason: "is \(value.kind); expected an array of \"segment\" and \"snapshot\"")
+                field: "kinds", reason: "is \(value.kindName); expected an array of \"segment\" and \"snapshot\"")
         }
         var kinds: [MediaKind] = []
         for element in elements {
@@ -135,7 +137,7 @@ struct ArchiveCommand: Sendable, Equatable {
         _ value: JSONValue?, _ field: String, _ choices: [String: T]
     ) throws(Rejection) -> T? {
         guard let value else { return nil }
-        guard let text = value.text, let choice = choices[text] else {
+        guard let text = value.string, let choice = choices[text] else {
             throw Rejection(field: field, reason: "is not one of \(choices.keys.sorted().joined(separator: ", "))")
         }
         return choice
@@ -162,23 +164,23 @@ struct StreamCommandBody: Sendable, Equatable {
                 reason:
                     "the body has \(message.payload.count) bytes; a stream configuration may have \(Self.maximumBytes)")
         }
-        guard case .object(let fields) = try ArchiveCommand.object(message) else { return }
+        let members = try ArchiveCommand.object(message).members ?? []
         switch verb {
         case .start:
-            if let limit = fields.last(where: { $0.name == "timeLimitSeconds" })?.value {
-                guard let seconds = limit.double, seconds >= 0.001, seconds <= 604_800 else {
+            if let limit = members.last(where: { $0.key == "timeLimitSeconds" })?.value {
+                guard let seconds = limit.number, seconds >= 0.001, seconds <= 604_800 else {
                     throw Rejection(
                         field: "timeLimitSeconds", reason: "is not a number of seconds from 0.001 to 604800")
                 }
                 endsAfterMs = UInt64((seconds * 1_000).rounded())
             }
-            let overriding = fields.filter { $0.name != "timeLimitSeconds" }
+            let overriding = members.filter { $0.key != "timeLimitSeconds" }
             if !overriding.isEmpty {
-                overrideJSON = String(decoding: JSONValue.object(overriding).encoded(), as: UTF8.self)
+                overrideJSON = JSONValue.object(overriding).text()
             }
         case .capture:
-            if let format = fields.last(where: { $0.name == "format" })?.value {
-                guard let text = format.text, !text.isEmpty else {
+            if let format = members.last(where: { $0.key == "format" })?.value {
+                guard let text = format.string, !text.isEmpty else {
                     throw Rejection(field: "format", reason: "is not a string like \"jpeg\" or \"png\"")
                 }
                 self.format = text

@@ -3,6 +3,7 @@
 // happens an hour late is not what anybody asked for.
 
 import Footage
+import JSON
 import Logging
 import Metrics
 import RPC
@@ -127,14 +128,14 @@ enum CommandJSON {
         let isRunning = desired?.running ?? false
         return .fields([
             "accepted": .bool(true),
-            "asset": stream.asset.map(JSONValue.string),
-            "stream": stream.stream.map(JSONValue.string),
+            "asset": .string(optional: stream.asset),
+            "stream": .string(optional: stream.stream),
             "desired": .string(isRunning ? "running" : "stopped"),
             "state": .string(isRunning ? "starting" : "stopping"),
-            "runId": text(desired?.runID),
-            "changed": reply.changed.map(JSONValue.bool),
-            "enabled": reply.stream?.enabled.map(JSONValue.bool),
-            "endsAt": time(desired?.endsAtUs),
+            "runId": .nonEmpty(desired?.runID),
+            "changed": .bool(optional: reply.changed),
+            "enabled": .bool(optional: reply.stream?.enabled),
+            "endsAt": .time(desired?.endsAtUs),
             "issues": issues(reply.stream?.issues ?? []),
         ])
     }
@@ -144,50 +145,50 @@ enum CommandJSON {
     ) -> JSONValue {
         .fields([
             "accepted": .bool(true),
-            "asset": text(definition.name?.asset),
-            "stream": text(definition.name?.stream),
+            "asset": .nonEmpty(definition.name?.asset),
+            "stream": .nonEmpty(definition.name?.stream),
             "desired": .string(definition.desired?.running == true ? "running" : "stopped"),
             "state": .string((task?.state ?? .unspecified).name),
-            "runId": text(task?.runID ?? definition.desired?.runID),
-            "startedBy": text(definition.desired?.startedBy),
-            "endsAt": time(definition.desired?.endsAtUs),
+            "runId": .nonEmpty(task?.runID ?? definition.desired?.runID),
+            "startedBy": .nonEmpty(definition.desired?.startedBy),
+            "endsAt": .time(definition.desired?.endsAtUs),
             "type": definition.settings?.type.map { .string(StatusJSON.typeName($0)) },
-            "enabled": definition.enabled.map(JSONValue.bool),
+            "enabled": .bool(optional: definition.enabled),
             "issues": issues(definition.issues),
-            "taskError": text(task?.error),
-            "produced": task?.produced.map { .integer($0) },
-            "dropped": task?.dropped.map { .integer($0) },
-            "lastOutput": text(task?.lastOutput),
-            "lastOutputAt": time(task?.lastOutputUs),
+            "taskError": .nonEmpty(task?.error),
+            "produced": .integer(optional: task?.produced),
+            "dropped": .integer(optional: task?.dropped),
+            "lastOutput": .nonEmpty(task?.lastOutput),
+            "lastOutputAt": .time(task?.lastOutputUs),
             "sourceState": source?.state.map { .string($0.name) },
-            "sourceReason": text(source?.reason),
-            "controllerProblem": text(problem),
+            "sourceReason": .nonEmpty(source?.reason),
+            "controllerProblem": .nonEmpty(problem),
         ])
     }
 
     static func captured(_ stream: StreamName, _ reply: TakeSnapshotReply) -> JSONValue {
         .fields([
             "accepted": .bool(true),
-            "asset": text(stream.asset),
-            "stream": text(stream.stream),
-            "capturedAt": time(reply.capturedUs),
-            "width": reply.widthPx.map { .integer($0) },
-            "height": reply.heightPx.map { .integer($0) },
-            "volumeId": text(reply.file?.volumeID),
-            "path": text(reply.file?.path),
-            "sizeBytes": reply.file?.sizeBytes.map { .integer($0) },
+            "asset": .nonEmpty(stream.asset),
+            "stream": .nonEmpty(stream.stream),
+            "capturedAt": .time(reply.capturedUs),
+            "width": .integer(optional: reply.widthPx),
+            "height": .integer(optional: reply.heightPx),
+            "volumeId": .nonEmpty(reply.file?.volumeID),
+            "path": .nonEmpty(reply.file?.path),
+            "sizeBytes": .integer(optional: reply.file?.sizeBytes),
         ])
     }
 
     static func refused(_ stream: StreamName, _ error: RPCError) -> JSONValue {
         .fields([
             "accepted": .bool(false),
-            "asset": text(stream.asset),
-            "stream": text(stream.stream),
+            "asset": .nonEmpty(stream.asset),
+            "stream": .nonEmpty(stream.stream),
             "error": .fields([
                 "code": .string(error.code.name),
                 "message": .string(error.message),
-                "field": text(error.field),
+                "field": .nonEmpty(error.field),
             ]),
         ])
     }
@@ -198,16 +199,10 @@ enum CommandJSON {
             issues.map { issue in
                 .fields([
                     "severity": issue.severity.map { .string($0.name) },
-                    "code": text(issue.code),
-                    "message": text(issue.message),
-                    "field": text(issue.field),
+                    "code": .nonEmpty(issue.code),
+                    "message": .nonEmpty(issue.message),
+                    "field": .nonEmpty(issue.field),
                 ])
             })
     }
-
-    private static func text(_ value: String?) -> JSONValue? {
-        value.flatMap { $0.isEmpty ? nil : .string($0) }
-    }
-
-    private static func time(_ us: Int64?) -> JSONValue? { us.map { .string(TimeText.rfc3339($0)) } }
 }

@@ -1,6 +1,7 @@
 // What the adapter says about messages: receipts, answers, requests, status. The builders are pure (RequestJSON.swift,
 // StatusJSON.swift, MessageProperties.swift); this puts them on their topics.
 
+import JSON
 import Logging
 import RPC
 import ServiceKit

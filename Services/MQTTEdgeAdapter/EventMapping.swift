@@ -1,5 +1,6 @@
 // From a message to an event: pure. Each mapping is a small function; what they share (cameras, window, key) is below.
 
+import JSON
 import Wire
 
 /// Applies event rules to messages.
@@ -28,11 +29,11 @@ enum EventMapping {
         }
         guard !message.payload.isEmpty else { throw Rejection(reason: "the message is empty; expected a JSON object") }
         let json: JSONValue
-        do throws(JSONError) { json = try JSONParser.parse(message.payload) } catch {
-            throw Rejection(reason: error.description)
+        do throws(JSONError) { json = try JSONReader.read(message.payload, .messages) } catch {
+            throw Rejection(reason: "not valid JSON: \(error)")
         }
-        guard case .object = json else {
-            throw Rejection(reason: "the message is \(json.kind); expected a JSON object")
+        guard json.members != nil else {
+            throw Rejection(reason: "the message is \(json.kindName); expected a JSON object")
         }
         for rule in rules where rule.condition.map({ isFulfilled($0, json) }) ?? true {
             return .event(try event(rule, json, message))
@@ -44,9 +45,9 @@ enum EventMapping {
         guard let value = condition.path.value(in: json) else { return false }
         switch condition.test {
         case .equals(let expected):
-            if let expected = expected.double, let value = value.double { return expected == value }
+            if let expected = expected.number, let value = value.number { return expected == value }
             return value == expected
-        case .atLeast(let bound): return value.double.map { $0 >= bound } ?? false
+        case .atLeast(let bound): return value.number.map { $0 >= bound } ?? false
         }
     }
 
@@ -83,7 +84,7 @@ enum EventMapping {
     private static func identifier(_ rule: EventRule, _ json: JSONValue) throws(Rejection) -> String? {
         let (value, name): (JSONValue?, String) =
             switch rule.mapping {
-            case .manual: (json["eventId"], "eventId")
+            case .manual: (json[given: "eventId"], "eventId")
             case .fields(let fields): (fields.eventID?.value(in: json), fields.eventID?.text ?? "")
             case .alertDLQC, .analyticsDisabled: (nil, "")
             }
@@ -116,13 +117,13 @@ enum EventMapping {
     // MARK: The mappings
 
     private static func manual(_ json: JSONValue) throws(Rejection) -> Found {
-        var found = Found(timeUs: try time(json["timestamp"], "timestamp", .auto))
-        found.reason = json["reason"]?.text
-        found.startOffsetMs = try seconds(json["preSeconds"], "preSeconds").map { -$0 }
-        found.endOffsetMs = try seconds(json["postSeconds"], "postSeconds")
-        if let cameras = json["cameras"] {
+        var found = Found(timeUs: try time(json[given: "timestamp"], "timestamp", .auto))
+        found.reason = json[given: "reason"]?.string
+        found.startOffsetMs = try seconds(json[given: "preSeconds"], "preSeconds").map { -$0 }
+        found.endOffsetMs = try seconds(json[given: "postSeconds"], "postSeconds")
+        if let cameras = json[given: "cameras"] {
             found.cameraNames = try names(cameras, "cameras")
-        } else if let camera = json["camera"] {
+        } else if let camera = json[given: "camera"] {
             found.cameraNames = try names(camera, "camera")
         }
         return found
@@ -131,22 +132,22 @@ enum EventMapping {
     /// `device_data` is one entry or an array of entries; the first with the type counts. The value of the alert is not
     /// looked at, as in edge-ai: the message is the event.
     private static func alertDLQC(_ json: JSONValue) throws(Rejection) -> Found {
-        guard let devices = json["attributes"]?["devices"]?.elements else {
+        guard let devices = json[given: "attributes"]?[given: "devices"]?.elements else {
             throw Rejection(field: "attributes.devices", reason: "is missing or no array")
         }
         let entries = devices.flatMap { device -> [JSONValue] in
-            guard let data = device["device_data"] else { return [] }
+            guard let data = device[given: "device_data"] else { return [] }
             return data.elements ?? [data]
         }
-        guard let entry = entries.first(where: { $0["type"]?.text == "ALERT_DLQC" }) else {
+        guard let entry = entries.first(where: { $0[given: "type"]?.string == "ALERT_DLQC" }) else {
             throw Rejection(
                 field: "attributes.devices[].device_data", reason: "has no entry of the type ALERT_DLQC")
         }
-        let id = try (entry["event_id"] ?? json["event_id"]).map { value throws(Rejection) in
+        let id = try (entry[given: "event_id"] ?? json[given: "event_id"]).map { value throws(Rejection) in
             try idText(value, "event_id")
         }
         do throws(Rejection) {
-            let stamp = entry["timestamp"] ?? json["timestamp"]
+            let stamp = entry[given: "timestamp"] ?? json[given: "timestamp"]
             return Found(timeUs: try time(stamp, "timestamp", .milliseconds), eventID: id, reason: "ALERT_DLQC")
         } catch {
             throw Rejection(field: error.field, reason: error.reason, key: id.map(key(ofID:)))
@@ -154,9 +155,10 @@ enum EventMapping {
     }
 
     private static func analyticsDisabled(_ json: JSONValue) throws(Rejection) -> Found {
-        let stamp = json["timestamp"]
+        let stamp = json[given: "timestamp"]
         let timeUs = try time(stamp, "timestamp", .milliseconds)
-        let type = (json["analytics_type"] ?? json["analyticsType"] ?? json["type"])?.text ?? "unknown"
+        let type =
+            (json[given: "analytics_type"] ?? json[given: "analyticsType"] ?? json[given: "type"])?.string ?? "unknown"
         return Found(
             timeUs: timeUs, eventID: "analytics_disabled-\(type)-\(timeUs / 1_000)",
             reason: "analytics disabled: \(type)")
@@ -165,7 +167,7 @@ enum EventMapping {
     private static func byFields(_ fields: EventRule.Fields, _ json: JSONValue) throws(Rejection) -> Found {
         Found(
             timeUs: try time(fields.time.value(in: json), fields.time.text, fields.timeFormat),
-            reason: fields.reason?.value(in: json)?.text)
+            reason: fields.reason?.value(in: json)?.string)
     }
 
     // MARK: What the mappings share
@@ -183,18 +185,19 @@ enum EventMapping {
 
     private static func seconds(_ value: JSONValue?, _ name: String) throws(Rejection) -> Int64? {
         guard let value else { return nil }
-        guard let seconds = value.double, (0...86_400).contains(seconds) else {
+        guard let seconds = value.number, (0...86_400).contains(seconds) else {
             throw Rejection(field: name, reason: "is not a number of seconds from 0 to 86400")
         }
         return Int64((seconds * 1_000).rounded())
     }
 
     private static func idText(_ value: JSONValue, _ name: String) throws(Rejection) -> String {
-        switch value {
+        switch value.content {
         case .string(let text) where !text.isEmpty: return text
         case .number(let literal): return literal
         default:
-            throw Rejection(field: name, reason: "is \(value.kind); expected a string of 1 byte or more, or a number")
+            throw Rejection(
+                field: name, reason: "is \(value.kindName); expected a string of 1 byte or more, or a number")
         }
     }
 
@@ -225,14 +228,14 @@ enum EventMapping {
 
     static func names(_ value: JSONValue, _ field: String) throws(Rejection) -> [String] {
         let names: [String]
-        switch value {
+        switch value.content {
         case .string(let name): names = [name]
         case .array(let elements):
-            names = elements.compactMap(\.text)
+            names = elements.compactMap(\.string)
             guard names.count == elements.count else {
                 throw Rejection(field: field, reason: "holds something that is no string")
             }
-        default: throw Rejection(field: field, reason: "is \(value.kind); expected a name or an array of names")
+        default: throw Rejection(field: field, reason: "is \(value.kindName); expected a name or an array of names")
         }
         guard !names.isEmpty, !names.contains("") else {
             throw Rejection(field: field, reason: "names no camera: give an asset, or device/endpoint")

@@ -1,6 +1,7 @@
 // What an event rule is: which messages it takes and how they become a request for footage. EventRuleFile.swift reads
 // rules from YAML, EventMapping.swift applies them.
 
+import JSON
 import Wire
 
 /// One rule of the event rules file.

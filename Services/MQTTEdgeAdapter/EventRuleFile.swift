@@ -20,6 +20,7 @@
 //
 // Anything unknown or wrong refuses the whole file, with the line: a rule that is silently not there loses evidence.
 
+import JSON
 import Wire
 import Yams
 

@@ -3,6 +3,7 @@
 // again with the same effect, because all of it happens again when the broker delivers again.
 
 import Footage
+import JSON
 import Logging
 import Metrics
 import RPC

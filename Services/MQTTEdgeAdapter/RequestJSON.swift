@@ -1,5 +1,6 @@
 // Receipts and requests as JSON: what an operator reads on N/media-sync/receipts and N/media-sync/requests. Pure.
 
+import JSON
 import Wire
 
 /// What became of a message: the retained receipt.
@@ -10,25 +11,25 @@ enum ReceiptJSON {
         return .fields([
             "key": .string(key),
             "receipt": .string((reply.receipt ?? .accepted).name),
-            "requestId": request?.requestID.map(JSONValue.string),
+            "requestId": .string(optional: request?.requestID),
             "state": request?.state.map { .string($0.name) },
-            "start": time(request?.window?.startUs),
-            "end": time(request?.window?.endUs),
+            "start": .time(request?.window?.startUs),
+            "end": .time(request?.window?.endUs),
             "cameras": request.map { .array($0.cameras.map(RequestJSON.camera)) },
             "topic": .string(topic),
-            "time": .string(TimeText.rfc3339(atUs)),
+            "time": .time(atUs),
         ])
     }
 
     /// A cancellation.
     static func cancelled(_ request: ArchiveRequest, topic: String, atUs: Int64) -> JSONValue {
         .fields([
-            "key": request.requestID.map(JSONValue.string),
+            "key": .string(optional: request.requestID),
             "receipt": .string("cancelled"),
-            "requestId": request.requestID.map(JSONValue.string),
+            "requestId": .string(optional: request.requestID),
             "state": request.state.map { .string($0.name) },
             "topic": .string(topic),
-            "time": .string(TimeText.rfc3339(atUs)),
+            "time": .time(atUs),
         ])
     }
 
@@ -39,15 +40,13 @@ enum ReceiptJSON {
             "receipt": .string("rejected"),
             "error": .fields([
                 "code": .string("invalid_argument"),
-                "message": .string(rejection.description),
-                "field": rejection.field.map(JSONValue.string),
+                "message": .string(optional: rejection.description),
+                "field": .string(optional: rejection.field),
             ]),
             "topic": .string(topic),
-            "time": .string(TimeText.rfc3339(atUs)),
+            "time": .time(atUs),
         ])
     }
-
-    private static func time(_ us: Int64?) -> JSONValue? { us.map { .string(TimeText.rfc3339($0)) } }
 }
 
 /// The state of a request: the retained answer to "what became of it, and where is it".
@@ -77,29 +76,29 @@ enum RequestJSON {
     ) -> JSONValue {
         let delivered = request.files.filter { $0.kind != .manifest }
         return .fields([
-            "requestId": request.requestID.map(JSONValue.string),
+            "requestId": .string(optional: request.requestID),
             "state": .string((request.state ?? .unspecified).name),
-            "reason": text(request.reason),
-            "start": time(request.window?.startUs),
-            "end": time(request.window?.endUs),
+            "reason": .nonEmpty(request.reason),
+            "start": .time(request.window?.startUs),
+            "end": .time(request.window?.endUs),
             "cameras": .array(request.cameras.map(camera)),
             "delivery": request.delivery.map { .string($0.name) },
             "mode": request.mode.map { .string($0.name) },
-            "requestedBy": text(request.requestedBy),
-            "why": text(request.why),
-            "eventKeys": request.eventKeys.isEmpty ? nil : .array(request.eventKeys.map(JSONValue.string)),
-            "acceptedAt": time(request.acceptedUs),
-            "copyingAt": time(request.copyingUs),
-            "archivedAt": time(request.archivedUs),
-            "finishedAt": time(request.finishedUs),
-            "bytesTotal": request.bytesTotal.map { .integer($0) },
-            "bytesArchived": request.bytesArchived.map { .integer($0) },
-            "bytesUploaded": request.bytesUploaded.map { .integer($0) },
+            "requestedBy": .nonEmpty(request.requestedBy),
+            "why": .nonEmpty(request.why),
+            "eventKeys": request.eventKeys.isEmpty ? nil : .array(request.eventKeys.map { .string($0) }),
+            "acceptedAt": .time(request.acceptedUs),
+            "copyingAt": .time(request.copyingUs),
+            "archivedAt": .time(request.archivedUs),
+            "finishedAt": .time(request.finishedUs),
+            "bytesTotal": .integer(optional: request.bytesTotal),
+            "bytesArchived": .integer(optional: request.bytesArchived),
+            "bytesUploaded": .integer(optional: request.bytesUploaded),
             "filesTotal": .integer(delivered.count),
             "files": .array(delivered.prefix(files).map(file)),
-            "gapsTotal": .integer(request.gaps.count),
+            "gapsTotal": .integer(optional: request.gaps.count),
             "gaps": .array(request.gaps.prefix(gaps).map(gap)),
-            "manifestPath": text(request.manifestPath),
+            "manifestPath": .nonEmpty(request.manifestPath),
         ])
     }
 
@@ -112,43 +111,37 @@ enum RequestJSON {
 
     static func camera(_ camera: RequestedCamera) -> JSONValue {
         .fields([
-            "camera": text(camera.camera),
-            "device": text(camera.source?.device),
-            "endpoint": text(camera.source?.endpoint),
+            "camera": .nonEmpty(camera.camera),
+            "device": .nonEmpty(camera.source?.device),
+            "endpoint": .nonEmpty(camera.source?.endpoint),
             "footage": camera.footage.flatMap { $0 == .unspecified ? nil : .string($0.name) },
-            "footageReason": text(camera.footageReason),
+            "footageReason": .nonEmpty(camera.footageReason),
         ])
     }
 
     private static func file(_ file: DeliveredFile) -> JSONValue {
         .fields([
-            "camera": text(file.camera),
+            "camera": .nonEmpty(file.camera),
             "kind": file.kind.map { .string($0.name) },
             "state": file.state.map { .string($0.name) },
-            "archivePath": text(file.archivePath),
-            "blobUrl": text(file.blobURL),
+            "archivePath": .nonEmpty(file.archivePath),
+            "blobUrl": .nonEmpty(file.blobURL),
             "sha256": file.sha256.flatMap { $0.isEmpty ? nil : .string(hex($0)) },
-            "sizeBytes": file.sizeBytes.map { .integer($0) },
-            "start": time(file.window?.startUs),
-            "end": time(file.window?.endUs),
-            "error": text(file.error),
+            "sizeBytes": .integer(optional: file.sizeBytes),
+            "start": .time(file.window?.startUs),
+            "end": .time(file.window?.endUs),
+            "error": .nonEmpty(file.error),
         ])
     }
 
     private static func gap(_ gap: Gap) -> JSONValue {
         .fields([
-            "device": text(gap.source?.device),
-            "endpoint": text(gap.source?.endpoint),
-            "start": time(gap.window?.startUs),
-            "end": time(gap.window?.endUs),
-            "cause": text(gap.cause),
-            "reason": text(gap.reason),
+            "device": .nonEmpty(gap.source?.device),
+            "endpoint": .nonEmpty(gap.source?.endpoint),
+            "start": .time(gap.window?.startUs),
+            "end": .time(gap.window?.endUs),
+            "cause": .nonEmpty(gap.cause),
+            "reason": .nonEmpty(gap.reason),
         ])
     }
-
-    private static func text(_ value: String?) -> JSONValue? {
-        value.flatMap { $0.isEmpty ? nil : .string($0) }
-    }
-
-    private static func time(_ us: Int64?) -> JSONValue? { us.map { .string(TimeText.rfc3339($0)) } }
 }

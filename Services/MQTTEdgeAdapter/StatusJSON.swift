@@ -1,5 +1,6 @@
 // The state of streams, sources and volumes as JSON, and what in it is worth a message at once. Pure.
 
+import JSON
 import Wire
 
 /// A status as it is published, and the part of it whose change cannot wait: the rest are counters.
@@ -16,21 +17,21 @@ enum StatusJSON {
             return nil
         }
         let urgent: KeyValuePairs<String, JSONValue?> = [
-            "asset": text(stream.asset),
-            "stream": text(stream.stream),
-            "device": text(task.source?.device),
-            "endpoint": text(task.source?.endpoint),
+            "asset": .nonEmpty(stream.asset),
+            "stream": .nonEmpty(stream.stream),
+            "device": .nonEmpty(task.source?.device),
+            "endpoint": .nonEmpty(task.source?.endpoint),
             "type": task.type.map { .string(typeName($0)) },
             "state": .string((task.state ?? .unspecified).name),
-            "runId": text(task.runID),
-            "error": text(task.error),
-            "controller": text(controllerID),
+            "runId": .nonEmpty(task.runID),
+            "error": .nonEmpty(task.error),
+            "controller": .nonEmpty(controllerID),
         ]
         let counters: KeyValuePairs<String, JSONValue?> = [
-            "produced": task.produced.map { .integer($0) },
-            "dropped": task.dropped.map { .integer($0) },
-            "lastOutputAt": time(task.lastOutputUs),
-            "lastOutput": text(task.lastOutput),
+            "produced": .integer(optional: task.produced),
+            "dropped": .integer(optional: task.dropped),
+            "lastOutputAt": .time(task.lastOutputUs),
+            "lastOutput": .nonEmpty(task.lastOutput),
         ]
         return rendered(topics.assetStatus(stream), urgent, counters)
     }
@@ -40,24 +41,24 @@ enum StatusJSON {
             return nil
         }
         let urgent: KeyValuePairs<String, JSONValue?> = [
-            "device": text(source.device),
-            "endpoint": text(source.endpoint),
+            "device": .nonEmpty(source.device),
+            "endpoint": .nonEmpty(source.endpoint),
             "state": .string((status.state ?? .unspecified).name),
-            "cause": text(status.cause),
-            "reason": text(status.reason),
-            "runId": text(status.runID),
-            "videoCodec": text(status.videoCodec),
-            "width": status.widthPx.map { .integer($0) },
-            "height": status.heightPx.map { .integer($0) },
-            "controller": text(controllerID),
+            "cause": .nonEmpty(status.cause),
+            "reason": .nonEmpty(status.reason),
+            "runId": .nonEmpty(status.runID),
+            "videoCodec": .nonEmpty(status.videoCodec),
+            "width": .integer(optional: status.widthPx),
+            "height": .integer(optional: status.heightPx),
+            "controller": .nonEmpty(controllerID),
         ]
         let counters: KeyValuePairs<String, JSONValue?> = [
-            "packets": status.packets.map { .integer($0) },
-            "bytes": status.bytes.map { .integer($0) },
-            "lastPacketAt": time(status.lastPacketUs),
-            "syncedTo": time(status.syncedToUs),
-            "ringFrom": time(status.ringFromUs),
-            "attempts": status.attempts.map { .integer($0) },
+            "packets": .integer(optional: status.packets),
+            "bytes": .integer(optional: status.bytes),
+            "lastPacketAt": .time(status.lastPacketUs),
+            "syncedTo": .time(status.syncedToUs),
+            "ringFrom": .time(status.ringFromUs),
+            "attempts": .integer(optional: status.attempts),
         ]
         return rendered(topics.sourceStatus(source), urgent, counters)
     }
@@ -66,15 +67,15 @@ enum StatusJSON {
         guard let id = volume.volumeID, !id.isEmpty else { return nil }
         let urgent: KeyValuePairs<String, JSONValue?> = [
             "volumeId": .string(id),
-            "role": text(volume.role),
-            "writable": volume.writable.map(JSONValue.bool),
-            "error": text(volume.error),
-            "controller": text(controllerID),
+            "role": .nonEmpty(volume.role),
+            "writable": .bool(optional: volume.writable),
+            "error": .nonEmpty(volume.error),
+            "controller": .nonEmpty(controllerID),
         ]
         let counters: KeyValuePairs<String, JSONValue?> = [
-            "totalBytes": volume.totalBytes.map { .integer($0) },
-            "freeBytes": volume.freeBytes.map { .integer($0) },
-            "spooledRecords": volume.spooledRecords.map { .integer($0) },
+            "totalBytes": .integer(optional: volume.totalBytes),
+            "freeBytes": .integer(optional: volume.freeBytes),
+            "spooledRecords": .integer(optional: volume.spooledRecords),
         ]
         return rendered(topics.volumeStatus(id), urgent, counters)
     }
@@ -88,17 +89,9 @@ enum StatusJSON {
         _ topic: String, _ urgent: KeyValuePairs<String, JSONValue?>, _ counters: KeyValuePairs<String, JSONValue?>
     ) -> RenderedStatus {
         let first = JSONValue.fields(urgent)
-        guard case .object(let a) = first, case .object(let b) = JSONValue.fields(counters) else {
-            return RenderedStatus(topic: topic, json: first, urgent: first)
-        }
-        return RenderedStatus(topic: topic, json: .object(a + b), urgent: first)
+        let all = (first.members ?? []) + (JSONValue.fields(counters).members ?? [])
+        return RenderedStatus(topic: topic, json: .object(all), urgent: first)
     }
-
-    private static func text(_ value: String?) -> JSONValue? {
-        value.flatMap { $0.isEmpty ? nil : .string($0) }
-    }
-
-    private static func time(_ us: Int64?) -> JSONValue? { us.map { .string(TimeText.rfc3339($0)) } }
 }
 
 /// What is published as retained status, so that only changes are. Whatever the controllers repeat costs nothing.

@@ -2,6 +2,7 @@
 // whose unit is told or found from its size.
 
 import CivilTime
+import JSON
 
 /// How a time is written.
 enum TimeFormat: String, Sendable, CaseIterable {
@@ -21,12 +22,12 @@ enum TimeText {
     /// The time in microseconds, or what is wrong with it, for a person.
     static func parse(_ value: JSONValue, _ format: TimeFormat) throws(Problem) -> Int64 {
         let us: Int64
-        switch value {
+        switch value.content {
         case .string(let text) where format == .rfc3339 || (format == .auto && Double(text) == nil):
             us = try parseRFC3339(text)
         case .string(let text) where format != .rfc3339: us = try microseconds(text, format)
         case .number(let literal) where format != .rfc3339: us = try microseconds(literal, format)
-        default: throw Problem("is \(value.kind); expected \(expected(format))")
+        default: throw Problem("is \(value.kindName); expected \(expected(format))")
         }
         guard allowedUs.contains(us) else { throw Problem("lies outside 1970 to 2100") }
         return us

@@ -45,7 +45,7 @@ import Wire
                 return lines.first { $0.contains("\(topic)/response|") && $0.contains(part) }.map(String.init)
             }
         }
-        #expect(try await answer("line1/clips/start", "{not json", "__stat:400").contains("byte 1"))
+        #expect(try await answer("line1/clips/start", "{not json", "__stat:400").contains("line 1, column 2"))
         #expect(try await answer("line1/clips/start", "[1]", "__stat:400").contains("an array"))
         #expect(
             try await answer("line1/clips/start", #"{"timeLimitSeconds": 0}"#, "__stat:400").contains(

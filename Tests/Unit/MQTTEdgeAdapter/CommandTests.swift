@@ -1,5 +1,6 @@
 // Archive requests, cancellations and stream commands: payloads, good and bad, and the answers.
 
+import JSON
 import RPC
 import Testing
 import Wire
@@ -147,7 +148,7 @@ private func message(_ payload: String, correlation: [UInt8]? = nil) -> InboundM
         let json = CommandJSON.refused(
             StreamName(asset: "a", stream: "s"), .invalidArgument("duration", "duration is 0; give 1 to 3600"))
         #expect(json["accepted"] == .bool(false))
-        #expect(json["error"]?["code"]?.text == "invalid_argument")
-        #expect(json["error"]?["field"]?.text == "duration")
+        #expect(json["error"]?["code"]?.string == "invalid_argument")
+        #expect(json["error"]?["field"]?.string == "duration")
     }
 }

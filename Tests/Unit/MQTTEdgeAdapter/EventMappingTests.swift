@@ -66,8 +66,8 @@ private func rule(
     /// What is wrong, the field that the receipt names, and a part of its reason.
     static let bad: [(text: String, field: String?, reason: String)] = [
         ("", nil, "empty"),
-        ("{", nil, "byte 1"),
-        ("not json", nil, "byte 0"),
+        ("{", nil, "column 2"),
+        ("not json", nil, "JSON: line 1, column 2"),
         ("[]", nil, "an array"),
         ("\"text\"", nil, "a string"),
         ("17", nil, "a number"),

@@ -1,5 +1,6 @@
 // The event rules file: a rule that is silently not there loses evidence, so everything odd is refused with its line.
 
+import JSON
 import Testing
 import Wire
 

@@ -1,5 +1,6 @@
 // Status, requests, receipts and pictures as messages.
 
+import JSON
 import Testing
 import Wire
 
@@ -16,9 +17,9 @@ import Wire
         let topics = try #require(topics)
         let status = try #require(StatusJSON.task(task, controllerID: "cc-0", topics: topics))
         #expect(status.topic == "n/asset-status/cam1/clips")
-        #expect(status.json["type"]?.text == "clip-to-fs")
-        #expect(status.json["state"]?.text == "running")
-        #expect(status.json["lastOutputAt"]?.text == "2025-11-23T04:05:06.789Z")
+        #expect(status.json["type"]?.string == "clip-to-fs")
+        #expect(status.json["state"]?.string == "running")
+        #expect(status.json["lastOutputAt"]?.string == "2025-11-23T04:05:06.789Z")
         #expect(status.json["error"] == nil)
         #expect(status.urgent["produced"] == nil)
     }
@@ -61,13 +62,13 @@ import Wire
                 DeliveredFile(kind: .manifest, archivePath: "sightglass.requests/r1.json"),
             ], gaps: [Gap(cause: "dark", reason: "camera away")], manifestPath: "sightglass.requests/r1.json")
         let json = RequestJSON.render(request)
-        #expect(json["state"]?.text == "done")
+        #expect(json["state"]?.string == "done")
         #expect(json["filesTotal"] == .number("1"))
-        #expect(json["files"]?.elements?.first?["sha256"]?.text == "00ff")
-        #expect(json["files"]?.elements?.first?["blobUrl"]?.text == "https://a/b")
-        #expect(json["gaps"]?.elements?.first?["cause"]?.text == "dark")
-        #expect(json["manifestPath"]?.text == "sightglass.requests/r1.json")
-        #expect(json["start"]?.text == "2025-11-23T04:05:06.000Z")
+        #expect(json["files"]?.elements?.first?["sha256"]?.string == "00ff")
+        #expect(json["files"]?.elements?.first?["blobUrl"]?.string == "https://a/b")
+        #expect(json["gaps"]?.elements?.first?["cause"]?.string == "dark")
+        #expect(json["manifestPath"]?.string == "sightglass.requests/r1.json")
+        #expect(json["start"]?.string == "2025-11-23T04:05:06.000Z")
     }
 
     @Test func aRequestWithManyFilesFitsThePacket() throws {
@@ -75,7 +76,7 @@ import Wire
         let request = ArchiveRequest(requestID: "r1", state: .done, files: files)
         let bytes = RequestJSON.encoded(request, maximumBytes: 8_192)
         #expect(bytes.count <= 8_192)
-        let json = try JSONParser.parse(bytes)
+        let json = try JSONReader.read(bytes, .messages)
         #expect(json["filesTotal"] == .number("3000"))
         #expect((json["files"]?.elements?.count ?? 0) > 0)
     }
@@ -83,17 +84,17 @@ import Wire
     @Test func aReceiptOfARejectionNamesTheField() {
         let json = ReceiptJSON.rejected(
             Rejection(field: "timestamp", reason: "is missing"), key: "k", topic: "t", atUs: 1)
-        #expect(json["receipt"]?.text == "rejected")
-        #expect(json["error"]?["message"]?.text == "timestamp is missing")
-        #expect(json["error"]?["field"]?.text == "timestamp")
+        #expect(json["receipt"]?.string == "rejected")
+        #expect(json["error"]?["message"]?.string == "timestamp is missing")
+        #expect(json["error"]?["field"]?.string == "timestamp")
     }
 
     @Test func aReceiptOfAnExtensionSaysSo() {
         let reply = SubmitReply(receipt: .extended, request: ArchiveRequest(requestID: "r9", state: .waiting))
         let json = ReceiptJSON.accepted(reply, key: "k", topic: "t", atUs: 1)
-        #expect(json["receipt"]?.text == "extended")
-        #expect(json["requestId"]?.text == "r9")
-        #expect(json["state"]?.text == "waiting")
+        #expect(json["receipt"]?.string == "extended")
+        #expect(json["requestId"]?.string == "r9")
+        #expect(json["state"]?.string == "waiting")
     }
 }
 

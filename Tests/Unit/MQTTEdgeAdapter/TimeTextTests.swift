@@ -1,5 +1,6 @@
 // Times in JSON. Expected values come from `date -u -d`.
 
+import JSON
 import Testing
 
 @testable import MQTTEdgeAdapter
