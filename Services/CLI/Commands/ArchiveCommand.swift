@@ -4,6 +4,7 @@
 import ArgumentParser
 import Footage
 import Foundation
+import JSON
 import RPC
 import Wire
 
@@ -50,7 +51,7 @@ struct ArchiveCommand: AsyncParsableCommand {
                     mode: mode == .clip ? .clip : .files, priority: priority), to: indexer)
             if !wait {
                 if json, let request = reply.request {
-                    print(JSONText.of(request).rendered)
+                    print(JSONValue.of(request).text(.indented))
                 } else {
                     print(id)
                     printError("\(reply.receipt?.name ?? "accepted"); follow it with `sightglass request \(id)`")
@@ -58,7 +59,7 @@ struct ArchiveCommand: AsyncParsableCommand {
                 return
             }
             let final = try await follow(id, indexer)
-            if json { print(JSONText.of(final).rendered) } else { RequestText.show(final) }
+            if json { print(JSONValue.of(final).text(.indented)) } else { RequestText.show(final) }
             if final.state != .done { throw Status.notAsWished }
         }
     }

@@ -2,6 +2,7 @@
 
 import ArgumentParser
 import Foundation
+import JSON
 import Wire
 
 struct ApplyCommand: AsyncParsableCommand {
@@ -43,7 +44,7 @@ struct ApplyCommand: AsyncParsableCommand {
 
     private func report(_ documents: [AppliedDocument]) {
         if json {
-            print(JSONText.list(documents.map { JSONText.of($0) }).rendered)
+            print(JSONValue.array(documents.map { JSONValue.of($0) }).text(.indented))
             return
         }
         for document in documents {
@@ -99,7 +100,7 @@ struct GetCommand: AsyncParsableCommand {
             AssetRegistryMethods.getDocuments, GetDocumentsRequest(kind: kind, name: name)
         ).documents
         if json {
-            print(JSONText.list(documents.map { JSONText.of($0) }).rendered)
+            print(JSONValue.array(documents.map { JSONValue.of($0) }).text(.indented))
             return
         }
         var table = Table(
@@ -119,7 +120,7 @@ struct GetCommand: AsyncParsableCommand {
         let all = try await registry.call(AssetRegistryMethods.getConfiguration, GetConfigurationRequest())
         let streams = all.streams.filter { name == nil || $0.name?.asset == name }
         if json {
-            print(JSONText.list(streams.map { JSONText.of($0) }).rendered)
+            print(JSONValue.array(streams.map { JSONValue.of($0) }).text(.indented))
             return
         }
         var table = Table(
@@ -140,7 +141,7 @@ struct GetCommand: AsyncParsableCommand {
     private func leases(_ registry: Client) async throws {
         let leases = try await registry.call(AssetRegistryMethods.listLeases, ListLeasesRequest()).leases
         if json {
-            print(JSONText.list(leases.map { JSONText.of($0) }).rendered)
+            print(JSONValue.array(leases.map { JSONValue.of($0) }).text(.indented))
             return
         }
         var table = Table(

@@ -3,6 +3,7 @@
 import ArgumentParser
 import Footage
 import Foundation
+import JSON
 import Wire
 
 /// A moment and a length on the command line.
@@ -53,7 +54,7 @@ struct CamerasCommand: AsyncParsableCommand {
             let cameras = try await connections.client(.indexer).call(IndexerMethods.listCameras, ListCamerasRequest())
                 .cameras
             if json {
-                print(JSONText.list(cameras.map { .of($0) }).rendered)
+                print(JSONValue.array(cameras.map { .of($0) }).text(.indented))
                 return
             }
             var table = Table(
@@ -89,7 +90,7 @@ struct FootageCommand: AsyncParsableCommand {
                 IndexerMethods.coverage,
                 CoverageRequest(asset: source == nil ? camera : nil, source: source, window: window))
             if json {
-                print(JSONText.of(coverage).rendered)
+                print(JSONValue.of(coverage).text(.indented))
             } else {
                 show(coverage)
             }

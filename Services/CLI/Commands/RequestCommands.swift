@@ -1,6 +1,7 @@
 // requests, request, cancel, holds, audit: what was asked for and what became of it.
 
 import ArgumentParser
+import JSON
 import Wire
 
 /// A request for people.
@@ -67,7 +68,7 @@ struct RequestsCommand: AsyncParsableCommand {
                 IndexerMethods.listRequests, ListRequestsRequest(openOnly: open, limit: limit)
             ).requests
             if json {
-                print(JSONText.list(requests.map { .of($0) }).rendered)
+                print(JSONValue.array(requests.map { .of($0) }).text(.indented))
                 return
             }
             var table = Table(
@@ -99,7 +100,7 @@ struct RequestCommand: AsyncParsableCommand {
         try await reporting {
             let request = try await connections.client(.indexer).call(
                 IndexerMethods.getRequest, GetRequestRequest(requestID: id))
-            if json { print(JSONText.of(request).rendered) } else { RequestText.show(request) }
+            if json { print(JSONValue.of(request).text(.indented)) } else { RequestText.show(request) }
             if RequestText.isFinal(request.state), request.state != .done { throw Status.notAsWished }
         }
     }
@@ -118,7 +119,11 @@ struct CancelCommand: AsyncParsableCommand {
             let request = try await connections.client(.indexer).call(
                 IndexerMethods.cancelRequest,
                 CancelRequestRequest(requestID: id, requestedBy: connections.operatorName))
-            if json { print(JSONText.of(request).rendered) } else { print("\(id): \(request.state?.name ?? "")") }
+            if json {
+                print(JSONValue.of(request).text(.indented))
+            } else {
+                print("\(id): \(request.state?.name ?? "")")
+            }
             if request.state != .cancelled { throw Status.notAsWished }
         }
     }
@@ -135,7 +140,7 @@ struct HoldsCommand: AsyncParsableCommand {
         try await reporting {
             let holds = try await connections.client(.indexer).call(IndexerMethods.listHolds, ListHoldsRequest()).holds
             if json {
-                print(JSONText.list(holds.map { .of($0) }).rendered)
+                print(JSONValue.array(holds.map { .of($0) }).text(.indented))
                 return
             }
             var table = Table(["HOLD", "KIND", "CAMERA", "FROM", "TO", "BY", "WHY"], whenEmpty: "nothing is held")
@@ -173,7 +178,7 @@ struct AuditCommand: AsyncParsableCommand {
                 IndexerMethods.listAudit, ListAuditRequest(fromUs: fromUs, limit: limit)
             ).entries
             if json {
-                print(JSONText.list(entries.map { .of($0) }).rendered)
+                print(JSONValue.array(entries.map { .of($0) }).text(.indented))
                 return
             }
             var table = Table(["AT", "WHO", "DID", "WHAT", "DETAIL"], whenEmpty: "no entries")

@@ -2,6 +2,7 @@
 
 import ArgumentParser
 import Footage
+import JSON
 import RPC
 import Wire
 
@@ -41,11 +42,11 @@ struct StatusCommand: AsyncParsableCommand {
             let volumes = controllers.flatMap(\.volumes)
             if json {
                 print(
-                    JSONText.object([
-                        ("services", .list(services.map(Self.json))), ("sources", .list(sources.map { .of($0) })),
-                        ("tasks", .list(tasks.map { .of($0) })), ("volumes", .list(volumes.map { .of($0) })),
-                        ("configuration_revision", .unsigned(configuration?.revision)),
-                    ]).rendered)
+                    JSONValue.fields([
+                        "services": .array(services.map(Self.json)), "sources": .array(sources.map { .of($0) }),
+                        "tasks": .array(tasks.map { .of($0) }), "volumes": .array(volumes.map { .of($0) }),
+                        "configuration_revision": .integer(optional: configuration?.revision),
+                    ]).text(.indented))
             } else {
                 show(services, sources, tasks, volumes)
             }
@@ -94,11 +95,11 @@ struct StatusCommand: AsyncParsableCommand {
         return (replies, configuration)
     }
 
-    private static func json(_ service: ServiceHealth) -> JSONText {
-        .object([
-            ("role", .text(service.role.rawValue)), ("answers", .bool(service.reply != nil)),
-            ("error", .text(service.error)),
-            ("health", service.reply.map { .of($0) }),
+    private static func json(_ service: ServiceHealth) -> JSONValue {
+        .fields([
+            "role": .string(service.role.rawValue), "answers": .bool(service.reply != nil),
+            "error": .string(optional: service.error),
+            "health": service.reply.map { .of($0) },
         ])
     }
 
@@ -161,7 +162,7 @@ struct HealthCommand: AsyncParsableCommand {
         try await reporting {
             let reply = try await connections.client(role).call(HealthMethods.check, HealthRequest())
             if json {
-                print(JSONText.of(reply).rendered)
+                print(JSONValue.of(reply).text(.indented))
             } else {
                 print(
                     Table.printable("\(reply.service ?? role.rawValue): \(reply.ready == true ? "ready" : "not ready")")

@@ -2,6 +2,7 @@
 
 import ArgumentParser
 import Foundation
+import JSON
 import Wire
 
 /// ASSET/STREAM on the command line.
@@ -60,20 +61,20 @@ struct StartCommand: AsyncParsableCommand {
             return String(decoding: data, as: UTF8.self)
         }
         guard !set.isEmpty else { return nil }
-        let members = set.map { pair -> (String, JSONText?) in
+        let members = set.map { pair in
             let parts = pair.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
-            return (String(parts[0]), Self.value(String(parts[1])))
+            return JSONValue.Member(key: String(parts[0]), value: Self.value(String(parts[1])))
         }
-        return JSONText.object(members).compact
+        return JSONValue.object(members).text()
     }
 
     /// Numbers and booleans as such, everything else as a text.
-    static func value(_ text: String) -> JSONText {
+    static func value(_ text: String) -> JSONValue {
         switch text {
         case "true": .bool(true)
         case "false": .bool(false)
         default:
-            Int64(text).map { .integer($0) } ?? Double(text).flatMap { $0.isFinite ? .real($0) : nil } ?? .text(text)
+            Int64(text).map { .integer($0) } ?? Double(text).flatMap { $0.isFinite ? .real($0) : nil } ?? .string(text)
         }
     }
 }
@@ -100,7 +101,7 @@ struct StopCommand: AsyncParsableCommand {
 private func report(_ reply: SetDesiredStateReply, json: Bool) {
     guard let stream = reply.stream else { return }
     if json {
-        print(JSONText.object([("changed", .bool(reply.changed)), ("stream", .of(stream))]).rendered)
+        print(JSONValue.fields(["changed": .bool(optional: reply.changed), "stream": .of(stream)]).text(.indented))
         return
     }
     let running = stream.desired?.running == true

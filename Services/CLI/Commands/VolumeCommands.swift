@@ -1,6 +1,7 @@
 // volume adopt, volume show: the identity of a volume. The only place that makes a marker; no service ever does.
 
 import ArgumentParser
+import JSON
 import Volume
 
 struct VolumeCommand: AsyncParsableCommand {
@@ -29,7 +30,7 @@ struct VolumeCommand: AsyncParsableCommand {
                     at: path, role: role.volumeRole, nowUs: WindowArguments.nowUs())
                 print(
                     json
-                        ? VolumeCommand.json(identity, path: path, space: nil).rendered
+                        ? VolumeCommand.json(identity, path: path, space: nil).text(.indented)
                         : "\(path): \(role.rawValue) volume \(identity.volumeID)")
             }
         }
@@ -57,7 +58,7 @@ struct VolumeCommand: AsyncParsableCommand {
                 let volume = try Self.open(path)
                 let space = try volume.freeSpace()
                 if json {
-                    print(VolumeCommand.json(volume.identity, path: path, space: space).rendered)
+                    print(VolumeCommand.json(volume.identity, path: path, space: space).text(.indented))
                     return
                 }
                 print("\(path): \(volume.identity.role.rawValue) volume \(volume.volumeID)")
@@ -69,11 +70,11 @@ struct VolumeCommand: AsyncParsableCommand {
         }
     }
 
-    private static func json(_ identity: VolumeIdentity, path: String, space: VolumeSpace?) -> JSONText {
-        .object([
-            ("path", .text(path)), ("volume_id", .text(identity.volumeID)), ("role", .text(identity.role.rawValue)),
-            ("created_us", .integer(identity.createdUs)), ("total_bytes", .integer(space?.totalBytes)),
-            ("free_bytes", .integer(space?.availableBytes)),
+    private static func json(_ identity: VolumeIdentity, path: String, space: VolumeSpace?) -> JSONValue {
+        .fields([
+            "path": .string(path), "volume_id": .string(identity.volumeID), "role": .string(identity.role.rawValue),
+            "created_us": .integer(identity.createdUs), "total_bytes": .integer(optional: space?.totalBytes),
+            "free_bytes": .integer(optional: space?.availableBytes),
         ])
     }
 }

@@ -1,77 +1,89 @@
-// What the indexer answers, as JSON.
+// What the indexer answers, as JSON for programs. Keys are the contract's field names; absent fields are left out; times are
+// microseconds since 1970.
 
+import JSON
 import Wire
 
-extension JSONText {
-    static func of(_ camera: CameraSummary) -> JSONText {
-        .object([
-            ("camera", .text(camera.camera)), ("source", of(camera.source)), ("oldest_us", .integer(camera.oldestUs)),
-            ("newest_us", .integer(camera.newestUs)), ("segments", .unsigned(camera.segments)),
-            ("snapshots", .unsigned(camera.snapshots)), ("bytes", .unsigned(camera.bytes)),
+extension JSONValue {
+    static func of(_ camera: CameraSummary) -> JSONValue {
+        .fields([
+            "camera": .string(optional: camera.camera), "source": of(camera.source),
+            "oldest_us": .integer(optional: camera.oldestUs),
+            "newest_us": .integer(optional: camera.newestUs), "segments": .integer(optional: camera.segments),
+            "snapshots": .integer(optional: camera.snapshots), "bytes": .integer(optional: camera.bytes),
         ])
     }
 
-    static func of(_ gap: Gap) -> JSONText {
-        .object([
-            ("source", of(gap.source)), ("window", of(gap.window)), ("cause", .text(gap.cause)),
-            ("reason", .text(gap.reason)),
-            ("run_id", .text(gap.runID)), ("frames_lost", .unsigned(gap.framesLost)),
+    static func of(_ gap: Gap) -> JSONValue {
+        .fields([
+            "source": of(gap.source), "window": of(gap.window), "cause": .string(optional: gap.cause),
+            "reason": .string(optional: gap.reason),
+            "run_id": .string(optional: gap.runID), "frames_lost": .integer(optional: gap.framesLost),
         ])
     }
 
-    static func of(_ coverage: CoverageReply) -> JSONText {
-        .object([
-            ("covered", .list(coverage.covered.compactMap { of($0) })), ("gaps", .list(coverage.gaps.map { of($0) })),
-            ("segments", .unsigned(coverage.segments)), ("bytes", .unsigned(coverage.bytes)),
+    static func of(_ coverage: CoverageReply) -> JSONValue {
+        .fields([
+            "covered": .array(coverage.covered.compactMap { of($0) }), "gaps": .array(coverage.gaps.map { of($0) }),
+            "segments": .integer(optional: coverage.segments), "bytes": .integer(optional: coverage.bytes),
         ])
     }
 
-    static func of(_ camera: RequestedCamera) -> JSONText {
-        .object([
-            ("camera", .text(camera.camera)), ("source", of(camera.source)), ("footage", .text(camera.footage?.name)),
-            ("footage_reason", .text(camera.footageReason)),
+    static func of(_ camera: RequestedCamera) -> JSONValue {
+        .fields([
+            "camera": .string(optional: camera.camera), "source": of(camera.source),
+            "footage": .string(optional: camera.footage?.name),
+            "footage_reason": .string(optional: camera.footageReason),
         ])
     }
 
-    static func of(_ file: DeliveredFile) -> JSONText {
-        .object([
-            ("item_id", .unsigned(file.itemID)), ("kind", .text(file.kind?.name)), ("state", .text(file.state?.name)),
-            ("camera", .text(file.camera)), ("window", of(file.window)), ("archive_path", .text(file.archivePath)),
-            ("blob_url", .text(file.blobURL)), ("size_bytes", .unsigned(file.sizeBytes)),
-            ("sha256", .text(file.sha256.map(hexText))), ("error", .text(file.error)),
-            ("source_volume_id", .text(file.sourceVolumeID)), ("source_path", .text(file.sourcePath)),
+    static func of(_ file: DeliveredFile) -> JSONValue {
+        .fields([
+            "item_id": .integer(optional: file.itemID), "kind": .string(optional: file.kind?.name),
+            "state": .string(optional: file.state?.name),
+            "camera": .string(optional: file.camera), "window": of(file.window),
+            "archive_path": .string(optional: file.archivePath),
+            "blob_url": .string(optional: file.blobURL), "size_bytes": .integer(optional: file.sizeBytes),
+            "sha256": .string(optional: file.sha256.map(hexText)), "error": .string(optional: file.error),
+            "source_volume_id": .string(optional: file.sourceVolumeID),
+            "source_path": .string(optional: file.sourcePath),
         ])
     }
 
-    static func of(_ request: ArchiveRequest) -> JSONText {
-        .object([
-            ("request_id", .text(request.requestID)), ("state", .text(request.state?.name)),
-            ("reason", .text(request.reason)),
-            ("window", of(request.window)), ("cameras", .list(request.cameras.map { of($0) })),
-            ("delivery", .text(request.delivery?.name)), ("mode", .text(request.mode?.name)),
-            ("requested_by", .text(request.requestedBy)), ("why", .text(request.why)),
-            ("accepted_us", .integer(request.acceptedUs)), ("copying_us", .integer(request.copyingUs)),
-            ("archived_us", .integer(request.archivedUs)), ("finished_us", .integer(request.finishedUs)),
-            ("event_keys", .list(request.eventKeys.map { .text($0) })), ("files", .list(request.files.map { of($0) })),
-            ("gaps", .list(request.gaps.map { of($0) })), ("bytes_total", .unsigned(request.bytesTotal)),
-            ("bytes_archived", .unsigned(request.bytesArchived)), ("bytes_uploaded", .unsigned(request.bytesUploaded)),
-            ("manifest_path", .text(request.manifestPath)), ("priority", .integer(request.priority.map { Int64($0) })),
+    static func of(_ request: ArchiveRequest) -> JSONValue {
+        .fields([
+            "request_id": .string(optional: request.requestID), "state": .string(optional: request.state?.name),
+            "reason": .string(optional: request.reason),
+            "window": of(request.window), "cameras": .array(request.cameras.map { of($0) }),
+            "delivery": .string(optional: request.delivery?.name), "mode": .string(optional: request.mode?.name),
+            "requested_by": .string(optional: request.requestedBy), "why": .string(optional: request.why),
+            "accepted_us": .integer(optional: request.acceptedUs), "copying_us": .integer(optional: request.copyingUs),
+            "archived_us": .integer(optional: request.archivedUs),
+            "finished_us": .integer(optional: request.finishedUs),
+            "event_keys": .array(request.eventKeys.map { .string($0) }), "files": .array(request.files.map { of($0) }),
+            "gaps": .array(request.gaps.map { of($0) }), "bytes_total": .integer(optional: request.bytesTotal),
+            "bytes_archived": .integer(optional: request.bytesArchived),
+            "bytes_uploaded": .integer(optional: request.bytesUploaded),
+            "manifest_path": .string(optional: request.manifestPath),
+            "priority": .integer(optional: request.priority.map { Int64($0) }),
         ])
     }
 
-    static func of(_ hold: Hold) -> JSONText {
-        .object([
-            ("hold_id", .text(hold.holdID)), ("kind", .text(hold.kind?.name)), ("camera", .text(hold.camera)),
-            ("source", of(hold.source)), ("window", of(hold.window)), ("placed_by", .text(hold.placedBy)),
-            ("reason", .text(hold.reason)), ("placed_us", .integer(hold.placedUs)),
-            ("request_id", .text(hold.requestID)),
+    static func of(_ hold: Hold) -> JSONValue {
+        .fields([
+            "hold_id": .string(optional: hold.holdID), "kind": .string(optional: hold.kind?.name),
+            "camera": .string(optional: hold.camera),
+            "source": of(hold.source), "window": of(hold.window), "placed_by": .string(optional: hold.placedBy),
+            "reason": .string(optional: hold.reason), "placed_us": .integer(optional: hold.placedUs),
+            "request_id": .string(optional: hold.requestID),
         ])
     }
 
-    static func of(_ entry: AuditEntry) -> JSONText {
-        .object([
-            ("at_us", .integer(entry.atUs)), ("who", .text(entry.who)), ("action", .text(entry.action)),
-            ("subject", .text(entry.subject)), ("detail", .text(entry.detail)),
+    static func of(_ entry: AuditEntry) -> JSONValue {
+        .fields([
+            "at_us": .integer(optional: entry.atUs), "who": .string(optional: entry.who),
+            "action": .string(optional: entry.action),
+            "subject": .string(optional: entry.subject), "detail": .string(optional: entry.detail),
         ])
     }
 }
