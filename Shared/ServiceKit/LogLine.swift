@@ -5,6 +5,7 @@
 //   json  {"time":"2026-11-23T05:06:12.123Z","level":"info","service":"indexer-0","logger":"catalogue","message":"accepted",
 //          "request":"r1"}     metadata keys that clash with these five get a trailing '_'
 import CivilTime
+import JSON
 import Logging
 
 /// The form of log lines.
@@ -42,7 +43,7 @@ struct LogLine: Sendable {
             ]
             let taken = Set(pairs.map(\.0))
             pairs += fields.map { key, value in (taken.contains(key) ? key + "_" : key, value) }
-            return "{" + pairs.map { "\(Self.json($0.0)):\(Self.json($0.1))" }.joined(separator: ",") + "}\n"
+            return JSONValue.object(pairs.map { JSONValue.Member(key: $0, value: .string($1)) }).text() + "\n"
         }
     }
 
@@ -91,25 +92,6 @@ struct LogLine: Sendable {
         let needs = value.isEmpty || value.contains { $0 == " " || $0 == "\"" || $0 == "]" || $0 == "=" }
         let text = printable(value)
         return needs ? "\"" + text.replacing("\"", with: "\\\"") + "\"" : text
-    }
-
-    private static func json(_ text: String) -> String {
-        var result = "\""
-        for scalar in text.unicodeScalars {
-            switch scalar {
-            case "\"": result += "\\\""
-            case "\\": result += "\\\\"
-            case "\n": result += "\\n"
-            default:
-                if isControl(scalar) {
-                    let digits = String(scalar.value, radix: 16)
-                    result += "\\u" + String(repeating: "0", count: 4 - digits.count) + digits
-                } else {
-                    result.unicodeScalars.append(scalar)
-                }
-            }
-        }
-        return result + "\""
     }
 
     private static func time(_ us: Int64) -> String { TimeStamp(us: us)?.isoMilliseconds ?? "\(us) us" }

@@ -99,7 +99,7 @@ import Wire
         #expect(site.archived("cam1/2026/11/23/05/segment_a_cam1.mp4") == bytes)
         let sidecar = try #require(site.archived("cam1/2026/11/23/05/segment_a_cam1.json"))
         let text = String(decoding: sidecar, as: UTF8.self)
-        #expect(text.contains(#""camera_id" : "cam1""#) && text.contains(#""size_bytes" : 2500000"#))
+        #expect(text.contains(#""camera_id": "cam1""#) && text.contains(#""size_bytes": 2500000"#))
         #expect(site.staged.isEmpty)
         let kinds = site.indexer.claimItems.requests.first?.kinds ?? []
         #expect(Set(kinds) == [.segment, .snapshot, .manifest])

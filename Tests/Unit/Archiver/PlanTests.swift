@@ -102,16 +102,16 @@ import Wire
         let text = String(decoding: try SidecarDocument.filled(Array(json.utf8), with: digest), as: UTF8.self)
         let expected = """
             {
-              "camera_id" : "cam1",
-              "duration_seconds" : 10.04,
-              "list" : [
+              "camera_id": "cam1",
+              "duration_seconds": 10.04,
+              "list": [
                 1,
                 null,
                 true
               ],
-              "sha256" : "\(String(repeating: "ab", count: 32))",
-              "size_bytes" : 1234,
-              "url" : "a/b"
+              "sha256": "\(String(repeating: "ab", count: 32))",
+              "size_bytes": 1234,
+              "url": "a/b"
             }
 
             """
