@@ -3,6 +3,7 @@
 import Foundation
 import GRDB
 import RPC
+import Volume
 import Wire
 
 /// A checked claim.
@@ -175,7 +176,7 @@ extension ItemRow {
             asset: media?.stream?.asset, codec: media?.videoCodec, widthPx: media?.widthPx, heightPx: media?.heightPx,
             frames: media?.frames, runID: media?.runID, startUs: span.startUs, endUs: span.endUs,
             sizeBytes: machine.archivedUs == nil ? nil : machine.sizeBytes,
-            sha256: machine.archivedUs == nil ? nil : machine.sha256.map(hexadecimal),
+            sha256: machine.archivedUs == nil ? nil : machine.sha256.map(Digest.hexadecimal),
             sourcePath: mediaPath ?? "", sourceVolumeID: mediaVolumeID ?? "", requestIDs: requestIDs)
     }
 }

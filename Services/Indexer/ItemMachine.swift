@@ -8,6 +8,7 @@
 // counted already is answered again. A claim that is not renewed falls back when its time is over.
 
 import RPC
+import Volume
 import Wire
 
 /// How claims end and how often they are tried.
@@ -128,7 +129,7 @@ struct ItemMachine: Sendable, Equatable {
         try checkClaim(claimed, done)
         if let expected = sha256, let given = result.sha256, expected != given {
             throw .invalidArgument(
-                "sha256", "the file should have the SHA-256 \(hex(expected)), not \(hex(given)): copy it again")
+                "sha256", "the file should have the SHA-256 \(shown(expected)), not \(shown(given)): copy it again")
         }
         if let expected = sizeBytes, let given = result.sizeBytes, expected != given {
             throw .invalidArgument("size_bytes", "the file should have \(expected) bytes, not \(given): copy it again")
@@ -203,7 +204,8 @@ struct ItemMachine: Sendable, Equatable {
         }
     }
 
-    private func hex(_ bytes: [UInt8]) -> String {
-        bytes.prefix(8).map { byte in (byte < 16 ? "0" : "") + String(byte, radix: 16) }.joined() + "…"
+    /// Enough of a SHA-256 to tell two apart.
+    private func shown(_ bytes: [UInt8]) -> String {
+        Digest.hexadecimal(Array(bytes.prefix(8))) + "…"
     }
 }

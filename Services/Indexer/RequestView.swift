@@ -3,15 +3,11 @@
 import Crypto
 import GRDB
 import RPC
+import Volume
 import Wire
 
 /// SHA-256 of a document.
 func sha256(_ bytes: [UInt8]) -> [UInt8] { [UInt8](SHA256.hash(data: bytes)) }
-
-/// Bytes in lower-case hexadecimal.
-func hexadecimal(_ bytes: [UInt8]) -> String {
-    bytes.map { byte in (byte < 16 ? "0" : "") + String(byte, radix: 16) }.joined()
-}
 
 extension Database {
     /// At most so many event keys are shown; a window of ten minutes may hold half a million.
@@ -116,7 +112,8 @@ extension Turn {
                 path: item.archivePath, kind: item.kind.name, camera: item.camera,
                 start: documentTime(item.span.startUs), end: documentTime(item.span.endUs),
                 sizeBytes: isArchived ? item.machine.sizeBytes : nil,
-                sha256: isArchived ? item.machine.sha256.map(hexadecimal) : nil, sourceVolumeID: item.mediaVolumeID,
+                sha256: isArchived ? item.machine.sha256.map(Digest.hexadecimal) : nil,
+                sourceVolumeID: item.mediaVolumeID,
                 sourcePath: item.mediaPath, error: isArchived ? nil : item.machine.error)
         }
         return Manifest(

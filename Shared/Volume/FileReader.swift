@@ -19,7 +19,8 @@ public struct Digest: Sendable, Hashable {
     /// 64 lower-case hexadecimal digits.
     public var hexadecimal: String { Self.hexadecimal(sha256) }
 
-    static func hexadecimal(_ bytes: [UInt8]) -> String {
+    /// Any bytes as lower-case hexadecimal digits, two each.
+    public static func hexadecimal(_ bytes: [UInt8]) -> String {
         let digits = Array("0123456789abcdef")
         return String(bytes.flatMap { [digits[Int($0 >> 4)], digits[Int($0 & 15)]] })
     }

@@ -2,6 +2,7 @@
 
 import ArgumentParser
 import JSON
+import Volume
 import Wire
 
 /// A request for people.
@@ -45,7 +46,7 @@ enum RequestText {
         for file in request.files {
             table.add([
                 file.kind?.name ?? "", file.state?.name ?? "", sizeText(file.sizeBytes),
-                file.sha256.map { String(hexText($0).prefix(16)) } ?? "-",
+                file.sha256.map { String(Digest.hexadecimal($0).prefix(16)) } ?? "-",
                 file.error ?? file.blobURL ?? file.archivePath ?? "",
             ])
         }

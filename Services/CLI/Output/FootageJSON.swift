@@ -2,6 +2,7 @@
 // microseconds since 1970.
 
 import JSON
+import Volume
 import Wire
 
 extension JSONValue {
@@ -44,7 +45,7 @@ extension JSONValue {
             "camera": .string(optional: file.camera), "window": of(file.window),
             "archive_path": .string(optional: file.archivePath),
             "blob_url": .string(optional: file.blobURL), "size_bytes": .integer(optional: file.sizeBytes),
-            "sha256": .string(optional: file.sha256.map(hexText)), "error": .string(optional: file.error),
+            "sha256": .string(optional: file.sha256.map(Digest.hexadecimal)), "error": .string(optional: file.error),
             "source_volume_id": .string(optional: file.sourceVolumeID),
             "source_path": .string(optional: file.sourcePath),
         ])
@@ -86,10 +87,4 @@ extension JSONValue {
             "subject": .string(optional: entry.subject), "detail": .string(optional: entry.detail),
         ])
     }
-}
-
-/// Bytes in hexadecimal.
-func hexText(_ bytes: [UInt8]) -> String {
-    let digits = Array("0123456789abcdef")
-    return String(bytes.flatMap { [digits[Int($0 >> 4)], digits[Int($0 & 15)]] })
 }

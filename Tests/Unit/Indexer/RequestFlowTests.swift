@@ -3,6 +3,7 @@
 import Foundation
 import RPC
 import Testing
+import Volume
 import Wire
 
 @testable import Indexer
@@ -351,7 +352,7 @@ import Wire
         try await test.archive("r2", -20, 0, delivery: .cloud)
         let upload = try #require(try await test.claim(.upload).first)
         let later = try JSONDecoder().decode(Sidecar.self, from: Data(upload.sidecar ?? []))
-        #expect(later.sha256 == hexadecimal(T.digest(item)))
+        #expect(later.sha256 == Digest.hexadecimal(T.digest(item)))
         #expect(later.sizeBytes == 1000)
     }
 
