@@ -20,8 +20,10 @@ await ServiceProgram(
         makeRunID: { UUID().uuidString.lowercased() },
         announce: { hints.publish(topic: $0.topic, name: $0.name, cursor: $0.cursor) },
         reportStorage: { problem in health.set("database", ready: problem == nil, reason: problem ?? "") })
-    let lock = try StateDirectory(runtime.settings[RegistryKeys.stateDirectory])
-    let store = try RegistryStore(path: lock.databasePath, lock: lock)
+    let state = try StateDirectory(
+        runtime.settings[RegistryKeys.stateDirectory], database: "registry.sqlite", lockFile: "registry.sqlite.lock",
+        role: runtime.role)
+    let store = try RegistryStore(path: state.databasePath, holding: state)
     let registry = try Registry(store: store, options: options, logger: runtime.logger)
     let server = try runtime.makeServer()
     RegistryHandlers.register(registry, on: server)

@@ -9,12 +9,14 @@ await ServiceProgram(
     role: "indexer", summary: "The catalogue: what was recorded, what is to be archived, what may be deleted.",
     settings: Keys.all
 ).run { runtime in
-    let state = try StateDirectory(runtime.settings[Keys.stateDirectory])
+    let state = try StateDirectory(
+        runtime.settings[Keys.stateDirectory], database: "catalogue.sqlite", lockFile: "indexer.lock",
+        role: runtime.role)
     let bell = WorkBell()
     let hints = try runtime.makePublisher()
     let herald = Herald(bell: bell) { topic, name, cursor in hints.publish(topic: topic, name: name, cursor: cursor) }
     let catalogue = try Catalogue(
-        path: state.cataloguePath, policy: Policy(runtime.settings), clock: runtime.clock, holding: state,
+        path: state.databasePath, policy: Policy(runtime.settings), clock: runtime.clock, holding: state,
         onCommit: herald.announce,
         onHealth: { problem in
             runtime.health.set("database", ready: problem == nil, reason: problem ?? "")

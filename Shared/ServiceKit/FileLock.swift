@@ -1,9 +1,9 @@
-// A lock on a file, for a service that must be the only one on its database: taken at once or not at all, and let go by the
-// kernel when the process dies, however it dies. A volume's lock is its own (Shared/Volume), with that module's fault points.
+// A lock on a file, for StateDirectory: taken at once or not at all, and let go by the kernel when the process dies, however it
+// dies. A volume's lock is its own (Shared/Volume), with that module's fault points.
 import Glibc
 
 /// Why a lock was not taken.
-public enum FileLockProblem: Error, Sendable, Equatable {
+enum FileLockProblem: Error, Sendable, Equatable {
     /// The file cannot be made or locked; what the system says.
     case unusable(String)
     /// Another process holds it.
@@ -11,11 +11,11 @@ public enum FileLockProblem: Error, Sendable, Equatable {
 }
 
 /// The lock, held as long as this object lives.
-public final class FileLock: Sendable {
+final class FileLock: Sendable {
     private let descriptor: Int32
 
     /// Makes the file where it is missing, and locks it.
-    public init(_ path: String) throws(FileLockProblem) {
+    init(_ path: String) throws(FileLockProblem) {
         let file = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0o600)
         guard file >= 0 else { throw .unusable(Self.text(errno)) }
         guard flock(file, LOCK_EX | LOCK_NB) == 0 else {

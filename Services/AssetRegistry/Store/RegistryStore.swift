@@ -4,7 +4,13 @@ import Foundation
 import GRDB
 import JSON
 import RPC
+import ServiceKit
 import Wire
+
+/// A database that cannot be used.
+struct StoreError: Error, CustomStringConvertible {
+    let description: String
+}
 
 /// The database of the registry.
 final class RegistryStore: Sendable {
@@ -17,12 +23,12 @@ final class RegistryStore: Sendable {
 
     let database: DatabaseQueue
 
-    private let lock: StateDirectory?
+    /// Keeps the lock on the state directory as long as somebody can write.
+    private let holding: StateDirectory?
 
     /// Opens or makes the database.
-    /// - Parameter lock: held as long as the store lives.
-    init(path: String, lock: StateDirectory? = nil) throws {
-        self.lock = lock
+    init(path: String, holding: StateDirectory? = nil) throws {
+        self.holding = holding
         var configuration = GRDB.Configuration()
         configuration.journalMode = .wal
         // Another process that looks at the file (sqlite3, a backup) makes a write wait, not fail.

@@ -11,8 +11,8 @@ import Testing
     @Test func everyCommitIsSyncedAlthoughGRDBRelaxesThatWhileOpening() throws {
         let folder = FileManager.default.temporaryDirectory.appendingPathComponent("registry-\(UUID().uuidString)")
         defer { try? FileManager.default.removeItem(at: folder) }
-        let state = try StateDirectory(folder.path)
-        let store = try RegistryStore(path: state.databasePath, lock: state)
+        try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
+        let store = try RegistryStore(path: folder.path + "/registry.sqlite")
         let settings = try store.database.read { database in
             (
                 try String.fetchOne(database, sql: "PRAGMA journal_mode"),

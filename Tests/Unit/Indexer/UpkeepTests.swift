@@ -254,18 +254,6 @@ import Wire
         }
     }
 
-    @Test func aSecondIndexerIsKeptOut() throws {
-        let folder = try folder()
-        defer { try? FileManager.default.removeItem(at: folder) }
-        let first = try StateDirectory(folder.path)
-        #expect {
-            _ = try StateDirectory(folder.path)
-        } throws: {
-            "\($0)".contains("in use by another indexer")
-        }
-        _ = withExtendedLifetime(first) { first.cataloguePath }
-    }
-
     @Test func durabilityIsFullAndTheLogIsBounded() async throws {
         let test = try TestCatalogue()
         let modes = try await test.catalogue.write { turn in
