@@ -2,7 +2,7 @@
 import RPC
 import ServiceKit
 
-enum Keys {
+enum ControllerKeys {
     static let recordingVolume = Setting<String>(
         "recording-volume", default: "/var/lib/sightglass/recording",
         help:
@@ -72,16 +72,16 @@ struct ControllerConfiguration: Sendable {
     init(_ runtime: ServiceRuntime) {
         let settings = runtime.settings
         instance = runtime.instance
-        recordingVolume = settings[Keys.recordingVolume]
-        stateDirectory = settings[Keys.stateDirectory]
-        capacity = settings[Keys.capacity]
-        ringBytes = settings[Keys.ringBytes]
-        segmentSeconds = settings[Keys.segmentSeconds]
-        syncIntervalUs = Int64(settings[Keys.syncIntervalMs]) * 1000
-        diskQueueBytes = settings[Keys.diskQueueBytes]
-        pushQueueBytes = settings[Keys.pushQueueBytes]
-        spoolRecords = settings[Keys.spoolRecords]
-        deletionSeconds = settings[Keys.deletionSeconds]
-        statusSeconds = settings[Keys.statusSeconds]
+        recordingVolume = settings[ControllerKeys.recordingVolume]
+        stateDirectory = settings[ControllerKeys.stateDirectory]
+        capacity = settings[ControllerKeys.capacity]
+        ringBytes = settings[ControllerKeys.ringBytes]
+        segmentSeconds = settings[ControllerKeys.segmentSeconds]
+        syncIntervalUs = Int64(settings[ControllerKeys.syncIntervalMs]) * 1000
+        diskQueueBytes = settings[ControllerKeys.diskQueueBytes]
+        pushQueueBytes = settings[ControllerKeys.pushQueueBytes]
+        spoolRecords = settings[ControllerKeys.spoolRecords]
+        deletionSeconds = settings[ControllerKeys.deletionSeconds]
+        statusSeconds = settings[ControllerKeys.statusSeconds]
     }
 }

@@ -11,7 +11,7 @@ import Wire
 await ServiceProgram(
     role: "capture-controller",
     summary: "Records cameras: one session per camera, segments on the recording volume, pictures, live pushes.",
-    settings: Keys.all
+    settings: ControllerKeys.all
 ).run { runtime in
     let configuration = ControllerConfiguration(runtime)
     let logger = runtime.logger

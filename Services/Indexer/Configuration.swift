@@ -2,7 +2,7 @@
 
 import ServiceKit
 
-enum Keys {
+enum IndexerKeys {
     static let stateDirectory = Setting<String>(
         "state-directory", default: "/var/lib/sightglass/indexer",
         help:
@@ -63,16 +63,16 @@ enum Keys {
 extension Policy {
     init(_ settings: Settings) {
         self.init()
-        futureBoundUs = Int64(settings[Keys.eventFutureSeconds]) * Micro.second
-        footageWaitUs = Int64(settings[Keys.footageWaitMs]) * Micro.millisecond
-        catchUpUs = Int64(settings[Keys.catchUpSeconds]) * Micro.second
-        seamUs = Int64(settings[Keys.seamMs]) * Micro.millisecond
-        archiveAttempts = Int64(settings[Keys.archiveAttempts])
-        uploadAttempts = Int64(settings[Keys.uploadAttempts])
-        retentionUs = Int64(settings[Keys.retentionHours]) * Micro.hour
-        maximumAgeUs = Int64(settings[Keys.maximumAgeHours]) * Micro.hour
-        quotaBytes = Int64(settings[Keys.quotaBytes])
-        freeFloorBytes = Int64(settings[Keys.freeFloorBytes])
-        archiveRetentionUs = Int64(settings[Keys.archiveRetentionHours]) * Micro.hour
+        futureBoundUs = Int64(settings[IndexerKeys.eventFutureSeconds]) * Micro.second
+        footageWaitUs = Int64(settings[IndexerKeys.footageWaitMs]) * Micro.millisecond
+        catchUpUs = Int64(settings[IndexerKeys.catchUpSeconds]) * Micro.second
+        seamUs = Int64(settings[IndexerKeys.seamMs]) * Micro.millisecond
+        archiveAttempts = Int64(settings[IndexerKeys.archiveAttempts])
+        uploadAttempts = Int64(settings[IndexerKeys.uploadAttempts])
+        retentionUs = Int64(settings[IndexerKeys.retentionHours]) * Micro.hour
+        maximumAgeUs = Int64(settings[IndexerKeys.maximumAgeHours]) * Micro.hour
+        quotaBytes = Int64(settings[IndexerKeys.quotaBytes])
+        freeFloorBytes = Int64(settings[IndexerKeys.freeFloorBytes])
+        archiveRetentionUs = Int64(settings[IndexerKeys.archiveRetentionHours]) * Micro.hour
     }
 }

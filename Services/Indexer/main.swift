@@ -7,10 +7,10 @@ import ServiceLifecycle
 
 await ServiceProgram(
     role: "indexer", summary: "The catalogue: what was recorded, what is to be archived, what may be deleted.",
-    settings: Keys.all
+    settings: IndexerKeys.all
 ).run { runtime in
     let state = try StateDirectory(
-        runtime.settings[Keys.stateDirectory], database: "catalogue.sqlite", lockFile: "indexer.lock",
+        runtime.settings[IndexerKeys.stateDirectory], database: "catalogue.sqlite", lockFile: "indexer.lock",
         role: runtime.role)
     let bell = WorkBell()
     let hints = try runtime.makePublisher()

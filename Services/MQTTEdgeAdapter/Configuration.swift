@@ -4,7 +4,7 @@ import Foundation
 import ServiceKit
 
 /// Settings beside the common ones.
-enum Keys {
+enum AdapterKeys {
     static let brokerHost = Setting<String>(
         "broker-host", default: "localhost", help: "Host name or address of the MQTT broker.",
         reason: "A plain Mosquitto on the same host is the smallest installation.")
@@ -81,22 +81,22 @@ struct AdapterConfiguration: Sendable {
     /// Reads the rules file too. The error is one line for the operator.
     init(_ settings: Settings) throws(SettingsError) {
         func optional(_ key: Setting<String>) -> String? { settings[key].isEmpty ? nil : settings[key] }
-        host = settings[Keys.brokerHost]
-        port = settings[Keys.brokerPort]
-        username = optional(Keys.username)
-        passwordFile = optional(Keys.passwordFile)
+        host = settings[AdapterKeys.brokerHost]
+        port = settings[AdapterKeys.brokerPort]
+        username = optional(AdapterKeys.username)
+        passwordFile = optional(AdapterKeys.passwordFile)
         secretsDirectory = settings[CommonSettings.secretsDirectory]
-        caFile = optional(Keys.brokerCA)
-        certificateFile = optional(Keys.brokerCertificate)
-        keyFile = optional(Keys.brokerKey)
-        keepaliveS = settings[Keys.keepalive]
-        sessionExpiryS = UInt32(settings[Keys.sessionExpiry])
-        clientID = settings[Keys.clientID]
-        snapshotTopicMode = SnapshotTopicMode(rawValue: settings[Keys.snapshotTopicMode]) ?? .exact
+        caFile = optional(AdapterKeys.brokerCA)
+        certificateFile = optional(AdapterKeys.brokerCertificate)
+        keyFile = optional(AdapterKeys.brokerKey)
+        keepaliveS = settings[AdapterKeys.keepalive]
+        sessionExpiryS = UInt32(settings[AdapterKeys.sessionExpiry])
+        clientID = settings[AdapterKeys.clientID]
+        snapshotTopicMode = SnapshotTopicMode(rawValue: settings[AdapterKeys.snapshotTopicMode]) ?? .exact
         guard TopicName.isPublishable(clientID), clientID.utf8.count <= 120 else {
             throw SettingsError("client-id: is not 1 to 120 bytes without '+', '#' and control characters")
         }
-        guard let topics = Topics(namespace: settings[Keys.namespace]) else {
+        guard let topics = Topics(namespace: settings[AdapterKeys.namespace]) else {
             throw SettingsError("namespace: is no beginning of a topic: no '+', '#' or '$', no '/' at either end")
         }
         self.topics = topics
@@ -106,7 +106,7 @@ struct AdapterConfiguration: Sendable {
         guard certificateFile == nil || caFile != nil else {
             throw SettingsError("broker-certificate needs broker-ca-file: without it there is no TLS")
         }
-        rules = try Self.rules(settings[Keys.eventRules], topics)
+        rules = try Self.rules(settings[AdapterKeys.eventRules], topics)
     }
 
     private static func rules(_ path: String, _ topics: Topics) throws(SettingsError) -> [EventRule] {

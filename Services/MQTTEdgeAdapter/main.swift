@@ -11,7 +11,7 @@ import ServiceKit
 await ServiceProgram(
     role: "mqtt-edge-adapter",
     summary: "The door to MQTT: takes commands, events and archive requests; publishes pictures, status and receipts.",
-    settings: Keys.all
+    settings: AdapterKeys.all
 ).run { runtime in
     let configuration = try AdapterConfiguration(runtime.settings)
     return try Adapter(configuration, runtime).services()
