@@ -61,8 +61,8 @@ enum IndexerKeys {
 }
 
 extension Policy {
-    init(_ settings: Settings) {
-        self.init()
+    /// What the settings come to; without any, their defaults.
+    init(_ settings: Settings = Settings()) {
         futureBoundUs = Int64(settings[IndexerKeys.eventFutureSeconds]) * Micro.second
         footageWaitUs = Int64(settings[IndexerKeys.footageWaitMs]) * Micro.millisecond
         catchUpUs = Int64(settings[IndexerKeys.catchUpSeconds]) * Micro.second

@@ -98,30 +98,30 @@ struct KnownGap: Sendable, Hashable {
     }
 }
 
-/// How the settings bound and time the catalogue's decisions. All in microseconds and bytes.
+/// How the settings bound and time the catalogue's decisions. Their defaults, with reasons, stand in Configuration.swift.
 struct Policy: Sendable, Equatable {
     /// An event may lie so far in the future.
-    var futureBoundUs: Int64 = Micro.hour
+    var futureBoundUs: Int64
     /// A window waits so long for footage that does not come.
-    var footageWaitUs: Int64 = 30 * Micro.second
+    var footageWaitUs: Int64
     /// While a backlog of the source comes in, a window waits at most so long.
-    var catchUpUs: Int64 = Micro.hour
+    var catchUpUs: Int64
     /// Uncovered time shorter than this, which no controller reported, is a seam between two files and no gap.
-    var seamUs: Int64 = 250 * Micro.millisecond
+    var seamUs: Int64
     /// An item is poisoned after so many attempts to archive it.
-    var archiveAttempts: Int64 = 8
+    var archiveAttempts: Int64
     /// The same for uploads; 0: never, because the copy is safe and a cloud may be away for weeks.
-    var uploadAttempts: Int64 = 0
+    var uploadAttempts: Int64
     /// Footage older than this is deleted; 0: age deletes nothing.
-    var retentionUs: Int64 = 72 * Micro.hour
+    var retentionUs: Int64
     /// Footage older than this is deleted whatever request holds it (a legal hold still keeps it); 0: off.
-    var maximumAgeUs: Int64 = 0
+    var maximumAgeUs: Int64
     /// Most bytes that a recording volume may hold; 0: off.
-    var quotaBytes: Int64 = 0
+    var quotaBytes: Int64
     /// Least free bytes of a volume; 0: off.
-    var freeFloorBytes: Int64 = 2 << 30
+    var freeFloorBytes: Int64
     /// An uploaded file is kept on the archive volume so long, unless the volume needs room.
-    var archiveRetentionUs: Int64 = 72 * Micro.hour
-    /// Kept rows of Changes.
+    var archiveRetentionUs: Int64
+    /// Kept rows of Changes: a reader that is away longer asks for everything once. A hundred a minute for most of a day.
     var keptChanges: Int64 = 100_000
 }
