@@ -106,7 +106,7 @@ actor CaptureEngine {
             sessions.remove(source)
             session.stop(reason: "this controller no longer holds the camera")
             // The lease may come back: promises and the end of the footage are not forgotten.
-            let left = session.legacy
+            let left = session.remains
             windows[source] = left.windows
             footageEndUs[source] = left.footageEndUs
             let joining = joining

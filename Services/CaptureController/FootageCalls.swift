@@ -38,7 +38,7 @@ struct FootageCalls: Sendable {
                 key: key, source: $0, span: span, holdUntilUs: max(nowUs, span.endUs) + Int64(holdMs) * 1000)
         }
         for window in windows {
-            let known = engine.sessions[window.source]?.legacy.windows ?? []
+            let known = engine.sessions[window.source]?.remains.windows ?? []
             guard known.count < Self.mostWindows || known.contains(where: { $0.key == key }) else {
                 throw RPCError.resourceExhausted(
                     "\(known.count) windows of \(window.source) are held already; try again when some have run out")

@@ -104,7 +104,7 @@ final class SourceSession: Sendable, SegmentOwner {
     }
 
     /// What another session of the source must know: windows, and where the footage ends.
-    var legacy: (windows: [FootageWindow], footageEndUs: Int64?) {
+    var remains: (windows: [FootageWindow], footageEndUs: Int64?) {
         state.withLock { ($0.pipeline.windows.windows, $0.pipeline.footageEndUs) }
     }
 
