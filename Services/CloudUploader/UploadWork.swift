@@ -69,11 +69,11 @@ struct UploadWork: Sendable {
         let file: PreparedFile = try await lane.runUnlessCancelled {
             let content = PreparedFile.Content.file(try volume.reader(path))
             let (digest, md5, plan) = try PreparedFile.measure(content, cut)
-            let metadata = UploadMetadata.of(item, digest)
+            let metadata = UploadMetadata.ofMedia(item, digest)
             return PreparedFile(
                 path: path, content: content, digest: digest, md5: md5, plan: plan,
                 contentType: UploadMetadata.contentType(of: path.name), metadata: metadata,
-                identity: ("sha256", digest.hexadecimal))
+                identity: (UploadMetadata.mediaName, digest.hexadecimal))
         }
         try Self.check(file.digest, item)
         let receipt = try await target.upload(file)
@@ -102,7 +102,7 @@ struct UploadWork: Sendable {
     ) async throws -> PreparedFile? {
         let path = try ArchiveLayout.sidecar(of: media.path)
         let (cut, fallback) = (cut, item.sidecar)
-        let metadata = UploadMetadata.of(item, media.digest, mediaName: "media_sha256")
+        let metadata = UploadMetadata.ofSidecar(item, media: media.digest)
         return try await lane.runUnlessCancelled { () throws -> PreparedFile? in
             let bytes: [UInt8]
             do {
@@ -116,30 +116,40 @@ struct UploadWork: Sendable {
             let (digest, md5, plan) = try PreparedFile.measure(content, cut)
             return PreparedFile(
                 path: path, content: content, digest: digest, md5: md5, plan: plan, contentType: "application/json",
-                metadata: metadata, identity: ("media_sha256", media.digest.hexadecimal))
+                metadata: metadata, identity: (UploadMetadata.sidecarName, media.digest.hexadecimal))
         }
     }
 }
 
-/// What is attached to a blob.
+/// What is attached to a blob, sorted by name as the signature wants it. Values fit into headers; the service takes 8 KiB in all.
 enum UploadMetadata {
-    /// Names in their order; values fit into headers. The service takes 8 KiB in all.
-    static func of(
-        _ item: ClaimedItem, _ digest: Digest, mediaName: String = "sha256"
+    /// Where a media file's blob carries its SHA-256.
+    static let mediaName = "sha256"
+    /// Where a sidecar's blob carries the SHA-256 of the media file that it is about.
+    static let sidecarName = "media_sha256"
+
+    static func ofMedia(_ item: ClaimedItem, _ digest: Digest) -> [(name: String, value: String)] {
+        sorted(item, (mediaName, digest.hexadecimal))
+    }
+
+    static func ofSidecar(_ item: ClaimedItem, media digest: Digest) -> [(name: String, value: String)] {
+        sorted(item, (sidecarName, digest.hexadecimal))
+    }
+
+    private static func sorted(
+        _ item: ClaimedItem, _ hash: (name: String, value: String)
     ) -> [(name: String, value: String)] {
-        var result: [(name: String, value: String)] = []
+        var result = [hash]
         if let camera = item.camera, !camera.isEmpty { result.append(("camera", BlobText.metadataValue(camera))) }
+        if let start = item.window?.startUs.flatMap({ TimeStamp(us: $0) }) {
+            result.append(("start", start.isoMicroseconds))
+        }
         if let end = item.window?.endUs.flatMap({ TimeStamp(us: $0) }) { result.append(("end", end.isoMicroseconds)) }
-        if mediaName == "media_sha256" { result.append((mediaName, digest.hexadecimal)) }
         if !item.requestIDs.isEmpty {
             let list = item.requestIDs.sorted().joined(separator: ",")
             result.append(("requests", BlobText.metadataValue(list, maximumBytes: 4096)))
         }
-        if mediaName == "sha256" { result.append((mediaName, digest.hexadecimal)) }
-        if let start = item.window?.startUs.flatMap({ TimeStamp(us: $0) }) {
-            result.append(("start", start.isoMicroseconds))
-        }
-        return result
+        return result.sorted { $0.name < $1.name }
     }
 
     /// By the name's extension.

@@ -113,7 +113,7 @@ import Wire
         let item = ClaimedItem(
             camera: "Tor Süd", window: Window(startUs: 1_763_874_000_000_000, endUs: 1_763_874_010_500_000),
             requestIDs: ["r2", "r1"])
-        let metadata = UploadMetadata.of(item, .init(sha256: [UInt8](repeating: 0xAB, count: 32), sizeBytes: 1))
+        let metadata = UploadMetadata.ofMedia(item, .init(sha256: [UInt8](repeating: 0xAB, count: 32), sizeBytes: 1))
         #expect(metadata.map(\.name) == ["camera", "end", "requests", "sha256", "start"])
         #expect(metadata.map(\.name) == metadata.map(\.name).sorted())
         #expect(metadata[0].value == "Tor S%C3%BCd" && metadata[2].value == "r1,r2")
