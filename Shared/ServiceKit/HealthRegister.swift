@@ -1,6 +1,5 @@
-// HealthRegister: what a service says of itself. Ready when all its conditions are (architecture, promise 10): it answers
-// and owns what it needs. Neighbours that are away are shown, and never make it unready. Answered by Health/Check, see
-// HealthReport.swift.
+// HealthRegister: what a service says of itself. Ready when all its conditions are: it answers and owns what it
+// needs. Neighbours that are away are shown, and never make it unready. Answered by Health/Check, see HealthReport.swift.
 import Logging
 import Synchronization
 

@@ -1,6 +1,6 @@
-// Secrets: credentials come from files and nowhere else (architecture, promise 11). A configuration names a reference,
-// "folder/file", below one directory; Kubernetes mounts a secret as such a folder. Each use reads the file again, so that a
-// rotated credential is taken without a restart.
+// Secrets: credentials come from files and nowhere else. A configuration names a reference, "folder/file", below one
+// directory; Kubernetes mounts a secret as such a folder. Each use reads the file again, so that a rotated credential is taken
+// without a restart.
 import Foundation
 import Glibc
 

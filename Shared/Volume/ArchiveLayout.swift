@@ -1,4 +1,4 @@
-// Where a file lies on the archive volume (architecture, section 7): the layout that existing cloud query tools list.
+// Where a file lies on the archive volume: the layout that existing cloud query tools list.
 //
 //   {camera}/{YYYY}/{MM}/{DD}/{HH}/segment_{YYYY-MM-DDThh:mm:ssZ}_{camera}.{ext}      footage
 //   {camera}/{YYYY}/{MM}/{DD}/{HH}/snapshot_{YYYY-MM-DDThh:mm:ssZ}_{camera}.{ext}     a picture

@@ -1,5 +1,5 @@
-// Where a file lies on the recording volume (architecture, section 7), and how to read a path back when the catalogue
-// has to be rebuilt from the volume.
+// Where a file lies on the recording volume, and how to read a path back when the catalogue has to be rebuilt from
+// the volume.
 //
 //   {asset}/{stream}/{YYYY}/{MM}/{DD}/{HH}/{start}_{end}.{ext}      a segment
 //   {asset}/{stream}/{YYYY}/{MM}/{DD}/{HH}/{time}.{ext}             a snapshot

@@ -1,4 +1,4 @@
-// A file that is not complete yet, and how it gets its final name (architecture, promise 1):
+// A file that is not complete yet, and how it gets its final name:
 //
 //   create  `.staging/{owner}.{epoch}.{label}`, O_EXCL
 //   append  whole or not at all; SHA-256 is made along the way

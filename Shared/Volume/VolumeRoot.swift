@@ -1,5 +1,5 @@
-// A volume: a folder that carries a marker with its identity (architecture, promise 8). Here: adopt, open, is it still
-// there, free space. Files are made in StagedFile.swift and PublishedFiles.swift, read in FileReader.swift.
+// A volume: a folder that carries a marker with its identity. Here: adopt, open, is it still there, free space. Files
+// are made in StagedFile.swift and PublishedFiles.swift, read in FileReader.swift.
 //
 //   .sightglass-volume.json   the marker, see VolumeIdentity.swift
 //   .staging/                 files that are not complete yet, see StagingName.swift

@@ -1,4 +1,4 @@
-// RecordingLayout and ArchiveLayout: the paths that architecture section 7 fixes.
+// RecordingLayout and ArchiveLayout: the paths that the catalogue and other programs rely on.
 import Testing
 
 @testable import Volume

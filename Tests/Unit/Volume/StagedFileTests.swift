@@ -1,4 +1,4 @@
-// StagedFile: what is written is what is found, under no name before it is complete (architecture, promise 1).
+// StagedFile: what is written is what is found, under no name before it is complete.
 import Foundation
 import Glibc
 import Testing

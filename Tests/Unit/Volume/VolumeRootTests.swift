@@ -1,4 +1,4 @@
-// VolumeRoot: adoption, identity, refusal of what is not our volume (architecture, promise 8), lock, space.
+// VolumeRoot: adoption, identity, refusal of what is not our volume, lock, space.
 import Foundation
 import Glibc
 import Testing
