@@ -192,7 +192,7 @@ final class MosquittoConnection {
                     .connected(sessionPresent: flags & 1 == 1, maximumPacketBytes: found == nil ? nil : Int(maximum)))
             } else {
                 let said = mosquitto_reason_string(reason).map { String(cString: $0) } ?? "reason \(reason)"
-                // 0x81 to 0x8C but for 0x88 to 0x8A (unavailable, busy, banned): somebody has to change something.
+                // 0x81 to 0x8C but for 0x88 and 0x89 (unavailable, busy): somebody has to change something.
                 let isRefusal = (0x81...0x8C).contains(reason) && !(0x88...0x89).contains(reason)
                 inbox.events.append(
                     .refused(
