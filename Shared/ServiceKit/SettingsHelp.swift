@@ -7,8 +7,10 @@ public enum SettingsHelp {
     /// The whole page.
     public static func page(role: String, summary: String, schema: SettingsSchema) -> String {
         var lines = ["\(role): \(summary)", "", "usage: \(role) [--key value | --key=value | --switch] ...", ""]
+        // One that this service has, so that the example can be typed.
+        let key = schema.settings.first?.key ?? CommonSettings.config.key
         lines += wrapped(
-            "A setting is given as a flag, as a variable (\(SettingsSchema.variablePrefix)LEASE_MS for lease-ms) or in the "
+            "A setting is given as a flag, as a variable (\(SettingsSchema.variable(of: key)) for \(key)) or in the "
                 + "YAML or JSON file that --config names; the flag wins over the variable, the variable over the file. "
                 + "Credentials are never settings: they are files below secrets-directory.", indent: 0)
         lines.append("")
