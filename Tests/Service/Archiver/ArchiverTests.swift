@@ -211,12 +211,15 @@ import Wire
         _ = try await site.completed()
         #expect(try await site.health().ready == true)
         #expect(site.indexer.failItem.requests.isEmpty)
-        // Away for the moment of the report: it is delivered when the indexer is back.
-        await site.indexer.server.stop()
-        try await Task.sleep(for: .milliseconds(50))
+        // Away when the report is due: it is delivered when the indexer is back.
+        site.indexer.completeItem.answer { _ in throw RPCError.unavailable("the indexer stops") }
         site.indexer.offer([try site.record(randomBytes(1000), "h", id: 9)], work: .archive)
+        try await archiver.waitForLog("the indexer does not take the report yet")
+        await site.indexer.server.stop()
+        let refused = site.indexer.completeItem.requests.count
+        site.indexer.completeItem.answer { _ in CompleteItemReply(state: .archived) }
         site.indexer.server.start()
-        _ = try await site.completed(2)
+        #expect(try await site.completed(refused + 1).last?.claim?.itemID == 9)
         #expect(try await archiver.terminate() == 0)
     }
 

@@ -43,7 +43,8 @@ import Wire
     }
 }
 
-@Suite struct WaitingTests {
+/// The limit is what makes them fail: a wait that is not ended lasts ten minutes, and then passes.
+@Suite(.timeLimit(.minutes(1))) struct WaitingTests {
     @Test func aSignalBeforeTheWaitIsKept() async {
         let wakeup = Wakeup()
         wakeup.signal()
