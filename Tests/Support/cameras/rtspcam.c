@@ -6,41 +6,43 @@
 // commands on standard input: freeze | thaw | kick | rm N | jump SECONDS | quit
 #include <gst/gst.h>
 #include <gst/app/gstappsrc.h>
-#include <gst/rtsp-server/rtsp-server.h>
 #include <libavformat/avformat.h>
 #include <libavcodec/bsf.h>
-#include <stdio.h>
-#include <string.h>
-#include <stdlib.h>
 #include <unistd.h>
+#include "rtspserver.h"
 #define MAX_FRAMES 100000
 
+// One frame of the film, as it is sent.
 typedef struct {
-    uint8_t *d;
-    int n;
+    uint8_t *d; // bytes
+    int n;      // how many
     gboolean key;
     GstClockTime dur;
 } Frame;
 
+// The video or the audio of the film.
 typedef struct {
     int present;
-    Frame *f;
-    int n;
+    Frame *f; // frames
+    int n;    // how many
     char caps[4096];
-    char pay[256];
-    GstCaps *c;
+    char pay[256]; // the payloader of the pipeline; %d is its number
+    GstCaps *c;    // `caps`, parsed
 } Track;
 
 static Track video, audio;
+// Nothing is sent while it is set.
 static volatile int frozen = 0;
+// By how much the cameras' clocks jump before the next frame.
 static GstClockTime jump = 0;
 
+// One camera that somebody looks at.
 typedef struct {
-    GstAppSrc *v, *a;
+    GstAppSrc *v, *a;    // where its frames go
     GstElement *el;
-    gint64 t0;
-    guint64 iv, ia;
-    GstClockTime pv, pa;
+    gint64 t0;           // when it began, in microseconds of the monotonic clock
+    guint64 iv, ia;      // the next frame of each track, counted through all rounds of the film
+    GstClockTime pv, pa; // its time
 } Camera;
 
 static GMutex lock;
@@ -205,10 +207,6 @@ static void configure(GstRTSPMediaFactory *f, GstRTSPMedia *m, gpointer u) {
 
 static GstRTSPServer *server;
 
-static GstRTSPFilterResult kick_client(GstRTSPServer *s, GstRTSPClient *c, gpointer u) {
-    return GST_RTSP_FILTER_REMOVE;
-}
-
 static gboolean command(GIOChannel *ch, GIOCondition cond, gpointer u) {
     char b[128];
     if (!fgets(b, sizeof b, stdin)) { return FALSE; }
@@ -232,24 +230,6 @@ static gboolean command(GIOChannel *ch, GIOCondition cond, gpointer u) {
     }
     fprintf(stderr, "command %s\n", b);
     return TRUE;
-}
-
-static gboolean cleanup(gpointer s) {
-    GstRTSPSessionPool *p = gst_rtsp_server_get_session_pool(s);
-    gst_rtsp_session_pool_cleanup(p);
-    g_object_unref(p);
-    return TRUE;
-}
-
-// The first line of a file, so that a password is never an argument.
-static char *first_line(const char *path) {
-    char *text = NULL;
-    if (!g_file_get_contents(path, &text, NULL, NULL)) {
-        fprintf(stderr, "cannot read %s\n", path);
-        exit(1);
-    }
-    text[strcspn(text, "\n")] = 0;
-    return text;
 }
 
 int main(int argc, char **argv) {
@@ -293,39 +273,7 @@ int main(int argc, char **argv) {
     gst_rtsp_server_set_address(server, addr);
     gst_rtsp_server_set_service(server, port);
     GstRTSPMountPoints *mp = gst_rtsp_server_get_mount_points(server);
-    if (auth || cert) {
-        GstRTSPAuth *a = gst_rtsp_auth_new();
-        if (auth) {
-            char **x = g_strsplit(up, ":", 2);
-            GstRTSPToken *t = gst_rtsp_token_new(GST_RTSP_TOKEN_MEDIA_FACTORY_ROLE, G_TYPE_STRING, "user", NULL);
-            int m = 0;
-            if (strcmp(auth, "digest")) {
-                m |= GST_RTSP_AUTH_BASIC;
-                char *b = gst_rtsp_auth_make_basic(x[0], x[1]);
-                gst_rtsp_auth_add_basic(a, b, t);
-                g_free(b);
-            }
-            if (strcmp(auth, "basic")) {
-                m |= GST_RTSP_AUTH_DIGEST;
-                gst_rtsp_auth_add_digest(a, x[0], x[1], t);
-            }
-            gst_rtsp_auth_set_supported_methods(a, m);
-            gst_rtsp_auth_set_realm(a, "rtspcam");
-        } else {
-            GstRTSPToken *t = gst_rtsp_token_new(GST_RTSP_TOKEN_MEDIA_FACTORY_ROLE, G_TYPE_STRING, "user", NULL);
-            gst_rtsp_auth_set_default_token(a, t);
-        }
-        if (cert) {
-            GError *e = NULL;
-            GTlsCertificate *c = g_tls_certificate_new_from_files(cert, key, &e);
-            if (!c) {
-                fprintf(stderr, "tls: %s\n", e->message);
-                return 1;
-            }
-            gst_rtsp_auth_set_tls_certificate(a, c);
-        }
-        gst_rtsp_server_set_auth(server, a);
-    }
+    protect(server, "rtspcam", auth, up, cert, key);
     char vl[400], al[400] = "";
     {
         char p[256];
@@ -347,8 +295,7 @@ int main(int argc, char **argv) {
                                                 : !strcmp(proto, "udp")
                                                     ? GST_RTSP_LOWER_TRANS_UDP
                                                     : GST_RTSP_LOWER_TRANS_TCP | GST_RTSP_LOWER_TRANS_UDP);
-        gst_rtsp_media_factory_add_role(f, "user", GST_RTSP_PERM_MEDIA_FACTORY_ACCESS, G_TYPE_BOOLEAN, TRUE,
-            GST_RTSP_PERM_MEDIA_FACTORY_CONSTRUCT, G_TYPE_BOOLEAN, TRUE, NULL);
+        allow_user(f);
         g_signal_connect(f, "media-configure", G_CALLBACK(configure), NULL);
         char m[64];
         sprintf(m, "/cam%d", i);
@@ -359,13 +306,7 @@ int main(int argc, char **argv) {
         fprintf(stderr, "attach failed (port in use?)\n");
         return 1;
     }
-    g_timeout_add_seconds(2, cleanup, server);
     g_thread_new("pacer", pacer, NULL);
-    if (1) {
-        GIOChannel *ch = g_io_channel_unix_new(0);
-        g_io_add_watch(ch, G_IO_IN, command, NULL);
-    }
     printf("ready rtsp%s://%s:%s/cam0..%d\n", cert ? "s" : "", addr, port, n - 1);
-    fflush(stdout);
-    g_main_loop_run(g_main_loop_new(NULL, FALSE));
+    serve(server, command);
 }

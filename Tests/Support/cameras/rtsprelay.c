@@ -7,11 +7,8 @@
 #include <gst/app/gstappsrc.h>
 #include <gst/app/gstappsink.h>
 #include <gst/sdp/sdp.h>
-#include <gst/rtsp-server/rtsp-server.h>
-#include <stdio.h>
-#include <string.h>
-#include <stdlib.h>
 #include <unistd.h>
+#include "rtspserver.h"
 
 typedef struct {
     gint64 t0;
@@ -317,10 +314,6 @@ static void relay_mounts_class_init(RelayMountsClass *c) {
 static void relay_mounts_init(RelayMounts *m) {
 }
 
-static GstRTSPFilterResult kick_client(GstRTSPServer *s, GstRTSPClient *c, gpointer u) {
-    return GST_RTSP_FILTER_REMOVE;
-}
-
 static gboolean command(GIOChannel *ch, GIOCondition cond, gpointer u) {
     char b[128];
     if (!fgets(b, sizeof b, stdin)) { return FALSE; }
@@ -330,24 +323,6 @@ static gboolean command(GIOChannel *ch, GIOCondition cond, gpointer u) {
         exit(0);
     }
     return TRUE;
-}
-
-static gboolean cleanup(gpointer s) {
-    GstRTSPSessionPool *p = gst_rtsp_server_get_session_pool(s);
-    gst_rtsp_session_pool_cleanup(p);
-    g_object_unref(p);
-    return TRUE;
-}
-
-// The first line of a file, so that a password is never an argument.
-static char *first_line(const char *path) {
-    char *text = NULL;
-    if (!g_file_get_contents(path, &text, NULL, NULL)) {
-        fprintf(stderr, "cannot read %s\n", path);
-        exit(1);
-    }
-    text[strcspn(text, "\n")] = 0;
-    return text;
 }
 
 int main(int argc, char **argv) {
@@ -382,38 +357,9 @@ int main(int argc, char **argv) {
     gst_rtsp_server_set_service(server, port);
     GstRTSPThreadPool *tp = gst_rtsp_server_get_thread_pool(server);
     gst_rtsp_thread_pool_set_max_threads(tp, -1);
-    g_object_unref(
-        tp); // one thread per client: DESCRIBE blocks on preroll, a TCP publisher on the same thread would deadlock
-    if (auth || cert) {
-        GstRTSPAuth *a = gst_rtsp_auth_new();
-        GstRTSPToken *t = gst_rtsp_token_new(GST_RTSP_TOKEN_MEDIA_FACTORY_ROLE, G_TYPE_STRING, "user", NULL);
-        if (auth) {
-            char **x = g_strsplit(up, ":", 2);
-            int m = 0;
-            if (strcmp(auth, "digest")) {
-                m |= GST_RTSP_AUTH_BASIC;
-                gst_rtsp_auth_add_basic(a, gst_rtsp_auth_make_basic(x[0], x[1]), t);
-            }
-            if (strcmp(auth, "basic")) {
-                m |= GST_RTSP_AUTH_DIGEST;
-                gst_rtsp_auth_add_digest(a, x[0], x[1], t);
-            }
-            gst_rtsp_auth_set_supported_methods(a, m);
-            gst_rtsp_auth_set_realm(a, "rtsprelay");
-        } else {
-            gst_rtsp_auth_set_default_token(a, t);
-        }
-        if (cert) {
-            GError *e = NULL;
-            GTlsCertificate *c = g_tls_certificate_new_from_files(cert, keyf, &e);
-            if (!c) {
-                fprintf(stderr, "%s\n", e->message);
-                return 1;
-            }
-            gst_rtsp_auth_set_tls_certificate(a, c);
-        }
-        gst_rtsp_server_set_auth(server, a);
-    }
+    // One thread per client: DESCRIBE blocks on preroll, a TCP publisher on the same thread would deadlock.
+    g_object_unref(tp);
+    protect(server, "rtsprelay", auth, up, cert, keyf);
     GstRTSPMountPoints *mp = g_object_new(relay_mounts_get_type(), NULL);
     gst_rtsp_server_set_mount_points(server, mp);
     GstRTSPMediaFactory *f = g_object_new(relay_factory_get_type(), NULL);
@@ -421,17 +367,13 @@ int main(int argc, char **argv) {
     gst_rtsp_media_factory_set_transport_mode(f, GST_RTSP_TRANSPORT_MODE_PLAY | GST_RTSP_TRANSPORT_MODE_RECORD);
     gst_rtsp_media_factory_set_suspend_mode(f, GST_RTSP_SUSPEND_MODE_NONE);
     gst_rtsp_media_factory_set_protocols(f, GST_RTSP_LOWER_TRANS_TCP | GST_RTSP_LOWER_TRANS_UDP);
-    gst_rtsp_media_factory_add_role(f, "user", GST_RTSP_PERM_MEDIA_FACTORY_ACCESS, G_TYPE_BOOLEAN, TRUE,
-        GST_RTSP_PERM_MEDIA_FACTORY_CONSTRUCT, G_TYPE_BOOLEAN, TRUE, NULL);
+    allow_user(f);
     factory = f;
     mounts = mp;
     if (!gst_rtsp_server_attach(server, NULL)) {
         fprintf(stderr, "attach failed\n");
         return 1;
     }
-    g_timeout_add_seconds(2, cleanup, server);
-    g_io_add_watch(g_io_channel_unix_new(0), G_IO_IN, command, NULL);
     printf("ready rtsp%s://%s:%s/\n", cert ? "s" : "", addr, port);
-    fflush(stdout);
-    g_main_loop_run(g_main_loop_new(NULL, FALSE));
+    serve(server, command);
 }
