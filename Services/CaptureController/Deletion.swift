@@ -42,7 +42,7 @@ struct Deletion: Service, CustomStringConvertible {
             var book = GrantBook()
             while !Task.isCancelled {
                 do { try await pass(&book) } catch { logger.debug("no deletion: \(error)") }
-                await keeper.roomNeeded.wait(atMostMs: UInt32(clamping: interval.components.seconds * 1000))
+                await keeper.roomNeeded.wait(atMost: interval)
                 // A full volume rings with each keyframe of each camera.
                 try? await Task.sleep(for: .seconds(1))
             }

@@ -42,7 +42,7 @@ struct LeaseLoop: Service, CustomStringConvertible {
                     isAway = true
                     await engine.replan()
                 }
-                await signals.waitForLeases(atMostMs: waitMs)
+                await signals.waitForLeases(atMost: .milliseconds(waitMs))
             }
         }
     }
@@ -70,10 +70,10 @@ struct ConfigurationLoop: Service, CustomStringConvertible {
                         // New endpoints need leases, and those that are gone give theirs back.
                         signals.askLeases()
                     }
-                    await signals.waitForConfiguration(atMostMs: 15_000)
+                    await signals.waitForConfiguration(atMost: .seconds(15))
                 } catch {
                     logger.debug("no configuration: \(error)")
-                    await signals.waitForConfiguration(atMostMs: 1000)
+                    await signals.waitForConfiguration(atMost: .seconds(1))
                 }
             }
         }
@@ -82,13 +82,13 @@ struct ConfigurationLoop: Service, CustomStringConvertible {
 
 /// Wakes the two loops.
 final class RegistrySignals: Sendable {
-    private let leases = Doorbell()
-    private let configuration = Doorbell()
+    private let leases = Wakeup()
+    private let configuration = Wakeup()
 
-    func askLeases() { leases.ring() }
-    func askConfiguration() { configuration.ring() }
-    func waitForLeases(atMostMs ms: UInt32) async { await leases.wait(atMostMs: ms) }
-    func waitForConfiguration(atMostMs ms: UInt32) async { await configuration.wait(atMostMs: ms) }
+    func askLeases() { leases.signal() }
+    func askConfiguration() { configuration.signal() }
+    func waitForLeases(atMost limit: Duration) async { await leases.wait(atMost: limit) }
+    func waitForConfiguration(atMost limit: Duration) async { await configuration.wait(atMost: limit) }
 }
 
 /// Turns hints into questions.

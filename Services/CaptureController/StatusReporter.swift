@@ -19,13 +19,13 @@ struct StatusReporter: Service, CustomStringConvertible {
     let instance: String
     let address: @Sendable () -> String
     let fullEvery: Duration
-    let bell: Doorbell
+    let bell: Wakeup
     let logger: Logger
     private let cursor = Cursor()
     private let blocking = BlockingLane("volume status")
 
     /// A change is told so soon even when nobody rang: loops that only time changes ring no bell.
-    static let lookEveryMs: UInt32 = 500
+    static let lookEvery = Duration.milliseconds(500)
 
     private final class Cursor: Sendable {
         let value = Atomic<UInt64>(0)
@@ -34,7 +34,7 @@ struct StatusReporter: Service, CustomStringConvertible {
     init(
         sessions: SessionTable, keeper: VolumeKeeper, sender: RecordSender, adapter: RPCClient, indexer: RPCClient,
         hints: HintPublisher, instance: String, address: @escaping @Sendable () -> String, fullEvery: Duration,
-        bell: Doorbell, logger: Logger
+        bell: Wakeup, logger: Logger
     ) {
         self.sessions = sessions
         self.keeper = keeper
@@ -108,7 +108,7 @@ struct StatusReporter: Service, CustomStringConvertible {
                     logger.debug("status not reported: \(error)")
                 }
             }
-            await bell.wait(atMostMs: Self.lookEveryMs)
+            await bell.wait(atMost: Self.lookEvery)
             // A bell that rings without end must not become a tight loop.
             try? await Task.sleep(for: .milliseconds(50))
         }

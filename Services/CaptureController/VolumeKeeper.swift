@@ -18,8 +18,8 @@ final class VolumeKeeper: Sendable {
         var knownID: String?
     }
     private let state = Mutex(State())
-    /// Rings when the volume refused bytes because it is full.
-    let roomNeeded = Doorbell()
+    /// Signalled when the volume refused bytes because it is full.
+    let roomNeeded = Wakeup()
 
     init(path: String, logger: Logger, health: @escaping @Sendable (_ ready: Bool, _ reason: String) -> Void) {
         self.path = path
@@ -72,7 +72,7 @@ final class VolumeKeeper: Sendable {
         case .full:
             // A full volume stays open: deletion makes room on it.
             state.withLock { $0.error = text }
-            roomNeeded.ring()
+            roomNeeded.signal()
         default: break
         }
         if isNew { logger.error("\(text)") }

