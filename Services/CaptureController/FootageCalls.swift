@@ -1,5 +1,6 @@
 // EnsureFootage: keeps the footage of a window, from the rings and the disk for what is past, by recording for what comes.
 // Answers at once. The windows are kept in the state directory, so that a promise survives a restart.
+import CivilTime
 import RPC
 import Wire
 
@@ -69,7 +70,7 @@ struct FootageCalls: Sendable {
         guard let startUs = window?.startUs, let endUs = window?.endUs else {
             throw RPCError.invalidArgument("window", "start_us and end_us are needed")
         }
-        guard startUs > 0, endUs <= 4_102_444_800_000_000, endUs > startUs, endUs - startUs <= longestWindowUs else {
+        guard startUs > 0, endUs <= TimeStamp.latestUs, endUs > startUs, endUs - startUs <= longestWindowUs else {
             throw RPCError.invalidArgument("window", "end_us must lie after start_us, by 24 hours at most")
         }
         return Span(startUs: startUs, endUs: endUs)

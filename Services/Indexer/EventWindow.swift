@@ -6,6 +6,8 @@
 //   event at 103 s, window still open           -> extension to [85, 108)
 //   event at 143 s, window open until 140 s     -> would be [85, 148): 63 s, past the maximum -> new request [128, 148)
 
+import CivilTime
+
 /// What an event says about its window, checked for its ranges by the caller.
 struct EventWindow: Sendable, Equatable {
     /// When it happened.
@@ -38,7 +40,6 @@ struct EventWindow: Sendable, Equatable {
         case extend(requestID: String, Span)
     }
 
-    static let latestUs: Int64 = 4_102_444_800_000_000
     /// The contract's bound for any window.
     static let longestUs = Micro.day
 
@@ -48,7 +49,7 @@ struct EventWindow: Sendable, Equatable {
         guard startOffsetMs < endOffsetMs else { throw .emptyWindow }
         let start = eventUs + startOffsetMs * Micro.millisecond
         let end = min(eventUs + endOffsetMs * Micro.millisecond, start + lengthBoundUs)
-        guard start > 0, end <= Self.latestUs else { throw .outOfTime }
+        guard start > 0, end <= TimeStamp.latestUs else { throw .outOfTime }
         return Span(start, end)
     }
 
