@@ -168,7 +168,7 @@ extension ItemRow {
         guard kind != .manifest else { return nil }
         let folder = archivePath.split(separator: "/").first.map(String.init) ?? camera
         let name = archivePath.split(separator: "/").last.map(String.init) ?? archivePath
-        let source = media?.source.map { "\($0.device ?? "")/\($0.endpoint ?? "")" } ?? ""
+        let source = media?.source?.text ?? ""
         let milliseconds = (Double(span.durationUs) / 1000).rounded()
         return Sidecar(
             cameraID: folder, segmentStart: documentTime(span.startUs), segmentEnd: documentTime(span.endUs),

@@ -74,8 +74,7 @@ extension Turn {
         try run("DELETE FROM holds WHERE hold_id = ?", [id])
         try change(.hold, id)
         try audit(
-            .released, by: who, subject: id, detail: hold.source.map { "\($0.device ?? "")/\($0.endpoint ?? "")" } ?? ""
-        )
+            .released, by: who, subject: id, detail: hold.source?.text ?? "")
         return true
     }
 

@@ -30,7 +30,6 @@ struct CommandIntake: Sendable {
     /// Carries a command out and answers it.
     func handle(_ message: InboundMessage) async -> Verdict {
         guard case .command(let verb, let stream) = topics.route(message.topic) else { return .acknowledge }
-        let path = "\(stream.asset ?? "")/\(stream.stream ?? "")"
         do throws(RPCError) {
             let body: StreamCommandBody
             do throws(Rejection) { body = try StreamCommandBody(message, verb: verb) } catch {
@@ -43,13 +42,13 @@ struct CommandIntake: Sendable {
                 case .state: try await state(stream)
                 case .capture: try await capture(stream, body)
                 }
-            logger.info("a command is carried out", metadata: ["verb": "\(verb)", "stream": "\(path)"])
+            logger.info("a command is carried out", metadata: ["verb": "\(verb)", "stream": "\(stream.text)"])
             count(verb, .ok)
             await correspondence.answer(json, to: message, code: .ok, text: nil)
         } catch {
             logger.notice(
                 "a command is refused",
-                metadata: ["verb": "\(verb)", "stream": "\(path)", "reason": "\(error.description)"])
+                metadata: ["verb": "\(verb)", "stream": "\(stream.text)", "reason": "\(error.description)"])
             count(verb, error.code)
             await correspondence.answer(
                 CommandJSON.refused(stream, error), to: message, code: error.code, text: error.message)
@@ -107,7 +106,7 @@ struct CommandIntake: Sendable {
             throw .unavailable(error.description)
         }
         guard let definition = configuration.streams.first(where: { $0.name == stream }) else {
-            throw .notFound("no stream \(stream.asset ?? "")/\(stream.stream ?? ""); apply an asset that has it")
+            throw .notFound("no stream \(stream.text); apply an asset that has it")
         }
         return definition
     }

@@ -129,7 +129,7 @@ enum PictureMessage {
             ("id", id),
             ("type", "Stream"),
             ("source", "ms-aio:\(uriPart(source.device ?? ""))/\(uriPart(source.endpoint ?? ""))"),
-            ("subject", "\(stream.asset ?? "")/\(stream.stream ?? "")"),
+            ("subject", stream.text),
             ("time", request.capturedUs.map(TimeText.rfc3339)),
             ("device", source.device),
             ("endpoint", source.endpoint),

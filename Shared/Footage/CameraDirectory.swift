@@ -70,14 +70,14 @@ public struct CameraDirectory: Sendable, Equatable {
             }
             assetBySource[source] = min(assetBySource[source] ?? asset, asset)
         }
-        self.sourcesByAsset = sourcesByAsset.mapValues { $0.sorted { $0.path < $1.path } }
+        self.sourcesByAsset = sourcesByAsset.mapValues { $0.sorted { $0.text < $1.text } }
         self.assetBySource = assetBySource
         self.sources = sources
     }
 
     /// All names that can be asked for: assets, then the sources that no asset names; each in order.
     public var names: [String] {
-        sourcesByAsset.keys.sorted() + sources.filter { assetBySource[$0] == nil }.map(\.path).sorted()
+        sourcesByAsset.keys.sorted() + sources.filter { assetBySource[$0] == nil }.map(\.text).sorted()
     }
 
     /// The cameras that the names mean, each source once, in the order of the names. `footage` is UNSPECIFIED in all.
@@ -106,9 +106,6 @@ public struct CameraDirectory: Sendable, Equatable {
 }
 
 extension SourceName {
-    /// `device/endpoint`.
-    public var path: String { "\(device ?? "")/\(endpoint ?? "")" }
-
     /// Reads `device/endpoint`; nil where it is not two names with one slash between them.
     public init?(path: String) {
         let parts = path.split(separator: "/", omittingEmptySubsequences: false)

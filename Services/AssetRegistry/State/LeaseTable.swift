@@ -128,15 +128,9 @@ extension SourceName {
     static func precedes(_ left: SourceName, _ right: SourceName) -> Bool {
         (left.device ?? "", left.endpoint ?? "") < (right.device ?? "", right.endpoint ?? "")
     }
-
-    /// "cam1/main".
-    var text: String { "\(device ?? "")/\(endpoint ?? "")" }
 }
 
 extension StreamName {
-    /// "line1/clips".
-    var text: String { "\(asset ?? "")/\(stream ?? "")" }
-
     static func precedes(_ left: StreamName, _ right: StreamName) -> Bool {
         (left.asset ?? "", left.stream ?? "") < (right.asset ?? "", right.stream ?? "")
     }

@@ -130,7 +130,7 @@ struct GetCommand: AsyncParsableCommand {
             let problem = stream.issues.first { $0.severity == .error } ?? stream.issues.first
             let note = problem?.message ?? (stream.enabled == true ? "" : "disabled")
             table.add([
-                stream.name?.shown ?? "", stream.source?.shown ?? "-", stream.settings?.type?.name ?? "-",
+                stream.name?.text ?? "", stream.source?.text ?? "-", stream.settings?.type?.name ?? "-",
                 stream.desired?.running == true ? "run" : "stop", stream.desired?.startedBy ?? "-",
                 TimeText.show(stream.desired?.endsAtUs), note,
             ])
@@ -149,7 +149,7 @@ struct GetCommand: AsyncParsableCommand {
             whenEmpty: "no source is held; is a capture-controller running?")
         for lease in leases {
             table.add([
-                lease.source?.shown ?? "", lease.holder ?? "", "\(lease.epoch ?? 0)",
+                lease.source?.text ?? "", lease.holder ?? "", "\(lease.epoch ?? 0)",
                 DurationText.show(us: Int64(lease.remainingMs ?? 0) * 1000), lease.holderAddress ?? "",
             ])
         }

@@ -62,7 +62,7 @@ struct CamerasCommand: AsyncParsableCommand {
                 whenEmpty: "nothing was recorded yet")
             for camera in cameras {
                 table.add([
-                    camera.camera ?? "", camera.source?.shown ?? "", TimeText.show(camera.oldestUs),
+                    camera.camera ?? "", camera.source?.text ?? "", TimeText.show(camera.oldestUs),
                     TimeText.show(camera.newestUs), "\(camera.segments ?? 0)", "\(camera.snapshots ?? 0)",
                     sizeText(camera.bytes),
                 ])
@@ -144,12 +144,12 @@ struct SnapshotCommand: AsyncParsableCommand {
             let definition = all.streams.first { $0.name == stream.name }
             guard let source = definition?.source ?? all.endpoints.first(where: { $0.source == asSource })?.source
             else {
-                throw Failure("there is no stream or source \(stream.name.shown): see `sightglass get streams`")
+                throw Failure("there is no stream or source \(stream.name.text): see `sightglass get streams`")
             }
             let leases = try await registry.call(AssetRegistryMethods.listLeases, ListLeasesRequest()).leases
             guard let address = leases.first(where: { $0.source == source })?.holderAddress else {
                 throw Failure(
-                    "no capture-controller holds \(source.shown): is one running, and is the device enabled?",
+                    "no capture-controller holds \(source.text): is one running, and is the device enabled?",
                     Status.serviceAway)
             }
             let reply = try await connections.controller(at: address).call(

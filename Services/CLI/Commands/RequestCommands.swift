@@ -147,7 +147,7 @@ struct HoldsCommand: AsyncParsableCommand {
             var table = Table(["HOLD", "KIND", "CAMERA", "FROM", "TO", "BY", "WHY"], whenEmpty: "nothing is held")
             for hold in holds {
                 table.add([
-                    hold.holdID ?? "", hold.kind?.name ?? "", hold.camera ?? hold.source?.shown ?? "",
+                    hold.holdID ?? "", hold.kind?.name ?? "", hold.camera ?? hold.source?.text ?? "",
                     TimeText.show(hold.window?.startUs), TimeText.show(hold.window?.endUs), hold.placedBy ?? "",
                     hold.reason ?? hold.requestID ?? "",
                 ])

@@ -123,7 +123,7 @@ struct StatusCommand: AsyncParsableCommand {
         for source in sources {
             let video = source.videoCodec.map { "\($0) \(source.widthPx ?? 0)x\(source.heightPx ?? 0)" } ?? "-"
             sourceTable.add([
-                source.source?.shown ?? "", source.state?.name ?? "", video, TimeText.show(source.lastPacketUs),
+                source.source?.text ?? "", source.state?.name ?? "", video, TimeText.show(source.lastPacketUs),
                 TimeText.show(source.syncedToUs), source.reason ?? "",
             ])
         }
@@ -132,7 +132,7 @@ struct StatusCommand: AsyncParsableCommand {
             ["TASK", "TYPE", "STATE", "MADE", "DROPPED", "LAST", "NOTE"], whenEmpty: "no task is known")
         for task in tasks {
             taskTable.add([
-                task.stream?.shown ?? "", task.type?.name ?? "", task.state?.name ?? "", "\(task.produced ?? 0)",
+                task.stream?.text ?? "", task.type?.name ?? "", task.state?.name ?? "", "\(task.produced ?? 0)",
                 "\(task.dropped ?? 0)", TimeText.show(task.lastOutputUs), task.error ?? task.lastOutput ?? "",
             ])
         }

@@ -105,7 +105,7 @@ private func report(_ reply: SetDesiredStateReply, json: Bool) {
         return
     }
     let running = stream.desired?.running == true
-    let name = stream.name?.shown ?? ""
+    let name = stream.name?.text ?? ""
     guard reply.changed == true else {
         print(Table.printable("\(name): \(running ? "runs already" : "was stopped already")"))
         return

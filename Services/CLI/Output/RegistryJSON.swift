@@ -4,7 +4,7 @@ import JSON
 import Wire
 
 extension JSONValue {
-    static func of(_ source: SourceName?) -> JSONValue? { source.map { .string($0.shown) } }
+    static func of(_ source: SourceName?) -> JSONValue? { source.map { .string($0.text) } }
 
     static func of(_ window: Window?) -> JSONValue? {
         window.map { .fields(["start_us": .integer(optional: $0.startUs), "end_us": .integer(optional: $0.endUs)]) }
@@ -146,14 +146,4 @@ extension JSONValue {
                     }),
         ])
     }
-}
-
-extension SourceName {
-    /// "cam1/main".
-    var shown: String { "\(device ?? "")/\(endpoint ?? "")" }
-}
-
-extension StreamName {
-    /// "line1/clips".
-    var shown: String { "\(asset ?? "")/\(stream ?? "")" }
 }
