@@ -1,5 +1,5 @@
 // A recorder machine with its packets: turns the machine's actions into effects, keeps the open fragment. One runs along with
-// the camera, another for a moment each time when a part of the ring is written out. Pure.
+// the camera, another for a moment each time when a part of the ring is written out. Pure but for the numbers of its segments.
 import Media
 import Wire
 

@@ -1,7 +1,7 @@
-// The whole state of one source between the camera and its tasks: anchor, ring, recorder, footage windows, counters. Pure:
-// packets, plans and times go in, effects come out. SourceSession owns it under a lock and carries the effects out; every call
-// is short, because the camera's thread makes it. Filling from the ring is in PipelineFill.swift, gaps are in
-// PipelineGaps.swift, status is in PipelineStatus.swift.
+// The whole state of one source between the camera and its tasks: anchor, ring, recorder, footage windows, counters. Pure but
+// for fresh names (a run's UUID, a segment's number): packets, plans and times go in, effects come out. SourceSession owns it
+// under a lock and carries the effects out; every call is short, because the camera's thread makes it. Filling from the ring
+// is in PipelineFill.swift, gaps are in PipelineGaps.swift, status is in PipelineStatus.swift.
 //
 // `nowUs` is monotonic, `wallUs` is wall time; both in microseconds.
 import Foundation
