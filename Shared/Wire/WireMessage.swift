@@ -1,5 +1,6 @@
-// What the generated messages (Generated/) stand on: the protocol, the error, and the arena that holds the C form of a
-// message while it is packed. Only values leave this module; no pointer does.
+// What the generated messages (Generated/) stand on: the protocol, the error, and what reads the parts of the C form of a
+// message. WireArena.swift holds the C form while it is packed or read. Only values leave this module, and WirePacking, which
+// is lent.
 
 import CProtobufC
 
@@ -11,8 +12,8 @@ public protocol WireMessage: Sendable, Hashable {
     init()
     /// Decodes a message; unknown fields are passed over, a string ends at its first NUL.
     init(wire: UnsafeRawBufferPointer) throws(WireError)
-    /// Encodes the message.
-    func encoded() -> [UInt8]
+    /// Lends the message ready to be packed, so that it can be written where it is needed, without an array in between.
+    func withPacking<R>(_ body: (WirePacking) -> R) -> R
 }
 
 extension WireMessage {
@@ -23,6 +24,18 @@ extension WireMessage {
         }
         self = try result.get()
     }
+
+    /// The encoded message.
+    public func encoded() -> [UInt8] {
+        withPacking { packing in
+            [UInt8](unsafeUninitializedCapacity: packing.sizeBytes) { buffer, count in
+                count = buffer.baseAddress.map { packing.pack(into: $0) } ?? 0
+            }
+        }
+    }
+
+    /// How many bytes the encoded message has.
+    public var encodedBytes: Int { withPacking(\.sizeBytes) }
 }
 
 /// Bytes that are not the message they should be.
@@ -72,58 +85,6 @@ public struct RPCMethod<Request: WireMessage, Reply: WireMessage>: Sendable {
 
     /// Whether a client may send it again when it does not know if the first one arrived.
     public var isSafeToRetry: Bool { idempotency != .none }
-}
-
-/// Owns the C form of one message while it is packed: every pointer in it stays valid until the arena is released.
-final class WireArena {
-    private var blocks: [UnsafeMutableRawPointer] = []
-
-    deinit { blocks.forEach { $0.deallocate() } }
-
-    private func allocate(_ sizeBytes: Int, alignment: Int) -> UnsafeMutableRawPointer {
-        let block = UnsafeMutableRawPointer.allocate(byteCount: max(sizeBytes, 1), alignment: alignment)
-        blocks.append(block)
-        return block
-    }
-
-    /// Room for one C value; the caller initializes it.
-    func make<T>(_ type: T.Type) -> UnsafeMutablePointer<T> {
-        allocate(MemoryLayout<T>.size, alignment: MemoryLayout<T>.alignment).bindMemory(to: T.self, capacity: 1)
-    }
-
-    func string(_ value: String) -> UnsafeMutablePointer<CChar> {
-        let utf8 = value.utf8
-        let room = allocate(utf8.count + 1, alignment: 1).bindMemory(to: CChar.self, capacity: utf8.count + 1)
-        var index = 0
-        for byte in utf8 {
-            room[index] = CChar(bitPattern: byte)
-            index += 1
-        }
-        room[index] = 0
-        return room
-    }
-
-    func bytes(_ value: [UInt8]) -> ProtobufCBinaryData {
-        let room = allocate(value.count, alignment: 1).bindMemory(to: UInt8.self, capacity: value.count)
-        value.withUnsafeBufferPointer { source in
-            if let base = source.baseAddress { room.initialize(from: base, count: value.count) }
-        }
-        return ProtobufCBinaryData(len: value.count, data: room)
-    }
-
-    func pointers<T, C>(
-        _ values: [T], _ each: (T) -> UnsafeMutablePointer<C>
-    ) -> UnsafeMutablePointer<UnsafeMutablePointer<C>?>? {
-        scalars(values) { each($0) as UnsafeMutablePointer<C>? }
-    }
-
-    func scalars<T, C>(_ values: [T], _ each: (T) -> C) -> UnsafeMutablePointer<C>? {
-        guard !values.isEmpty else { return nil }
-        let room = allocate(MemoryLayout<C>.stride * values.count, alignment: MemoryLayout<C>.alignment)
-            .bindMemory(to: C.self, capacity: values.count)
-        for (index, value) in values.enumerated() { (room + index).initialize(to: each(value)) }
-        return room
-    }
 }
 
 func wireMessages<C, T>(

@@ -67,21 +67,20 @@ extension PublishSnapshotRequest: WireMessage {
 
     /// Decodes; unknown fields are passed over.
     public init(wire: UnsafeRawBufferPointer) throws(WireError) {
+        let arena = WireArena()
         let bytes = wire.baseAddress?.assumingMemoryBound(to: UInt8.self)
-        guard let c = sightglass__v1__publish_snapshot_request__unpack(nil, wire.count, bytes) else {
+        guard let c = sightglass__v1__publish_snapshot_request__unpack(arena.allocator, wire.count, bytes) else {
             throw WireError(messageName: Self.fullName, sizeBytes: wire.count)
         }
-        defer { sightglass__v1__publish_snapshot_request__free_unpacked(c, nil) }
         self.init(c: c)
+        withExtendedLifetime(arena) {}
     }
 
-    /// The encoded message.
-    public func encoded() -> [UInt8] {
+    /// Lends the C form, ready to be packed.
+    public func withPacking<R>(_ body: (WirePacking) -> R) -> R {
         let arena = WireArena()
-        let c = fill(arena)
-        return [UInt8](unsafeUninitializedCapacity: sightglass__v1__publish_snapshot_request__get_packed_size(c)) { buffer, count in
-            count = sightglass__v1__publish_snapshot_request__pack(c, buffer.baseAddress)
-        }
+        let result = body(WirePacking(fill(arena)))
+        return withExtendedLifetime(arena) { result }
     }
 
     init(c: UnsafePointer<Sightglass__V1__PublishSnapshotRequest>) {
@@ -168,21 +167,20 @@ extension PublishSnapshotReply: WireMessage {
 
     /// Decodes; unknown fields are passed over.
     public init(wire: UnsafeRawBufferPointer) throws(WireError) {
+        let arena = WireArena()
         let bytes = wire.baseAddress?.assumingMemoryBound(to: UInt8.self)
-        guard let c = sightglass__v1__publish_snapshot_reply__unpack(nil, wire.count, bytes) else {
+        guard let c = sightglass__v1__publish_snapshot_reply__unpack(arena.allocator, wire.count, bytes) else {
             throw WireError(messageName: Self.fullName, sizeBytes: wire.count)
         }
-        defer { sightglass__v1__publish_snapshot_reply__free_unpacked(c, nil) }
         self.init(c: c)
+        withExtendedLifetime(arena) {}
     }
 
-    /// The encoded message.
-    public func encoded() -> [UInt8] {
+    /// Lends the C form, ready to be packed.
+    public func withPacking<R>(_ body: (WirePacking) -> R) -> R {
         let arena = WireArena()
-        let c = fill(arena)
-        return [UInt8](unsafeUninitializedCapacity: sightglass__v1__publish_snapshot_reply__get_packed_size(c)) { buffer, count in
-            count = sightglass__v1__publish_snapshot_reply__pack(c, buffer.baseAddress)
-        }
+        let result = body(WirePacking(fill(arena)))
+        return withExtendedLifetime(arena) { result }
     }
 
     init(c: UnsafePointer<Sightglass__V1__PublishSnapshotReply>) {
@@ -242,21 +240,20 @@ extension ReportStatusRequest: WireMessage {
 
     /// Decodes; unknown fields are passed over.
     public init(wire: UnsafeRawBufferPointer) throws(WireError) {
+        let arena = WireArena()
         let bytes = wire.baseAddress?.assumingMemoryBound(to: UInt8.self)
-        guard let c = sightglass__v1__report_status_request__unpack(nil, wire.count, bytes) else {
+        guard let c = sightglass__v1__report_status_request__unpack(arena.allocator, wire.count, bytes) else {
             throw WireError(messageName: Self.fullName, sizeBytes: wire.count)
         }
-        defer { sightglass__v1__report_status_request__free_unpacked(c, nil) }
         self.init(c: c)
+        withExtendedLifetime(arena) {}
     }
 
-    /// The encoded message.
-    public func encoded() -> [UInt8] {
+    /// Lends the C form, ready to be packed.
+    public func withPacking<R>(_ body: (WirePacking) -> R) -> R {
         let arena = WireArena()
-        let c = fill(arena)
-        return [UInt8](unsafeUninitializedCapacity: sightglass__v1__report_status_request__get_packed_size(c)) { buffer, count in
-            count = sightglass__v1__report_status_request__pack(c, buffer.baseAddress)
-        }
+        let result = body(WirePacking(fill(arena)))
+        return withExtendedLifetime(arena) { result }
     }
 
     init(c: UnsafePointer<Sightglass__V1__ReportStatusRequest>) {
@@ -295,21 +292,20 @@ extension ReportStatusReply: WireMessage {
 
     /// Decodes; unknown fields are passed over.
     public init(wire: UnsafeRawBufferPointer) throws(WireError) {
+        let arena = WireArena()
         let bytes = wire.baseAddress?.assumingMemoryBound(to: UInt8.self)
-        guard let c = sightglass__v1__report_status_reply__unpack(nil, wire.count, bytes) else {
+        guard let c = sightglass__v1__report_status_reply__unpack(arena.allocator, wire.count, bytes) else {
             throw WireError(messageName: Self.fullName, sizeBytes: wire.count)
         }
-        defer { sightglass__v1__report_status_reply__free_unpacked(c, nil) }
         self.init(c: c)
+        withExtendedLifetime(arena) {}
     }
 
-    /// The encoded message.
-    public func encoded() -> [UInt8] {
+    /// Lends the C form, ready to be packed.
+    public func withPacking<R>(_ body: (WirePacking) -> R) -> R {
         let arena = WireArena()
-        let c = fill(arena)
-        return [UInt8](unsafeUninitializedCapacity: sightglass__v1__report_status_reply__get_packed_size(c)) { buffer, count in
-            count = sightglass__v1__report_status_reply__pack(c, buffer.baseAddress)
-        }
+        let result = body(WirePacking(fill(arena)))
+        return withExtendedLifetime(arena) { result }
     }
 
     init(c: UnsafePointer<Sightglass__V1__ReportStatusReply>) {

@@ -262,21 +262,20 @@ extension SourceStatus: WireMessage {
 
     /// Decodes; unknown fields are passed over.
     public init(wire: UnsafeRawBufferPointer) throws(WireError) {
+        let arena = WireArena()
         let bytes = wire.baseAddress?.assumingMemoryBound(to: UInt8.self)
-        guard let c = sightglass__v1__source_status__unpack(nil, wire.count, bytes) else {
+        guard let c = sightglass__v1__source_status__unpack(arena.allocator, wire.count, bytes) else {
             throw WireError(messageName: Self.fullName, sizeBytes: wire.count)
         }
-        defer { sightglass__v1__source_status__free_unpacked(c, nil) }
         self.init(c: c)
+        withExtendedLifetime(arena) {}
     }
 
-    /// The encoded message.
-    public func encoded() -> [UInt8] {
+    /// Lends the C form, ready to be packed.
+    public func withPacking<R>(_ body: (WirePacking) -> R) -> R {
         let arena = WireArena()
-        let c = fill(arena)
-        return [UInt8](unsafeUninitializedCapacity: sightglass__v1__source_status__get_packed_size(c)) { buffer, count in
-            count = sightglass__v1__source_status__pack(c, buffer.baseAddress)
-        }
+        let result = body(WirePacking(fill(arena)))
+        return withExtendedLifetime(arena) { result }
     }
 
     init(c: UnsafePointer<Sightglass__V1__SourceStatus>) {
@@ -411,21 +410,20 @@ extension TaskStatus: WireMessage {
 
     /// Decodes; unknown fields are passed over.
     public init(wire: UnsafeRawBufferPointer) throws(WireError) {
+        let arena = WireArena()
         let bytes = wire.baseAddress?.assumingMemoryBound(to: UInt8.self)
-        guard let c = sightglass__v1__task_status__unpack(nil, wire.count, bytes) else {
+        guard let c = sightglass__v1__task_status__unpack(arena.allocator, wire.count, bytes) else {
             throw WireError(messageName: Self.fullName, sizeBytes: wire.count)
         }
-        defer { sightglass__v1__task_status__free_unpacked(c, nil) }
         self.init(c: c)
+        withExtendedLifetime(arena) {}
     }
 
-    /// The encoded message.
-    public func encoded() -> [UInt8] {
+    /// Lends the C form, ready to be packed.
+    public func withPacking<R>(_ body: (WirePacking) -> R) -> R {
         let arena = WireArena()
-        let c = fill(arena)
-        return [UInt8](unsafeUninitializedCapacity: sightglass__v1__task_status__get_packed_size(c)) { buffer, count in
-            count = sightglass__v1__task_status__pack(c, buffer.baseAddress)
-        }
+        let result = body(WirePacking(fill(arena)))
+        return withExtendedLifetime(arena) { result }
     }
 
     init(c: UnsafePointer<Sightglass__V1__TaskStatus>) {
@@ -503,21 +501,20 @@ extension ListStatusRequest: WireMessage {
 
     /// Decodes; unknown fields are passed over.
     public init(wire: UnsafeRawBufferPointer) throws(WireError) {
+        let arena = WireArena()
         let bytes = wire.baseAddress?.assumingMemoryBound(to: UInt8.self)
-        guard let c = sightglass__v1__list_status_request__unpack(nil, wire.count, bytes) else {
+        guard let c = sightglass__v1__list_status_request__unpack(arena.allocator, wire.count, bytes) else {
             throw WireError(messageName: Self.fullName, sizeBytes: wire.count)
         }
-        defer { sightglass__v1__list_status_request__free_unpacked(c, nil) }
         self.init(c: c)
+        withExtendedLifetime(arena) {}
     }
 
-    /// The encoded message.
-    public func encoded() -> [UInt8] {
+    /// Lends the C form, ready to be packed.
+    public func withPacking<R>(_ body: (WirePacking) -> R) -> R {
         let arena = WireArena()
-        let c = fill(arena)
-        return [UInt8](unsafeUninitializedCapacity: sightglass__v1__list_status_request__get_packed_size(c)) { buffer, count in
-            count = sightglass__v1__list_status_request__pack(c, buffer.baseAddress)
-        }
+        let result = body(WirePacking(fill(arena)))
+        return withExtendedLifetime(arena) { result }
     }
 
     init(c: UnsafePointer<Sightglass__V1__ListStatusRequest>) {
@@ -572,21 +569,20 @@ extension ListStatusReply: WireMessage {
 
     /// Decodes; unknown fields are passed over.
     public init(wire: UnsafeRawBufferPointer) throws(WireError) {
+        let arena = WireArena()
         let bytes = wire.baseAddress?.assumingMemoryBound(to: UInt8.self)
-        guard let c = sightglass__v1__list_status_reply__unpack(nil, wire.count, bytes) else {
+        guard let c = sightglass__v1__list_status_reply__unpack(arena.allocator, wire.count, bytes) else {
             throw WireError(messageName: Self.fullName, sizeBytes: wire.count)
         }
-        defer { sightglass__v1__list_status_reply__free_unpacked(c, nil) }
         self.init(c: c)
+        withExtendedLifetime(arena) {}
     }
 
-    /// The encoded message.
-    public func encoded() -> [UInt8] {
+    /// Lends the C form, ready to be packed.
+    public func withPacking<R>(_ body: (WirePacking) -> R) -> R {
         let arena = WireArena()
-        let c = fill(arena)
-        return [UInt8](unsafeUninitializedCapacity: sightglass__v1__list_status_reply__get_packed_size(c)) { buffer, count in
-            count = sightglass__v1__list_status_reply__pack(c, buffer.baseAddress)
-        }
+        let result = body(WirePacking(fill(arena)))
+        return withExtendedLifetime(arena) { result }
     }
 
     init(c: UnsafePointer<Sightglass__V1__ListStatusReply>) {
@@ -664,21 +660,20 @@ extension VolumeStatus: WireMessage {
 
     /// Decodes; unknown fields are passed over.
     public init(wire: UnsafeRawBufferPointer) throws(WireError) {
+        let arena = WireArena()
         let bytes = wire.baseAddress?.assumingMemoryBound(to: UInt8.self)
-        guard let c = sightglass__v1__volume_status__unpack(nil, wire.count, bytes) else {
+        guard let c = sightglass__v1__volume_status__unpack(arena.allocator, wire.count, bytes) else {
             throw WireError(messageName: Self.fullName, sizeBytes: wire.count)
         }
-        defer { sightglass__v1__volume_status__free_unpacked(c, nil) }
         self.init(c: c)
+        withExtendedLifetime(arena) {}
     }
 
-    /// The encoded message.
-    public func encoded() -> [UInt8] {
+    /// Lends the C form, ready to be packed.
+    public func withPacking<R>(_ body: (WirePacking) -> R) -> R {
         let arena = WireArena()
-        let c = fill(arena)
-        return [UInt8](unsafeUninitializedCapacity: sightglass__v1__volume_status__get_packed_size(c)) { buffer, count in
-            count = sightglass__v1__volume_status__pack(c, buffer.baseAddress)
-        }
+        let result = body(WirePacking(fill(arena)))
+        return withExtendedLifetime(arena) { result }
     }
 
     init(c: UnsafePointer<Sightglass__V1__VolumeStatus>) {
@@ -753,21 +748,20 @@ extension TakeSnapshotRequest: WireMessage {
 
     /// Decodes; unknown fields are passed over.
     public init(wire: UnsafeRawBufferPointer) throws(WireError) {
+        let arena = WireArena()
         let bytes = wire.baseAddress?.assumingMemoryBound(to: UInt8.self)
-        guard let c = sightglass__v1__take_snapshot_request__unpack(nil, wire.count, bytes) else {
+        guard let c = sightglass__v1__take_snapshot_request__unpack(arena.allocator, wire.count, bytes) else {
             throw WireError(messageName: Self.fullName, sizeBytes: wire.count)
         }
-        defer { sightglass__v1__take_snapshot_request__free_unpacked(c, nil) }
         self.init(c: c)
+        withExtendedLifetime(arena) {}
     }
 
-    /// The encoded message.
-    public func encoded() -> [UInt8] {
+    /// Lends the C form, ready to be packed.
+    public func withPacking<R>(_ body: (WirePacking) -> R) -> R {
         let arena = WireArena()
-        let c = fill(arena)
-        return [UInt8](unsafeUninitializedCapacity: sightglass__v1__take_snapshot_request__get_packed_size(c)) { buffer, count in
-            count = sightglass__v1__take_snapshot_request__pack(c, buffer.baseAddress)
-        }
+        let result = body(WirePacking(fill(arena)))
+        return withExtendedLifetime(arena) { result }
     }
 
     init(c: UnsafePointer<Sightglass__V1__TakeSnapshotRequest>) {
@@ -828,21 +822,20 @@ extension TakeSnapshotReply: WireMessage {
 
     /// Decodes; unknown fields are passed over.
     public init(wire: UnsafeRawBufferPointer) throws(WireError) {
+        let arena = WireArena()
         let bytes = wire.baseAddress?.assumingMemoryBound(to: UInt8.self)
-        guard let c = sightglass__v1__take_snapshot_reply__unpack(nil, wire.count, bytes) else {
+        guard let c = sightglass__v1__take_snapshot_reply__unpack(arena.allocator, wire.count, bytes) else {
             throw WireError(messageName: Self.fullName, sizeBytes: wire.count)
         }
-        defer { sightglass__v1__take_snapshot_reply__free_unpacked(c, nil) }
         self.init(c: c)
+        withExtendedLifetime(arena) {}
     }
 
-    /// The encoded message.
-    public func encoded() -> [UInt8] {
+    /// Lends the C form, ready to be packed.
+    public func withPacking<R>(_ body: (WirePacking) -> R) -> R {
         let arena = WireArena()
-        let c = fill(arena)
-        return [UInt8](unsafeUninitializedCapacity: sightglass__v1__take_snapshot_reply__get_packed_size(c)) { buffer, count in
-            count = sightglass__v1__take_snapshot_reply__pack(c, buffer.baseAddress)
-        }
+        let result = body(WirePacking(fill(arena)))
+        return withExtendedLifetime(arena) { result }
     }
 
     init(c: UnsafePointer<Sightglass__V1__TakeSnapshotReply>) {
@@ -915,21 +908,20 @@ extension EnsureFootageRequest: WireMessage {
 
     /// Decodes; unknown fields are passed over.
     public init(wire: UnsafeRawBufferPointer) throws(WireError) {
+        let arena = WireArena()
         let bytes = wire.baseAddress?.assumingMemoryBound(to: UInt8.self)
-        guard let c = sightglass__v1__ensure_footage_request__unpack(nil, wire.count, bytes) else {
+        guard let c = sightglass__v1__ensure_footage_request__unpack(arena.allocator, wire.count, bytes) else {
             throw WireError(messageName: Self.fullName, sizeBytes: wire.count)
         }
-        defer { sightglass__v1__ensure_footage_request__free_unpacked(c, nil) }
         self.init(c: c)
+        withExtendedLifetime(arena) {}
     }
 
-    /// The encoded message.
-    public func encoded() -> [UInt8] {
+    /// Lends the C form, ready to be packed.
+    public func withPacking<R>(_ body: (WirePacking) -> R) -> R {
         let arena = WireArena()
-        let c = fill(arena)
-        return [UInt8](unsafeUninitializedCapacity: sightglass__v1__ensure_footage_request__get_packed_size(c)) { buffer, count in
-            count = sightglass__v1__ensure_footage_request__pack(c, buffer.baseAddress)
-        }
+        let result = body(WirePacking(fill(arena)))
+        return withExtendedLifetime(arena) { result }
     }
 
     init(c: UnsafePointer<Sightglass__V1__EnsureFootageRequest>) {
@@ -992,21 +984,20 @@ extension EnsuredSource: WireMessage {
 
     /// Decodes; unknown fields are passed over.
     public init(wire: UnsafeRawBufferPointer) throws(WireError) {
+        let arena = WireArena()
         let bytes = wire.baseAddress?.assumingMemoryBound(to: UInt8.self)
-        guard let c = sightglass__v1__ensured_source__unpack(nil, wire.count, bytes) else {
+        guard let c = sightglass__v1__ensured_source__unpack(arena.allocator, wire.count, bytes) else {
             throw WireError(messageName: Self.fullName, sizeBytes: wire.count)
         }
-        defer { sightglass__v1__ensured_source__free_unpacked(c, nil) }
         self.init(c: c)
+        withExtendedLifetime(arena) {}
     }
 
-    /// The encoded message.
-    public func encoded() -> [UInt8] {
+    /// Lends the C form, ready to be packed.
+    public func withPacking<R>(_ body: (WirePacking) -> R) -> R {
         let arena = WireArena()
-        let c = fill(arena)
-        return [UInt8](unsafeUninitializedCapacity: sightglass__v1__ensured_source__get_packed_size(c)) { buffer, count in
-            count = sightglass__v1__ensured_source__pack(c, buffer.baseAddress)
-        }
+        let result = body(WirePacking(fill(arena)))
+        return withExtendedLifetime(arena) { result }
     }
 
     init(c: UnsafePointer<Sightglass__V1__EnsuredSource>) {
@@ -1059,21 +1050,20 @@ extension EnsureFootageReply: WireMessage {
 
     /// Decodes; unknown fields are passed over.
     public init(wire: UnsafeRawBufferPointer) throws(WireError) {
+        let arena = WireArena()
         let bytes = wire.baseAddress?.assumingMemoryBound(to: UInt8.self)
-        guard let c = sightglass__v1__ensure_footage_reply__unpack(nil, wire.count, bytes) else {
+        guard let c = sightglass__v1__ensure_footage_reply__unpack(arena.allocator, wire.count, bytes) else {
             throw WireError(messageName: Self.fullName, sizeBytes: wire.count)
         }
-        defer { sightglass__v1__ensure_footage_reply__free_unpacked(c, nil) }
         self.init(c: c)
+        withExtendedLifetime(arena) {}
     }
 
-    /// The encoded message.
-    public func encoded() -> [UInt8] {
+    /// Lends the C form, ready to be packed.
+    public func withPacking<R>(_ body: (WirePacking) -> R) -> R {
         let arena = WireArena()
-        let c = fill(arena)
-        return [UInt8](unsafeUninitializedCapacity: sightglass__v1__ensure_footage_reply__get_packed_size(c)) { buffer, count in
-            count = sightglass__v1__ensure_footage_reply__pack(c, buffer.baseAddress)
-        }
+        let result = body(WirePacking(fill(arena)))
+        return withExtendedLifetime(arena) { result }
     }
 
     init(c: UnsafePointer<Sightglass__V1__EnsureFootageReply>) {
@@ -1127,21 +1117,20 @@ extension ReadSegmentRequest: WireMessage {
 
     /// Decodes; unknown fields are passed over.
     public init(wire: UnsafeRawBufferPointer) throws(WireError) {
+        let arena = WireArena()
         let bytes = wire.baseAddress?.assumingMemoryBound(to: UInt8.self)
-        guard let c = sightglass__v1__read_segment_request__unpack(nil, wire.count, bytes) else {
+        guard let c = sightglass__v1__read_segment_request__unpack(arena.allocator, wire.count, bytes) else {
             throw WireError(messageName: Self.fullName, sizeBytes: wire.count)
         }
-        defer { sightglass__v1__read_segment_request__free_unpacked(c, nil) }
         self.init(c: c)
+        withExtendedLifetime(arena) {}
     }
 
-    /// The encoded message.
-    public func encoded() -> [UInt8] {
+    /// Lends the C form, ready to be packed.
+    public func withPacking<R>(_ body: (WirePacking) -> R) -> R {
         let arena = WireArena()
-        let c = fill(arena)
-        return [UInt8](unsafeUninitializedCapacity: sightglass__v1__read_segment_request__get_packed_size(c)) { buffer, count in
-            count = sightglass__v1__read_segment_request__pack(c, buffer.baseAddress)
-        }
+        let result = body(WirePacking(fill(arena)))
+        return withExtendedLifetime(arena) { result }
     }
 
     init(c: UnsafePointer<Sightglass__V1__ReadSegmentRequest>) {
@@ -1198,21 +1187,20 @@ extension ReadSegmentReply: WireMessage {
 
     /// Decodes; unknown fields are passed over.
     public init(wire: UnsafeRawBufferPointer) throws(WireError) {
+        let arena = WireArena()
         let bytes = wire.baseAddress?.assumingMemoryBound(to: UInt8.self)
-        guard let c = sightglass__v1__read_segment_reply__unpack(nil, wire.count, bytes) else {
+        guard let c = sightglass__v1__read_segment_reply__unpack(arena.allocator, wire.count, bytes) else {
             throw WireError(messageName: Self.fullName, sizeBytes: wire.count)
         }
-        defer { sightglass__v1__read_segment_reply__free_unpacked(c, nil) }
         self.init(c: c)
+        withExtendedLifetime(arena) {}
     }
 
-    /// The encoded message.
-    public func encoded() -> [UInt8] {
+    /// Lends the C form, ready to be packed.
+    public func withPacking<R>(_ body: (WirePacking) -> R) -> R {
         let arena = WireArena()
-        let c = fill(arena)
-        return [UInt8](unsafeUninitializedCapacity: sightglass__v1__read_segment_reply__get_packed_size(c)) { buffer, count in
-            count = sightglass__v1__read_segment_reply__pack(c, buffer.baseAddress)
-        }
+        let result = body(WirePacking(fill(arena)))
+        return withExtendedLifetime(arena) { result }
     }
 
     init(c: UnsafePointer<Sightglass__V1__ReadSegmentReply>) {

@@ -176,21 +176,20 @@ extension RequestEnvelope: WireMessage {
 
     /// Decodes; unknown fields are passed over.
     public init(wire: UnsafeRawBufferPointer) throws(WireError) {
+        let arena = WireArena()
         let bytes = wire.baseAddress?.assumingMemoryBound(to: UInt8.self)
-        guard let c = sightglass__v1__request_envelope__unpack(nil, wire.count, bytes) else {
+        guard let c = sightglass__v1__request_envelope__unpack(arena.allocator, wire.count, bytes) else {
             throw WireError(messageName: Self.fullName, sizeBytes: wire.count)
         }
-        defer { sightglass__v1__request_envelope__free_unpacked(c, nil) }
         self.init(c: c)
+        withExtendedLifetime(arena) {}
     }
 
-    /// The encoded message.
-    public func encoded() -> [UInt8] {
+    /// Lends the C form, ready to be packed.
+    public func withPacking<R>(_ body: (WirePacking) -> R) -> R {
         let arena = WireArena()
-        let c = fill(arena)
-        return [UInt8](unsafeUninitializedCapacity: sightglass__v1__request_envelope__get_packed_size(c)) { buffer, count in
-            count = sightglass__v1__request_envelope__pack(c, buffer.baseAddress)
-        }
+        let result = body(WirePacking(fill(arena)))
+        return withExtendedLifetime(arena) { result }
     }
 
     init(c: UnsafePointer<Sightglass__V1__RequestEnvelope>) {
@@ -274,21 +273,20 @@ extension ReplyEnvelope: WireMessage {
 
     /// Decodes; unknown fields are passed over.
     public init(wire: UnsafeRawBufferPointer) throws(WireError) {
+        let arena = WireArena()
         let bytes = wire.baseAddress?.assumingMemoryBound(to: UInt8.self)
-        guard let c = sightglass__v1__reply_envelope__unpack(nil, wire.count, bytes) else {
+        guard let c = sightglass__v1__reply_envelope__unpack(arena.allocator, wire.count, bytes) else {
             throw WireError(messageName: Self.fullName, sizeBytes: wire.count)
         }
-        defer { sightglass__v1__reply_envelope__free_unpacked(c, nil) }
         self.init(c: c)
+        withExtendedLifetime(arena) {}
     }
 
-    /// The encoded message.
-    public func encoded() -> [UInt8] {
+    /// Lends the C form, ready to be packed.
+    public func withPacking<R>(_ body: (WirePacking) -> R) -> R {
         let arena = WireArena()
-        let c = fill(arena)
-        return [UInt8](unsafeUninitializedCapacity: sightglass__v1__reply_envelope__get_packed_size(c)) { buffer, count in
-            count = sightglass__v1__reply_envelope__pack(c, buffer.baseAddress)
-        }
+        let result = body(WirePacking(fill(arena)))
+        return withExtendedLifetime(arena) { result }
     }
 
     init(c: UnsafePointer<Sightglass__V1__ReplyEnvelope>) {
@@ -365,21 +363,20 @@ extension Hint: WireMessage {
 
     /// Decodes; unknown fields are passed over.
     public init(wire: UnsafeRawBufferPointer) throws(WireError) {
+        let arena = WireArena()
         let bytes = wire.baseAddress?.assumingMemoryBound(to: UInt8.self)
-        guard let c = sightglass__v1__hint__unpack(nil, wire.count, bytes) else {
+        guard let c = sightglass__v1__hint__unpack(arena.allocator, wire.count, bytes) else {
             throw WireError(messageName: Self.fullName, sizeBytes: wire.count)
         }
-        defer { sightglass__v1__hint__free_unpacked(c, nil) }
         self.init(c: c)
+        withExtendedLifetime(arena) {}
     }
 
-    /// The encoded message.
-    public func encoded() -> [UInt8] {
+    /// Lends the C form, ready to be packed.
+    public func withPacking<R>(_ body: (WirePacking) -> R) -> R {
         let arena = WireArena()
-        let c = fill(arena)
-        return [UInt8](unsafeUninitializedCapacity: sightglass__v1__hint__get_packed_size(c)) { buffer, count in
-            count = sightglass__v1__hint__pack(c, buffer.baseAddress)
-        }
+        let result = body(WirePacking(fill(arena)))
+        return withExtendedLifetime(arena) { result }
     }
 
     init(c: UnsafePointer<Sightglass__V1__Hint>) {

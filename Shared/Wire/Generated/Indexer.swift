@@ -502,21 +502,20 @@ extension MediaRecord: WireMessage {
 
     /// Decodes; unknown fields are passed over.
     public init(wire: UnsafeRawBufferPointer) throws(WireError) {
+        let arena = WireArena()
         let bytes = wire.baseAddress?.assumingMemoryBound(to: UInt8.self)
-        guard let c = sightglass__v1__media_record__unpack(nil, wire.count, bytes) else {
+        guard let c = sightglass__v1__media_record__unpack(arena.allocator, wire.count, bytes) else {
             throw WireError(messageName: Self.fullName, sizeBytes: wire.count)
         }
-        defer { sightglass__v1__media_record__free_unpacked(c, nil) }
         self.init(c: c)
+        withExtendedLifetime(arena) {}
     }
 
-    /// The encoded message.
-    public func encoded() -> [UInt8] {
+    /// Lends the C form, ready to be packed.
+    public func withPacking<R>(_ body: (WirePacking) -> R) -> R {
         let arena = WireArena()
-        let c = fill(arena)
-        return [UInt8](unsafeUninitializedCapacity: sightglass__v1__media_record__get_packed_size(c)) { buffer, count in
-            count = sightglass__v1__media_record__pack(c, buffer.baseAddress)
-        }
+        let result = body(WirePacking(fill(arena)))
+        return withExtendedLifetime(arena) { result }
     }
 
     init(c: UnsafePointer<Sightglass__V1__MediaRecord>) {
@@ -572,21 +571,20 @@ extension RecordMediaRequest: WireMessage {
 
     /// Decodes; unknown fields are passed over.
     public init(wire: UnsafeRawBufferPointer) throws(WireError) {
+        let arena = WireArena()
         let bytes = wire.baseAddress?.assumingMemoryBound(to: UInt8.self)
-        guard let c = sightglass__v1__record_media_request__unpack(nil, wire.count, bytes) else {
+        guard let c = sightglass__v1__record_media_request__unpack(arena.allocator, wire.count, bytes) else {
             throw WireError(messageName: Self.fullName, sizeBytes: wire.count)
         }
-        defer { sightglass__v1__record_media_request__free_unpacked(c, nil) }
         self.init(c: c)
+        withExtendedLifetime(arena) {}
     }
 
-    /// The encoded message.
-    public func encoded() -> [UInt8] {
+    /// Lends the C form, ready to be packed.
+    public func withPacking<R>(_ body: (WirePacking) -> R) -> R {
         let arena = WireArena()
-        let c = fill(arena)
-        return [UInt8](unsafeUninitializedCapacity: sightglass__v1__record_media_request__get_packed_size(c)) { buffer, count in
-            count = sightglass__v1__record_media_request__pack(c, buffer.baseAddress)
-        }
+        let result = body(WirePacking(fill(arena)))
+        return withExtendedLifetime(arena) { result }
     }
 
     init(c: UnsafePointer<Sightglass__V1__RecordMediaRequest>) {
@@ -634,21 +632,20 @@ extension RejectedRecord: WireMessage {
 
     /// Decodes; unknown fields are passed over.
     public init(wire: UnsafeRawBufferPointer) throws(WireError) {
+        let arena = WireArena()
         let bytes = wire.baseAddress?.assumingMemoryBound(to: UInt8.self)
-        guard let c = sightglass__v1__rejected_record__unpack(nil, wire.count, bytes) else {
+        guard let c = sightglass__v1__rejected_record__unpack(arena.allocator, wire.count, bytes) else {
             throw WireError(messageName: Self.fullName, sizeBytes: wire.count)
         }
-        defer { sightglass__v1__rejected_record__free_unpacked(c, nil) }
         self.init(c: c)
+        withExtendedLifetime(arena) {}
     }
 
-    /// The encoded message.
-    public func encoded() -> [UInt8] {
+    /// Lends the C form, ready to be packed.
+    public func withPacking<R>(_ body: (WirePacking) -> R) -> R {
         let arena = WireArena()
-        let c = fill(arena)
-        return [UInt8](unsafeUninitializedCapacity: sightglass__v1__rejected_record__get_packed_size(c)) { buffer, count in
-            count = sightglass__v1__rejected_record__pack(c, buffer.baseAddress)
-        }
+        let result = body(WirePacking(fill(arena)))
+        return withExtendedLifetime(arena) { result }
     }
 
     init(c: UnsafePointer<Sightglass__V1__RejectedRecord>) {
@@ -698,21 +695,20 @@ extension RecordMediaReply: WireMessage {
 
     /// Decodes; unknown fields are passed over.
     public init(wire: UnsafeRawBufferPointer) throws(WireError) {
+        let arena = WireArena()
         let bytes = wire.baseAddress?.assumingMemoryBound(to: UInt8.self)
-        guard let c = sightglass__v1__record_media_reply__unpack(nil, wire.count, bytes) else {
+        guard let c = sightglass__v1__record_media_reply__unpack(arena.allocator, wire.count, bytes) else {
             throw WireError(messageName: Self.fullName, sizeBytes: wire.count)
         }
-        defer { sightglass__v1__record_media_reply__free_unpacked(c, nil) }
         self.init(c: c)
+        withExtendedLifetime(arena) {}
     }
 
-    /// The encoded message.
-    public func encoded() -> [UInt8] {
+    /// Lends the C form, ready to be packed.
+    public func withPacking<R>(_ body: (WirePacking) -> R) -> R {
         let arena = WireArena()
-        let c = fill(arena)
-        return [UInt8](unsafeUninitializedCapacity: sightglass__v1__record_media_reply__get_packed_size(c)) { buffer, count in
-            count = sightglass__v1__record_media_reply__pack(c, buffer.baseAddress)
-        }
+        let result = body(WirePacking(fill(arena)))
+        return withExtendedLifetime(arena) { result }
     }
 
     init(c: UnsafePointer<Sightglass__V1__RecordMediaReply>) {
@@ -765,21 +761,20 @@ extension ReportVolumeRequest: WireMessage {
 
     /// Decodes; unknown fields are passed over.
     public init(wire: UnsafeRawBufferPointer) throws(WireError) {
+        let arena = WireArena()
         let bytes = wire.baseAddress?.assumingMemoryBound(to: UInt8.self)
-        guard let c = sightglass__v1__report_volume_request__unpack(nil, wire.count, bytes) else {
+        guard let c = sightglass__v1__report_volume_request__unpack(arena.allocator, wire.count, bytes) else {
             throw WireError(messageName: Self.fullName, sizeBytes: wire.count)
         }
-        defer { sightglass__v1__report_volume_request__free_unpacked(c, nil) }
         self.init(c: c)
+        withExtendedLifetime(arena) {}
     }
 
-    /// The encoded message.
-    public func encoded() -> [UInt8] {
+    /// Lends the C form, ready to be packed.
+    public func withPacking<R>(_ body: (WirePacking) -> R) -> R {
         let arena = WireArena()
-        let c = fill(arena)
-        return [UInt8](unsafeUninitializedCapacity: sightglass__v1__report_volume_request__get_packed_size(c)) { buffer, count in
-            count = sightglass__v1__report_volume_request__pack(c, buffer.baseAddress)
-        }
+        let result = body(WirePacking(fill(arena)))
+        return withExtendedLifetime(arena) { result }
     }
 
     init(c: UnsafePointer<Sightglass__V1__ReportVolumeRequest>) {
@@ -813,21 +808,20 @@ extension ReportVolumeReply: WireMessage {
 
     /// Decodes; unknown fields are passed over.
     public init(wire: UnsafeRawBufferPointer) throws(WireError) {
+        let arena = WireArena()
         let bytes = wire.baseAddress?.assumingMemoryBound(to: UInt8.self)
-        guard let c = sightglass__v1__report_volume_reply__unpack(nil, wire.count, bytes) else {
+        guard let c = sightglass__v1__report_volume_reply__unpack(arena.allocator, wire.count, bytes) else {
             throw WireError(messageName: Self.fullName, sizeBytes: wire.count)
         }
-        defer { sightglass__v1__report_volume_reply__free_unpacked(c, nil) }
         self.init(c: c)
+        withExtendedLifetime(arena) {}
     }
 
-    /// The encoded message.
-    public func encoded() -> [UInt8] {
+    /// Lends the C form, ready to be packed.
+    public func withPacking<R>(_ body: (WirePacking) -> R) -> R {
         let arena = WireArena()
-        let c = fill(arena)
-        return [UInt8](unsafeUninitializedCapacity: sightglass__v1__report_volume_reply__get_packed_size(c)) { buffer, count in
-            count = sightglass__v1__report_volume_reply__pack(c, buffer.baseAddress)
-        }
+        let result = body(WirePacking(fill(arena)))
+        return withExtendedLifetime(arena) { result }
     }
 
     init(c: UnsafePointer<Sightglass__V1__ReportVolumeReply>) {
@@ -873,21 +867,20 @@ extension ListFilesRequest: WireMessage {
 
     /// Decodes; unknown fields are passed over.
     public init(wire: UnsafeRawBufferPointer) throws(WireError) {
+        let arena = WireArena()
         let bytes = wire.baseAddress?.assumingMemoryBound(to: UInt8.self)
-        guard let c = sightglass__v1__list_files_request__unpack(nil, wire.count, bytes) else {
+        guard let c = sightglass__v1__list_files_request__unpack(arena.allocator, wire.count, bytes) else {
             throw WireError(messageName: Self.fullName, sizeBytes: wire.count)
         }
-        defer { sightglass__v1__list_files_request__free_unpacked(c, nil) }
         self.init(c: c)
+        withExtendedLifetime(arena) {}
     }
 
-    /// The encoded message.
-    public func encoded() -> [UInt8] {
+    /// Lends the C form, ready to be packed.
+    public func withPacking<R>(_ body: (WirePacking) -> R) -> R {
         let arena = WireArena()
-        let c = fill(arena)
-        return [UInt8](unsafeUninitializedCapacity: sightglass__v1__list_files_request__get_packed_size(c)) { buffer, count in
-            count = sightglass__v1__list_files_request__pack(c, buffer.baseAddress)
-        }
+        let result = body(WirePacking(fill(arena)))
+        return withExtendedLifetime(arena) { result }
     }
 
     init(c: UnsafePointer<Sightglass__V1__ListFilesRequest>) {
@@ -939,21 +932,20 @@ extension ListFilesReply: WireMessage {
 
     /// Decodes; unknown fields are passed over.
     public init(wire: UnsafeRawBufferPointer) throws(WireError) {
+        let arena = WireArena()
         let bytes = wire.baseAddress?.assumingMemoryBound(to: UInt8.self)
-        guard let c = sightglass__v1__list_files_reply__unpack(nil, wire.count, bytes) else {
+        guard let c = sightglass__v1__list_files_reply__unpack(arena.allocator, wire.count, bytes) else {
             throw WireError(messageName: Self.fullName, sizeBytes: wire.count)
         }
-        defer { sightglass__v1__list_files_reply__free_unpacked(c, nil) }
         self.init(c: c)
+        withExtendedLifetime(arena) {}
     }
 
-    /// The encoded message.
-    public func encoded() -> [UInt8] {
+    /// Lends the C form, ready to be packed.
+    public func withPacking<R>(_ body: (WirePacking) -> R) -> R {
         let arena = WireArena()
-        let c = fill(arena)
-        return [UInt8](unsafeUninitializedCapacity: sightglass__v1__list_files_reply__get_packed_size(c)) { buffer, count in
-            count = sightglass__v1__list_files_reply__pack(c, buffer.baseAddress)
-        }
+        let result = body(WirePacking(fill(arena)))
+        return withExtendedLifetime(arena) { result }
     }
 
     init(c: UnsafePointer<Sightglass__V1__ListFilesReply>) {
@@ -1020,21 +1012,20 @@ extension QueryMediaRequest: WireMessage {
 
     /// Decodes; unknown fields are passed over.
     public init(wire: UnsafeRawBufferPointer) throws(WireError) {
+        let arena = WireArena()
         let bytes = wire.baseAddress?.assumingMemoryBound(to: UInt8.self)
-        guard let c = sightglass__v1__query_media_request__unpack(nil, wire.count, bytes) else {
+        guard let c = sightglass__v1__query_media_request__unpack(arena.allocator, wire.count, bytes) else {
             throw WireError(messageName: Self.fullName, sizeBytes: wire.count)
         }
-        defer { sightglass__v1__query_media_request__free_unpacked(c, nil) }
         self.init(c: c)
+        withExtendedLifetime(arena) {}
     }
 
-    /// The encoded message.
-    public func encoded() -> [UInt8] {
+    /// Lends the C form, ready to be packed.
+    public func withPacking<R>(_ body: (WirePacking) -> R) -> R {
         let arena = WireArena()
-        let c = fill(arena)
-        return [UInt8](unsafeUninitializedCapacity: sightglass__v1__query_media_request__get_packed_size(c)) { buffer, count in
-            count = sightglass__v1__query_media_request__pack(c, buffer.baseAddress)
-        }
+        let result = body(WirePacking(fill(arena)))
+        return withExtendedLifetime(arena) { result }
     }
 
     init(c: UnsafePointer<Sightglass__V1__QueryMediaRequest>) {
@@ -1095,21 +1086,20 @@ extension QueryMediaReply: WireMessage {
 
     /// Decodes; unknown fields are passed over.
     public init(wire: UnsafeRawBufferPointer) throws(WireError) {
+        let arena = WireArena()
         let bytes = wire.baseAddress?.assumingMemoryBound(to: UInt8.self)
-        guard let c = sightglass__v1__query_media_reply__unpack(nil, wire.count, bytes) else {
+        guard let c = sightglass__v1__query_media_reply__unpack(arena.allocator, wire.count, bytes) else {
             throw WireError(messageName: Self.fullName, sizeBytes: wire.count)
         }
-        defer { sightglass__v1__query_media_reply__free_unpacked(c, nil) }
         self.init(c: c)
+        withExtendedLifetime(arena) {}
     }
 
-    /// The encoded message.
-    public func encoded() -> [UInt8] {
+    /// Lends the C form, ready to be packed.
+    public func withPacking<R>(_ body: (WirePacking) -> R) -> R {
         let arena = WireArena()
-        let c = fill(arena)
-        return [UInt8](unsafeUninitializedCapacity: sightglass__v1__query_media_reply__get_packed_size(c)) { buffer, count in
-            count = sightglass__v1__query_media_reply__pack(c, buffer.baseAddress)
-        }
+        let result = body(WirePacking(fill(arena)))
+        return withExtendedLifetime(arena) { result }
     }
 
     init(c: UnsafePointer<Sightglass__V1__QueryMediaReply>) {
@@ -1161,21 +1151,20 @@ extension CoverageRequest: WireMessage {
 
     /// Decodes; unknown fields are passed over.
     public init(wire: UnsafeRawBufferPointer) throws(WireError) {
+        let arena = WireArena()
         let bytes = wire.baseAddress?.assumingMemoryBound(to: UInt8.self)
-        guard let c = sightglass__v1__coverage_request__unpack(nil, wire.count, bytes) else {
+        guard let c = sightglass__v1__coverage_request__unpack(arena.allocator, wire.count, bytes) else {
             throw WireError(messageName: Self.fullName, sizeBytes: wire.count)
         }
-        defer { sightglass__v1__coverage_request__free_unpacked(c, nil) }
         self.init(c: c)
+        withExtendedLifetime(arena) {}
     }
 
-    /// The encoded message.
-    public func encoded() -> [UInt8] {
+    /// Lends the C form, ready to be packed.
+    public func withPacking<R>(_ body: (WirePacking) -> R) -> R {
         let arena = WireArena()
-        let c = fill(arena)
-        return [UInt8](unsafeUninitializedCapacity: sightglass__v1__coverage_request__get_packed_size(c)) { buffer, count in
-            count = sightglass__v1__coverage_request__pack(c, buffer.baseAddress)
-        }
+        let result = body(WirePacking(fill(arena)))
+        return withExtendedLifetime(arena) { result }
     }
 
     init(c: UnsafePointer<Sightglass__V1__CoverageRequest>) {
@@ -1232,21 +1221,20 @@ extension CoverageReply: WireMessage {
 
     /// Decodes; unknown fields are passed over.
     public init(wire: UnsafeRawBufferPointer) throws(WireError) {
+        let arena = WireArena()
         let bytes = wire.baseAddress?.assumingMemoryBound(to: UInt8.self)
-        guard let c = sightglass__v1__coverage_reply__unpack(nil, wire.count, bytes) else {
+        guard let c = sightglass__v1__coverage_reply__unpack(arena.allocator, wire.count, bytes) else {
             throw WireError(messageName: Self.fullName, sizeBytes: wire.count)
         }
-        defer { sightglass__v1__coverage_reply__free_unpacked(c, nil) }
         self.init(c: c)
+        withExtendedLifetime(arena) {}
     }
 
-    /// The encoded message.
-    public func encoded() -> [UInt8] {
+    /// Lends the C form, ready to be packed.
+    public func withPacking<R>(_ body: (WirePacking) -> R) -> R {
         let arena = WireArena()
-        let c = fill(arena)
-        return [UInt8](unsafeUninitializedCapacity: sightglass__v1__coverage_reply__get_packed_size(c)) { buffer, count in
-            count = sightglass__v1__coverage_reply__pack(c, buffer.baseAddress)
-        }
+        let result = body(WirePacking(fill(arena)))
+        return withExtendedLifetime(arena) { result }
     }
 
     init(c: UnsafePointer<Sightglass__V1__CoverageReply>) {
@@ -1290,21 +1278,20 @@ extension ListCamerasRequest: WireMessage {
 
     /// Decodes; unknown fields are passed over.
     public init(wire: UnsafeRawBufferPointer) throws(WireError) {
+        let arena = WireArena()
         let bytes = wire.baseAddress?.assumingMemoryBound(to: UInt8.self)
-        guard let c = sightglass__v1__list_cameras_request__unpack(nil, wire.count, bytes) else {
+        guard let c = sightglass__v1__list_cameras_request__unpack(arena.allocator, wire.count, bytes) else {
             throw WireError(messageName: Self.fullName, sizeBytes: wire.count)
         }
-        defer { sightglass__v1__list_cameras_request__free_unpacked(c, nil) }
         self.init(c: c)
+        withExtendedLifetime(arena) {}
     }
 
-    /// The encoded message.
-    public func encoded() -> [UInt8] {
+    /// Lends the C form, ready to be packed.
+    public func withPacking<R>(_ body: (WirePacking) -> R) -> R {
         let arena = WireArena()
-        let c = fill(arena)
-        return [UInt8](unsafeUninitializedCapacity: sightglass__v1__list_cameras_request__get_packed_size(c)) { buffer, count in
-            count = sightglass__v1__list_cameras_request__pack(c, buffer.baseAddress)
-        }
+        let result = body(WirePacking(fill(arena)))
+        return withExtendedLifetime(arena) { result }
     }
 
     init(c: UnsafePointer<Sightglass__V1__ListCamerasRequest>) {
@@ -1366,21 +1353,20 @@ extension CameraSummary: WireMessage {
 
     /// Decodes; unknown fields are passed over.
     public init(wire: UnsafeRawBufferPointer) throws(WireError) {
+        let arena = WireArena()
         let bytes = wire.baseAddress?.assumingMemoryBound(to: UInt8.self)
-        guard let c = sightglass__v1__camera_summary__unpack(nil, wire.count, bytes) else {
+        guard let c = sightglass__v1__camera_summary__unpack(arena.allocator, wire.count, bytes) else {
             throw WireError(messageName: Self.fullName, sizeBytes: wire.count)
         }
-        defer { sightglass__v1__camera_summary__free_unpacked(c, nil) }
         self.init(c: c)
+        withExtendedLifetime(arena) {}
     }
 
-    /// The encoded message.
-    public func encoded() -> [UInt8] {
+    /// Lends the C form, ready to be packed.
+    public func withPacking<R>(_ body: (WirePacking) -> R) -> R {
         let arena = WireArena()
-        let c = fill(arena)
-        return [UInt8](unsafeUninitializedCapacity: sightglass__v1__camera_summary__get_packed_size(c)) { buffer, count in
-            count = sightglass__v1__camera_summary__pack(c, buffer.baseAddress)
-        }
+        let result = body(WirePacking(fill(arena)))
+        return withExtendedLifetime(arena) { result }
     }
 
     init(c: UnsafePointer<Sightglass__V1__CameraSummary>) {
@@ -1448,21 +1434,20 @@ extension ListCamerasReply: WireMessage {
 
     /// Decodes; unknown fields are passed over.
     public init(wire: UnsafeRawBufferPointer) throws(WireError) {
+        let arena = WireArena()
         let bytes = wire.baseAddress?.assumingMemoryBound(to: UInt8.self)
-        guard let c = sightglass__v1__list_cameras_reply__unpack(nil, wire.count, bytes) else {
+        guard let c = sightglass__v1__list_cameras_reply__unpack(arena.allocator, wire.count, bytes) else {
             throw WireError(messageName: Self.fullName, sizeBytes: wire.count)
         }
-        defer { sightglass__v1__list_cameras_reply__free_unpacked(c, nil) }
         self.init(c: c)
+        withExtendedLifetime(arena) {}
     }
 
-    /// The encoded message.
-    public func encoded() -> [UInt8] {
+    /// Lends the C form, ready to be packed.
+    public func withPacking<R>(_ body: (WirePacking) -> R) -> R {
         let arena = WireArena()
-        let c = fill(arena)
-        return [UInt8](unsafeUninitializedCapacity: sightglass__v1__list_cameras_reply__get_packed_size(c)) { buffer, count in
-            count = sightglass__v1__list_cameras_reply__pack(c, buffer.baseAddress)
-        }
+        let result = body(WirePacking(fill(arena)))
+        return withExtendedLifetime(arena) { result }
     }
 
     init(c: UnsafePointer<Sightglass__V1__ListCamerasReply>) {
@@ -1516,21 +1501,20 @@ extension RequestedCamera: WireMessage {
 
     /// Decodes; unknown fields are passed over.
     public init(wire: UnsafeRawBufferPointer) throws(WireError) {
+        let arena = WireArena()
         let bytes = wire.baseAddress?.assumingMemoryBound(to: UInt8.self)
-        guard let c = sightglass__v1__requested_camera__unpack(nil, wire.count, bytes) else {
+        guard let c = sightglass__v1__requested_camera__unpack(arena.allocator, wire.count, bytes) else {
             throw WireError(messageName: Self.fullName, sizeBytes: wire.count)
         }
-        defer { sightglass__v1__requested_camera__free_unpacked(c, nil) }
         self.init(c: c)
+        withExtendedLifetime(arena) {}
     }
 
-    /// The encoded message.
-    public func encoded() -> [UInt8] {
+    /// Lends the C form, ready to be packed.
+    public func withPacking<R>(_ body: (WirePacking) -> R) -> R {
         let arena = WireArena()
-        let c = fill(arena)
-        return [UInt8](unsafeUninitializedCapacity: sightglass__v1__requested_camera__get_packed_size(c)) { buffer, count in
-            count = sightglass__v1__requested_camera__pack(c, buffer.baseAddress)
-        }
+        let result = body(WirePacking(fill(arena)))
+        return withExtendedLifetime(arena) { result }
     }
 
     init(c: UnsafePointer<Sightglass__V1__RequestedCamera>) {
@@ -1628,21 +1612,20 @@ extension SubmitEventRequest: WireMessage {
 
     /// Decodes; unknown fields are passed over.
     public init(wire: UnsafeRawBufferPointer) throws(WireError) {
+        let arena = WireArena()
         let bytes = wire.baseAddress?.assumingMemoryBound(to: UInt8.self)
-        guard let c = sightglass__v1__submit_event_request__unpack(nil, wire.count, bytes) else {
+        guard let c = sightglass__v1__submit_event_request__unpack(arena.allocator, wire.count, bytes) else {
             throw WireError(messageName: Self.fullName, sizeBytes: wire.count)
         }
-        defer { sightglass__v1__submit_event_request__free_unpacked(c, nil) }
         self.init(c: c)
+        withExtendedLifetime(arena) {}
     }
 
-    /// The encoded message.
-    public func encoded() -> [UInt8] {
+    /// Lends the C form, ready to be packed.
+    public func withPacking<R>(_ body: (WirePacking) -> R) -> R {
         let arena = WireArena()
-        let c = fill(arena)
-        return [UInt8](unsafeUninitializedCapacity: sightglass__v1__submit_event_request__get_packed_size(c)) { buffer, count in
-            count = sightglass__v1__submit_event_request__pack(c, buffer.baseAddress)
-        }
+        let result = body(WirePacking(fill(arena)))
+        return withExtendedLifetime(arena) { result }
     }
 
     init(c: UnsafePointer<Sightglass__V1__SubmitEventRequest>) {
@@ -1763,21 +1746,20 @@ extension SubmitArchiveRequest: WireMessage {
 
     /// Decodes; unknown fields are passed over.
     public init(wire: UnsafeRawBufferPointer) throws(WireError) {
+        let arena = WireArena()
         let bytes = wire.baseAddress?.assumingMemoryBound(to: UInt8.self)
-        guard let c = sightglass__v1__submit_archive_request__unpack(nil, wire.count, bytes) else {
+        guard let c = sightglass__v1__submit_archive_request__unpack(arena.allocator, wire.count, bytes) else {
             throw WireError(messageName: Self.fullName, sizeBytes: wire.count)
         }
-        defer { sightglass__v1__submit_archive_request__free_unpacked(c, nil) }
         self.init(c: c)
+        withExtendedLifetime(arena) {}
     }
 
-    /// The encoded message.
-    public func encoded() -> [UInt8] {
+    /// Lends the C form, ready to be packed.
+    public func withPacking<R>(_ body: (WirePacking) -> R) -> R {
         let arena = WireArena()
-        let c = fill(arena)
-        return [UInt8](unsafeUninitializedCapacity: sightglass__v1__submit_archive_request__get_packed_size(c)) { buffer, count in
-            count = sightglass__v1__submit_archive_request__pack(c, buffer.baseAddress)
-        }
+        let result = body(WirePacking(fill(arena)))
+        return withExtendedLifetime(arena) { result }
     }
 
     init(c: UnsafePointer<Sightglass__V1__SubmitArchiveRequest>) {
@@ -1849,21 +1831,20 @@ extension SubmitReply: WireMessage {
 
     /// Decodes; unknown fields are passed over.
     public init(wire: UnsafeRawBufferPointer) throws(WireError) {
+        let arena = WireArena()
         let bytes = wire.baseAddress?.assumingMemoryBound(to: UInt8.self)
-        guard let c = sightglass__v1__submit_reply__unpack(nil, wire.count, bytes) else {
+        guard let c = sightglass__v1__submit_reply__unpack(arena.allocator, wire.count, bytes) else {
             throw WireError(messageName: Self.fullName, sizeBytes: wire.count)
         }
-        defer { sightglass__v1__submit_reply__free_unpacked(c, nil) }
         self.init(c: c)
+        withExtendedLifetime(arena) {}
     }
 
-    /// The encoded message.
-    public func encoded() -> [UInt8] {
+    /// Lends the C form, ready to be packed.
+    public func withPacking<R>(_ body: (WirePacking) -> R) -> R {
         let arena = WireArena()
-        let c = fill(arena)
-        return [UInt8](unsafeUninitializedCapacity: sightglass__v1__submit_reply__get_packed_size(c)) { buffer, count in
-            count = sightglass__v1__submit_reply__pack(c, buffer.baseAddress)
-        }
+        let result = body(WirePacking(fill(arena)))
+        return withExtendedLifetime(arena) { result }
     }
 
     init(c: UnsafePointer<Sightglass__V1__SubmitReply>) {
@@ -1953,21 +1934,20 @@ extension DeliveredFile: WireMessage {
 
     /// Decodes; unknown fields are passed over.
     public init(wire: UnsafeRawBufferPointer) throws(WireError) {
+        let arena = WireArena()
         let bytes = wire.baseAddress?.assumingMemoryBound(to: UInt8.self)
-        guard let c = sightglass__v1__delivered_file__unpack(nil, wire.count, bytes) else {
+        guard let c = sightglass__v1__delivered_file__unpack(arena.allocator, wire.count, bytes) else {
             throw WireError(messageName: Self.fullName, sizeBytes: wire.count)
         }
-        defer { sightglass__v1__delivered_file__free_unpacked(c, nil) }
         self.init(c: c)
+        withExtendedLifetime(arena) {}
     }
 
-    /// The encoded message.
-    public func encoded() -> [UInt8] {
+    /// Lends the C form, ready to be packed.
+    public func withPacking<R>(_ body: (WirePacking) -> R) -> R {
         let arena = WireArena()
-        let c = fill(arena)
-        return [UInt8](unsafeUninitializedCapacity: sightglass__v1__delivered_file__get_packed_size(c)) { buffer, count in
-            count = sightglass__v1__delivered_file__pack(c, buffer.baseAddress)
-        }
+        let result = body(WirePacking(fill(arena)))
+        return withExtendedLifetime(arena) { result }
     }
 
     init(c: UnsafePointer<Sightglass__V1__DeliveredFile>) {
@@ -2133,21 +2113,20 @@ extension ArchiveRequest: WireMessage {
 
     /// Decodes; unknown fields are passed over.
     public init(wire: UnsafeRawBufferPointer) throws(WireError) {
+        let arena = WireArena()
         let bytes = wire.baseAddress?.assumingMemoryBound(to: UInt8.self)
-        guard let c = sightglass__v1__archive_request__unpack(nil, wire.count, bytes) else {
+        guard let c = sightglass__v1__archive_request__unpack(arena.allocator, wire.count, bytes) else {
             throw WireError(messageName: Self.fullName, sizeBytes: wire.count)
         }
-        defer { sightglass__v1__archive_request__free_unpacked(c, nil) }
         self.init(c: c)
+        withExtendedLifetime(arena) {}
     }
 
-    /// The encoded message.
-    public func encoded() -> [UInt8] {
+    /// Lends the C form, ready to be packed.
+    public func withPacking<R>(_ body: (WirePacking) -> R) -> R {
         let arena = WireArena()
-        let c = fill(arena)
-        return [UInt8](unsafeUninitializedCapacity: sightglass__v1__archive_request__get_packed_size(c)) { buffer, count in
-            count = sightglass__v1__archive_request__pack(c, buffer.baseAddress)
-        }
+        let result = body(WirePacking(fill(arena)))
+        return withExtendedLifetime(arena) { result }
     }
 
     init(c: UnsafePointer<Sightglass__V1__ArchiveRequest>) {
@@ -2273,21 +2252,20 @@ extension GetRequestRequest: WireMessage {
 
     /// Decodes; unknown fields are passed over.
     public init(wire: UnsafeRawBufferPointer) throws(WireError) {
+        let arena = WireArena()
         let bytes = wire.baseAddress?.assumingMemoryBound(to: UInt8.self)
-        guard let c = sightglass__v1__get_request_request__unpack(nil, wire.count, bytes) else {
+        guard let c = sightglass__v1__get_request_request__unpack(arena.allocator, wire.count, bytes) else {
             throw WireError(messageName: Self.fullName, sizeBytes: wire.count)
         }
-        defer { sightglass__v1__get_request_request__free_unpacked(c, nil) }
         self.init(c: c)
+        withExtendedLifetime(arena) {}
     }
 
-    /// The encoded message.
-    public func encoded() -> [UInt8] {
+    /// Lends the C form, ready to be packed.
+    public func withPacking<R>(_ body: (WirePacking) -> R) -> R {
         let arena = WireArena()
-        let c = fill(arena)
-        return [UInt8](unsafeUninitializedCapacity: sightglass__v1__get_request_request__get_packed_size(c)) { buffer, count in
-            count = sightglass__v1__get_request_request__pack(c, buffer.baseAddress)
-        }
+        let result = body(WirePacking(fill(arena)))
+        return withExtendedLifetime(arena) { result }
     }
 
     init(c: UnsafePointer<Sightglass__V1__GetRequestRequest>) {
@@ -2340,21 +2318,20 @@ extension ListRequestsRequest: WireMessage {
 
     /// Decodes; unknown fields are passed over.
     public init(wire: UnsafeRawBufferPointer) throws(WireError) {
+        let arena = WireArena()
         let bytes = wire.baseAddress?.assumingMemoryBound(to: UInt8.self)
-        guard let c = sightglass__v1__list_requests_request__unpack(nil, wire.count, bytes) else {
+        guard let c = sightglass__v1__list_requests_request__unpack(arena.allocator, wire.count, bytes) else {
             throw WireError(messageName: Self.fullName, sizeBytes: wire.count)
         }
-        defer { sightglass__v1__list_requests_request__free_unpacked(c, nil) }
         self.init(c: c)
+        withExtendedLifetime(arena) {}
     }
 
-    /// The encoded message.
-    public func encoded() -> [UInt8] {
+    /// Lends the C form, ready to be packed.
+    public func withPacking<R>(_ body: (WirePacking) -> R) -> R {
         let arena = WireArena()
-        let c = fill(arena)
-        return [UInt8](unsafeUninitializedCapacity: sightglass__v1__list_requests_request__get_packed_size(c)) { buffer, count in
-            count = sightglass__v1__list_requests_request__pack(c, buffer.baseAddress)
-        }
+        let result = body(WirePacking(fill(arena)))
+        return withExtendedLifetime(arena) { result }
     }
 
     init(c: UnsafePointer<Sightglass__V1__ListRequestsRequest>) {
@@ -2413,21 +2390,20 @@ extension ListRequestsReply: WireMessage {
 
     /// Decodes; unknown fields are passed over.
     public init(wire: UnsafeRawBufferPointer) throws(WireError) {
+        let arena = WireArena()
         let bytes = wire.baseAddress?.assumingMemoryBound(to: UInt8.self)
-        guard let c = sightglass__v1__list_requests_reply__unpack(nil, wire.count, bytes) else {
+        guard let c = sightglass__v1__list_requests_reply__unpack(arena.allocator, wire.count, bytes) else {
             throw WireError(messageName: Self.fullName, sizeBytes: wire.count)
         }
-        defer { sightglass__v1__list_requests_reply__free_unpacked(c, nil) }
         self.init(c: c)
+        withExtendedLifetime(arena) {}
     }
 
-    /// The encoded message.
-    public func encoded() -> [UInt8] {
+    /// Lends the C form, ready to be packed.
+    public func withPacking<R>(_ body: (WirePacking) -> R) -> R {
         let arena = WireArena()
-        let c = fill(arena)
-        return [UInt8](unsafeUninitializedCapacity: sightglass__v1__list_requests_reply__get_packed_size(c)) { buffer, count in
-            count = sightglass__v1__list_requests_reply__pack(c, buffer.baseAddress)
-        }
+        let result = body(WirePacking(fill(arena)))
+        return withExtendedLifetime(arena) { result }
     }
 
     init(c: UnsafePointer<Sightglass__V1__ListRequestsReply>) {
@@ -2473,21 +2449,20 @@ extension CancelRequestRequest: WireMessage {
 
     /// Decodes; unknown fields are passed over.
     public init(wire: UnsafeRawBufferPointer) throws(WireError) {
+        let arena = WireArena()
         let bytes = wire.baseAddress?.assumingMemoryBound(to: UInt8.self)
-        guard let c = sightglass__v1__cancel_request_request__unpack(nil, wire.count, bytes) else {
+        guard let c = sightglass__v1__cancel_request_request__unpack(arena.allocator, wire.count, bytes) else {
             throw WireError(messageName: Self.fullName, sizeBytes: wire.count)
         }
-        defer { sightglass__v1__cancel_request_request__free_unpacked(c, nil) }
         self.init(c: c)
+        withExtendedLifetime(arena) {}
     }
 
-    /// The encoded message.
-    public func encoded() -> [UInt8] {
+    /// Lends the C form, ready to be packed.
+    public func withPacking<R>(_ body: (WirePacking) -> R) -> R {
         let arena = WireArena()
-        let c = fill(arena)
-        return [UInt8](unsafeUninitializedCapacity: sightglass__v1__cancel_request_request__get_packed_size(c)) { buffer, count in
-            count = sightglass__v1__cancel_request_request__pack(c, buffer.baseAddress)
-        }
+        let result = body(WirePacking(fill(arena)))
+        return withExtendedLifetime(arena) { result }
     }
 
     init(c: UnsafePointer<Sightglass__V1__CancelRequestRequest>) {
@@ -2550,21 +2525,20 @@ extension ClaimItemsRequest: WireMessage {
 
     /// Decodes; unknown fields are passed over.
     public init(wire: UnsafeRawBufferPointer) throws(WireError) {
+        let arena = WireArena()
         let bytes = wire.baseAddress?.assumingMemoryBound(to: UInt8.self)
-        guard let c = sightglass__v1__claim_items_request__unpack(nil, wire.count, bytes) else {
+        guard let c = sightglass__v1__claim_items_request__unpack(arena.allocator, wire.count, bytes) else {
             throw WireError(messageName: Self.fullName, sizeBytes: wire.count)
         }
-        defer { sightglass__v1__claim_items_request__free_unpacked(c, nil) }
         self.init(c: c)
+        withExtendedLifetime(arena) {}
     }
 
-    /// The encoded message.
-    public func encoded() -> [UInt8] {
+    /// Lends the C form, ready to be packed.
+    public func withPacking<R>(_ body: (WirePacking) -> R) -> R {
         let arena = WireArena()
-        let c = fill(arena)
-        return [UInt8](unsafeUninitializedCapacity: sightglass__v1__claim_items_request__get_packed_size(c)) { buffer, count in
-            count = sightglass__v1__claim_items_request__pack(c, buffer.baseAddress)
-        }
+        let result = body(WirePacking(fill(arena)))
+        return withExtendedLifetime(arena) { result }
     }
 
     init(c: UnsafePointer<Sightglass__V1__ClaimItemsRequest>) {
@@ -2685,21 +2659,20 @@ extension ClaimedItem: WireMessage {
 
     /// Decodes; unknown fields are passed over.
     public init(wire: UnsafeRawBufferPointer) throws(WireError) {
+        let arena = WireArena()
         let bytes = wire.baseAddress?.assumingMemoryBound(to: UInt8.self)
-        guard let c = sightglass__v1__claimed_item__unpack(nil, wire.count, bytes) else {
+        guard let c = sightglass__v1__claimed_item__unpack(arena.allocator, wire.count, bytes) else {
             throw WireError(messageName: Self.fullName, sizeBytes: wire.count)
         }
-        defer { sightglass__v1__claimed_item__free_unpacked(c, nil) }
         self.init(c: c)
+        withExtendedLifetime(arena) {}
     }
 
-    /// The encoded message.
-    public func encoded() -> [UInt8] {
+    /// Lends the C form, ready to be packed.
+    public func withPacking<R>(_ body: (WirePacking) -> R) -> R {
         let arena = WireArena()
-        let c = fill(arena)
-        return [UInt8](unsafeUninitializedCapacity: sightglass__v1__claimed_item__get_packed_size(c)) { buffer, count in
-            count = sightglass__v1__claimed_item__pack(c, buffer.baseAddress)
-        }
+        let result = body(WirePacking(fill(arena)))
+        return withExtendedLifetime(arena) { result }
     }
 
     init(c: UnsafePointer<Sightglass__V1__ClaimedItem>) {
@@ -2796,21 +2769,20 @@ extension ClaimItemsReply: WireMessage {
 
     /// Decodes; unknown fields are passed over.
     public init(wire: UnsafeRawBufferPointer) throws(WireError) {
+        let arena = WireArena()
         let bytes = wire.baseAddress?.assumingMemoryBound(to: UInt8.self)
-        guard let c = sightglass__v1__claim_items_reply__unpack(nil, wire.count, bytes) else {
+        guard let c = sightglass__v1__claim_items_reply__unpack(arena.allocator, wire.count, bytes) else {
             throw WireError(messageName: Self.fullName, sizeBytes: wire.count)
         }
-        defer { sightglass__v1__claim_items_reply__free_unpacked(c, nil) }
         self.init(c: c)
+        withExtendedLifetime(arena) {}
     }
 
-    /// The encoded message.
-    public func encoded() -> [UInt8] {
+    /// Lends the C form, ready to be packed.
+    public func withPacking<R>(_ body: (WirePacking) -> R) -> R {
         let arena = WireArena()
-        let c = fill(arena)
-        return [UInt8](unsafeUninitializedCapacity: sightglass__v1__claim_items_reply__get_packed_size(c)) { buffer, count in
-            count = sightglass__v1__claim_items_reply__pack(c, buffer.baseAddress)
-        }
+        let result = body(WirePacking(fill(arena)))
+        return withExtendedLifetime(arena) { result }
     }
 
     init(c: UnsafePointer<Sightglass__V1__ClaimItemsReply>) {
@@ -2856,21 +2828,20 @@ extension ItemClaim: WireMessage {
 
     /// Decodes; unknown fields are passed over.
     public init(wire: UnsafeRawBufferPointer) throws(WireError) {
+        let arena = WireArena()
         let bytes = wire.baseAddress?.assumingMemoryBound(to: UInt8.self)
-        guard let c = sightglass__v1__item_claim__unpack(nil, wire.count, bytes) else {
+        guard let c = sightglass__v1__item_claim__unpack(arena.allocator, wire.count, bytes) else {
             throw WireError(messageName: Self.fullName, sizeBytes: wire.count)
         }
-        defer { sightglass__v1__item_claim__free_unpacked(c, nil) }
         self.init(c: c)
+        withExtendedLifetime(arena) {}
     }
 
-    /// The encoded message.
-    public func encoded() -> [UInt8] {
+    /// Lends the C form, ready to be packed.
+    public func withPacking<R>(_ body: (WirePacking) -> R) -> R {
         let arena = WireArena()
-        let c = fill(arena)
-        return [UInt8](unsafeUninitializedCapacity: sightglass__v1__item_claim__get_packed_size(c)) { buffer, count in
-            count = sightglass__v1__item_claim__pack(c, buffer.baseAddress)
-        }
+        let result = body(WirePacking(fill(arena)))
+        return withExtendedLifetime(arena) { result }
     }
 
     init(c: UnsafePointer<Sightglass__V1__ItemClaim>) {
@@ -2927,21 +2898,20 @@ extension RenewClaimsRequest: WireMessage {
 
     /// Decodes; unknown fields are passed over.
     public init(wire: UnsafeRawBufferPointer) throws(WireError) {
+        let arena = WireArena()
         let bytes = wire.baseAddress?.assumingMemoryBound(to: UInt8.self)
-        guard let c = sightglass__v1__renew_claims_request__unpack(nil, wire.count, bytes) else {
+        guard let c = sightglass__v1__renew_claims_request__unpack(arena.allocator, wire.count, bytes) else {
             throw WireError(messageName: Self.fullName, sizeBytes: wire.count)
         }
-        defer { sightglass__v1__renew_claims_request__free_unpacked(c, nil) }
         self.init(c: c)
+        withExtendedLifetime(arena) {}
     }
 
-    /// The encoded message.
-    public func encoded() -> [UInt8] {
+    /// Lends the C form, ready to be packed.
+    public func withPacking<R>(_ body: (WirePacking) -> R) -> R {
         let arena = WireArena()
-        let c = fill(arena)
-        return [UInt8](unsafeUninitializedCapacity: sightglass__v1__renew_claims_request__get_packed_size(c)) { buffer, count in
-            count = sightglass__v1__renew_claims_request__pack(c, buffer.baseAddress)
-        }
+        let result = body(WirePacking(fill(arena)))
+        return withExtendedLifetime(arena) { result }
     }
 
     init(c: UnsafePointer<Sightglass__V1__RenewClaimsRequest>) {
@@ -2990,21 +2960,20 @@ extension RenewClaimsReply: WireMessage {
 
     /// Decodes; unknown fields are passed over.
     public init(wire: UnsafeRawBufferPointer) throws(WireError) {
+        let arena = WireArena()
         let bytes = wire.baseAddress?.assumingMemoryBound(to: UInt8.self)
-        guard let c = sightglass__v1__renew_claims_reply__unpack(nil, wire.count, bytes) else {
+        guard let c = sightglass__v1__renew_claims_reply__unpack(arena.allocator, wire.count, bytes) else {
             throw WireError(messageName: Self.fullName, sizeBytes: wire.count)
         }
-        defer { sightglass__v1__renew_claims_reply__free_unpacked(c, nil) }
         self.init(c: c)
+        withExtendedLifetime(arena) {}
     }
 
-    /// The encoded message.
-    public func encoded() -> [UInt8] {
+    /// Lends the C form, ready to be packed.
+    public func withPacking<R>(_ body: (WirePacking) -> R) -> R {
         let arena = WireArena()
-        let c = fill(arena)
-        return [UInt8](unsafeUninitializedCapacity: sightglass__v1__renew_claims_reply__get_packed_size(c)) { buffer, count in
-            count = sightglass__v1__renew_claims_reply__pack(c, buffer.baseAddress)
-        }
+        let result = body(WirePacking(fill(arena)))
+        return withExtendedLifetime(arena) { result }
     }
 
     init(c: UnsafePointer<Sightglass__V1__RenewClaimsReply>) {
@@ -3074,21 +3043,20 @@ extension CompleteItemRequest: WireMessage {
 
     /// Decodes; unknown fields are passed over.
     public init(wire: UnsafeRawBufferPointer) throws(WireError) {
+        let arena = WireArena()
         let bytes = wire.baseAddress?.assumingMemoryBound(to: UInt8.self)
-        guard let c = sightglass__v1__complete_item_request__unpack(nil, wire.count, bytes) else {
+        guard let c = sightglass__v1__complete_item_request__unpack(arena.allocator, wire.count, bytes) else {
             throw WireError(messageName: Self.fullName, sizeBytes: wire.count)
         }
-        defer { sightglass__v1__complete_item_request__free_unpacked(c, nil) }
         self.init(c: c)
+        withExtendedLifetime(arena) {}
     }
 
-    /// The encoded message.
-    public func encoded() -> [UInt8] {
+    /// Lends the C form, ready to be packed.
+    public func withPacking<R>(_ body: (WirePacking) -> R) -> R {
         let arena = WireArena()
-        let c = fill(arena)
-        return [UInt8](unsafeUninitializedCapacity: sightglass__v1__complete_item_request__get_packed_size(c)) { buffer, count in
-            count = sightglass__v1__complete_item_request__pack(c, buffer.baseAddress)
-        }
+        let result = body(WirePacking(fill(arena)))
+        return withExtendedLifetime(arena) { result }
     }
 
     init(c: UnsafePointer<Sightglass__V1__CompleteItemRequest>) {
@@ -3155,21 +3123,20 @@ extension CompleteItemReply: WireMessage {
 
     /// Decodes; unknown fields are passed over.
     public init(wire: UnsafeRawBufferPointer) throws(WireError) {
+        let arena = WireArena()
         let bytes = wire.baseAddress?.assumingMemoryBound(to: UInt8.self)
-        guard let c = sightglass__v1__complete_item_reply__unpack(nil, wire.count, bytes) else {
+        guard let c = sightglass__v1__complete_item_reply__unpack(arena.allocator, wire.count, bytes) else {
             throw WireError(messageName: Self.fullName, sizeBytes: wire.count)
         }
-        defer { sightglass__v1__complete_item_reply__free_unpacked(c, nil) }
         self.init(c: c)
+        withExtendedLifetime(arena) {}
     }
 
-    /// The encoded message.
-    public func encoded() -> [UInt8] {
+    /// Lends the C form, ready to be packed.
+    public func withPacking<R>(_ body: (WirePacking) -> R) -> R {
         let arena = WireArena()
-        let c = fill(arena)
-        return [UInt8](unsafeUninitializedCapacity: sightglass__v1__complete_item_reply__get_packed_size(c)) { buffer, count in
-            count = sightglass__v1__complete_item_reply__pack(c, buffer.baseAddress)
-        }
+        let result = body(WirePacking(fill(arena)))
+        return withExtendedLifetime(arena) { result }
     }
 
     init(c: UnsafePointer<Sightglass__V1__CompleteItemReply>) {
@@ -3233,21 +3200,20 @@ extension FailItemRequest: WireMessage {
 
     /// Decodes; unknown fields are passed over.
     public init(wire: UnsafeRawBufferPointer) throws(WireError) {
+        let arena = WireArena()
         let bytes = wire.baseAddress?.assumingMemoryBound(to: UInt8.self)
-        guard let c = sightglass__v1__fail_item_request__unpack(nil, wire.count, bytes) else {
+        guard let c = sightglass__v1__fail_item_request__unpack(arena.allocator, wire.count, bytes) else {
             throw WireError(messageName: Self.fullName, sizeBytes: wire.count)
         }
-        defer { sightglass__v1__fail_item_request__free_unpacked(c, nil) }
         self.init(c: c)
+        withExtendedLifetime(arena) {}
     }
 
-    /// The encoded message.
-    public func encoded() -> [UInt8] {
+    /// Lends the C form, ready to be packed.
+    public func withPacking<R>(_ body: (WirePacking) -> R) -> R {
         let arena = WireArena()
-        let c = fill(arena)
-        return [UInt8](unsafeUninitializedCapacity: sightglass__v1__fail_item_request__get_packed_size(c)) { buffer, count in
-            count = sightglass__v1__fail_item_request__pack(c, buffer.baseAddress)
-        }
+        let result = body(WirePacking(fill(arena)))
+        return withExtendedLifetime(arena) { result }
     }
 
     init(c: UnsafePointer<Sightglass__V1__FailItemRequest>) {
@@ -3307,21 +3273,20 @@ extension FailItemReply: WireMessage {
 
     /// Decodes; unknown fields are passed over.
     public init(wire: UnsafeRawBufferPointer) throws(WireError) {
+        let arena = WireArena()
         let bytes = wire.baseAddress?.assumingMemoryBound(to: UInt8.self)
-        guard let c = sightglass__v1__fail_item_reply__unpack(nil, wire.count, bytes) else {
+        guard let c = sightglass__v1__fail_item_reply__unpack(arena.allocator, wire.count, bytes) else {
             throw WireError(messageName: Self.fullName, sizeBytes: wire.count)
         }
-        defer { sightglass__v1__fail_item_reply__free_unpacked(c, nil) }
         self.init(c: c)
+        withExtendedLifetime(arena) {}
     }
 
-    /// The encoded message.
-    public func encoded() -> [UInt8] {
+    /// Lends the C form, ready to be packed.
+    public func withPacking<R>(_ body: (WirePacking) -> R) -> R {
         let arena = WireArena()
-        let c = fill(arena)
-        return [UInt8](unsafeUninitializedCapacity: sightglass__v1__fail_item_reply__get_packed_size(c)) { buffer, count in
-            count = sightglass__v1__fail_item_reply__pack(c, buffer.baseAddress)
-        }
+        let result = body(WirePacking(fill(arena)))
+        return withExtendedLifetime(arena) { result }
     }
 
     init(c: UnsafePointer<Sightglass__V1__FailItemReply>) {
@@ -3397,21 +3362,20 @@ extension Hold: WireMessage {
 
     /// Decodes; unknown fields are passed over.
     public init(wire: UnsafeRawBufferPointer) throws(WireError) {
+        let arena = WireArena()
         let bytes = wire.baseAddress?.assumingMemoryBound(to: UInt8.self)
-        guard let c = sightglass__v1__hold__unpack(nil, wire.count, bytes) else {
+        guard let c = sightglass__v1__hold__unpack(arena.allocator, wire.count, bytes) else {
             throw WireError(messageName: Self.fullName, sizeBytes: wire.count)
         }
-        defer { sightglass__v1__hold__free_unpacked(c, nil) }
         self.init(c: c)
+        withExtendedLifetime(arena) {}
     }
 
-    /// The encoded message.
-    public func encoded() -> [UInt8] {
+    /// Lends the C form, ready to be packed.
+    public func withPacking<R>(_ body: (WirePacking) -> R) -> R {
         let arena = WireArena()
-        let c = fill(arena)
-        return [UInt8](unsafeUninitializedCapacity: sightglass__v1__hold__get_packed_size(c)) { buffer, count in
-            count = sightglass__v1__hold__pack(c, buffer.baseAddress)
-        }
+        let result = body(WirePacking(fill(arena)))
+        return withExtendedLifetime(arena) { result }
     }
 
     init(c: UnsafePointer<Sightglass__V1__Hold>) {
@@ -3474,21 +3438,20 @@ extension PlaceHoldRequest: WireMessage {
 
     /// Decodes; unknown fields are passed over.
     public init(wire: UnsafeRawBufferPointer) throws(WireError) {
+        let arena = WireArena()
         let bytes = wire.baseAddress?.assumingMemoryBound(to: UInt8.self)
-        guard let c = sightglass__v1__place_hold_request__unpack(nil, wire.count, bytes) else {
+        guard let c = sightglass__v1__place_hold_request__unpack(arena.allocator, wire.count, bytes) else {
             throw WireError(messageName: Self.fullName, sizeBytes: wire.count)
         }
-        defer { sightglass__v1__place_hold_request__free_unpacked(c, nil) }
         self.init(c: c)
+        withExtendedLifetime(arena) {}
     }
 
-    /// The encoded message.
-    public func encoded() -> [UInt8] {
+    /// Lends the C form, ready to be packed.
+    public func withPacking<R>(_ body: (WirePacking) -> R) -> R {
         let arena = WireArena()
-        let c = fill(arena)
-        return [UInt8](unsafeUninitializedCapacity: sightglass__v1__place_hold_request__get_packed_size(c)) { buffer, count in
-            count = sightglass__v1__place_hold_request__pack(c, buffer.baseAddress)
-        }
+        let result = body(WirePacking(fill(arena)))
+        return withExtendedLifetime(arena) { result }
     }
 
     init(c: UnsafePointer<Sightglass__V1__PlaceHoldRequest>) {
@@ -3533,21 +3496,20 @@ extension ReleaseHoldRequest: WireMessage {
 
     /// Decodes; unknown fields are passed over.
     public init(wire: UnsafeRawBufferPointer) throws(WireError) {
+        let arena = WireArena()
         let bytes = wire.baseAddress?.assumingMemoryBound(to: UInt8.self)
-        guard let c = sightglass__v1__release_hold_request__unpack(nil, wire.count, bytes) else {
+        guard let c = sightglass__v1__release_hold_request__unpack(arena.allocator, wire.count, bytes) else {
             throw WireError(messageName: Self.fullName, sizeBytes: wire.count)
         }
-        defer { sightglass__v1__release_hold_request__free_unpacked(c, nil) }
         self.init(c: c)
+        withExtendedLifetime(arena) {}
     }
 
-    /// The encoded message.
-    public func encoded() -> [UInt8] {
+    /// Lends the C form, ready to be packed.
+    public func withPacking<R>(_ body: (WirePacking) -> R) -> R {
         let arena = WireArena()
-        let c = fill(arena)
-        return [UInt8](unsafeUninitializedCapacity: sightglass__v1__release_hold_request__get_packed_size(c)) { buffer, count in
-            count = sightglass__v1__release_hold_request__pack(c, buffer.baseAddress)
-        }
+        let result = body(WirePacking(fill(arena)))
+        return withExtendedLifetime(arena) { result }
     }
 
     init(c: UnsafePointer<Sightglass__V1__ReleaseHoldRequest>) {
@@ -3590,21 +3552,20 @@ extension ReleaseHoldReply: WireMessage {
 
     /// Decodes; unknown fields are passed over.
     public init(wire: UnsafeRawBufferPointer) throws(WireError) {
+        let arena = WireArena()
         let bytes = wire.baseAddress?.assumingMemoryBound(to: UInt8.self)
-        guard let c = sightglass__v1__release_hold_reply__unpack(nil, wire.count, bytes) else {
+        guard let c = sightglass__v1__release_hold_reply__unpack(arena.allocator, wire.count, bytes) else {
             throw WireError(messageName: Self.fullName, sizeBytes: wire.count)
         }
-        defer { sightglass__v1__release_hold_reply__free_unpacked(c, nil) }
         self.init(c: c)
+        withExtendedLifetime(arena) {}
     }
 
-    /// The encoded message.
-    public func encoded() -> [UInt8] {
+    /// Lends the C form, ready to be packed.
+    public func withPacking<R>(_ body: (WirePacking) -> R) -> R {
         let arena = WireArena()
-        let c = fill(arena)
-        return [UInt8](unsafeUninitializedCapacity: sightglass__v1__release_hold_reply__get_packed_size(c)) { buffer, count in
-            count = sightglass__v1__release_hold_reply__pack(c, buffer.baseAddress)
-        }
+        let result = body(WirePacking(fill(arena)))
+        return withExtendedLifetime(arena) { result }
     }
 
     init(c: UnsafePointer<Sightglass__V1__ReleaseHoldReply>) {
@@ -3637,21 +3598,20 @@ extension ListHoldsRequest: WireMessage {
 
     /// Decodes; unknown fields are passed over.
     public init(wire: UnsafeRawBufferPointer) throws(WireError) {
+        let arena = WireArena()
         let bytes = wire.baseAddress?.assumingMemoryBound(to: UInt8.self)
-        guard let c = sightglass__v1__list_holds_request__unpack(nil, wire.count, bytes) else {
+        guard let c = sightglass__v1__list_holds_request__unpack(arena.allocator, wire.count, bytes) else {
             throw WireError(messageName: Self.fullName, sizeBytes: wire.count)
         }
-        defer { sightglass__v1__list_holds_request__free_unpacked(c, nil) }
         self.init(c: c)
+        withExtendedLifetime(arena) {}
     }
 
-    /// The encoded message.
-    public func encoded() -> [UInt8] {
+    /// Lends the C form, ready to be packed.
+    public func withPacking<R>(_ body: (WirePacking) -> R) -> R {
         let arena = WireArena()
-        let c = fill(arena)
-        return [UInt8](unsafeUninitializedCapacity: sightglass__v1__list_holds_request__get_packed_size(c)) { buffer, count in
-            count = sightglass__v1__list_holds_request__pack(c, buffer.baseAddress)
-        }
+        let result = body(WirePacking(fill(arena)))
+        return withExtendedLifetime(arena) { result }
     }
 
     init(c: UnsafePointer<Sightglass__V1__ListHoldsRequest>) {
@@ -3689,21 +3649,20 @@ extension ListHoldsReply: WireMessage {
 
     /// Decodes; unknown fields are passed over.
     public init(wire: UnsafeRawBufferPointer) throws(WireError) {
+        let arena = WireArena()
         let bytes = wire.baseAddress?.assumingMemoryBound(to: UInt8.self)
-        guard let c = sightglass__v1__list_holds_reply__unpack(nil, wire.count, bytes) else {
+        guard let c = sightglass__v1__list_holds_reply__unpack(arena.allocator, wire.count, bytes) else {
             throw WireError(messageName: Self.fullName, sizeBytes: wire.count)
         }
-        defer { sightglass__v1__list_holds_reply__free_unpacked(c, nil) }
         self.init(c: c)
+        withExtendedLifetime(arena) {}
     }
 
-    /// The encoded message.
-    public func encoded() -> [UInt8] {
+    /// Lends the C form, ready to be packed.
+    public func withPacking<R>(_ body: (WirePacking) -> R) -> R {
         let arena = WireArena()
-        let c = fill(arena)
-        return [UInt8](unsafeUninitializedCapacity: sightglass__v1__list_holds_reply__get_packed_size(c)) { buffer, count in
-            count = sightglass__v1__list_holds_reply__pack(c, buffer.baseAddress)
-        }
+        let result = body(WirePacking(fill(arena)))
+        return withExtendedLifetime(arena) { result }
     }
 
     init(c: UnsafePointer<Sightglass__V1__ListHoldsReply>) {
@@ -3753,21 +3712,20 @@ extension GetDeletionGrantsRequest: WireMessage {
 
     /// Decodes; unknown fields are passed over.
     public init(wire: UnsafeRawBufferPointer) throws(WireError) {
+        let arena = WireArena()
         let bytes = wire.baseAddress?.assumingMemoryBound(to: UInt8.self)
-        guard let c = sightglass__v1__get_deletion_grants_request__unpack(nil, wire.count, bytes) else {
+        guard let c = sightglass__v1__get_deletion_grants_request__unpack(arena.allocator, wire.count, bytes) else {
             throw WireError(messageName: Self.fullName, sizeBytes: wire.count)
         }
-        defer { sightglass__v1__get_deletion_grants_request__free_unpacked(c, nil) }
         self.init(c: c)
+        withExtendedLifetime(arena) {}
     }
 
-    /// The encoded message.
-    public func encoded() -> [UInt8] {
+    /// Lends the C form, ready to be packed.
+    public func withPacking<R>(_ body: (WirePacking) -> R) -> R {
         let arena = WireArena()
-        let c = fill(arena)
-        return [UInt8](unsafeUninitializedCapacity: sightglass__v1__get_deletion_grants_request__get_packed_size(c)) { buffer, count in
-            count = sightglass__v1__get_deletion_grants_request__pack(c, buffer.baseAddress)
-        }
+        let result = body(WirePacking(fill(arena)))
+        return withExtendedLifetime(arena) { result }
     }
 
     init(c: UnsafePointer<Sightglass__V1__GetDeletionGrantsRequest>) {
@@ -3827,21 +3785,20 @@ extension DeletionGrant: WireMessage {
 
     /// Decodes; unknown fields are passed over.
     public init(wire: UnsafeRawBufferPointer) throws(WireError) {
+        let arena = WireArena()
         let bytes = wire.baseAddress?.assumingMemoryBound(to: UInt8.self)
-        guard let c = sightglass__v1__deletion_grant__unpack(nil, wire.count, bytes) else {
+        guard let c = sightglass__v1__deletion_grant__unpack(arena.allocator, wire.count, bytes) else {
             throw WireError(messageName: Self.fullName, sizeBytes: wire.count)
         }
-        defer { sightglass__v1__deletion_grant__free_unpacked(c, nil) }
         self.init(c: c)
+        withExtendedLifetime(arena) {}
     }
 
-    /// The encoded message.
-    public func encoded() -> [UInt8] {
+    /// Lends the C form, ready to be packed.
+    public func withPacking<R>(_ body: (WirePacking) -> R) -> R {
         let arena = WireArena()
-        let c = fill(arena)
-        return [UInt8](unsafeUninitializedCapacity: sightglass__v1__deletion_grant__get_packed_size(c)) { buffer, count in
-            count = sightglass__v1__deletion_grant__pack(c, buffer.baseAddress)
-        }
+        let result = body(WirePacking(fill(arena)))
+        return withExtendedLifetime(arena) { result }
     }
 
     init(c: UnsafePointer<Sightglass__V1__DeletionGrant>) {
@@ -3894,21 +3851,20 @@ extension GetDeletionGrantsReply: WireMessage {
 
     /// Decodes; unknown fields are passed over.
     public init(wire: UnsafeRawBufferPointer) throws(WireError) {
+        let arena = WireArena()
         let bytes = wire.baseAddress?.assumingMemoryBound(to: UInt8.self)
-        guard let c = sightglass__v1__get_deletion_grants_reply__unpack(nil, wire.count, bytes) else {
+        guard let c = sightglass__v1__get_deletion_grants_reply__unpack(arena.allocator, wire.count, bytes) else {
             throw WireError(messageName: Self.fullName, sizeBytes: wire.count)
         }
-        defer { sightglass__v1__get_deletion_grants_reply__free_unpacked(c, nil) }
         self.init(c: c)
+        withExtendedLifetime(arena) {}
     }
 
-    /// The encoded message.
-    public func encoded() -> [UInt8] {
+    /// Lends the C form, ready to be packed.
+    public func withPacking<R>(_ body: (WirePacking) -> R) -> R {
         let arena = WireArena()
-        let c = fill(arena)
-        return [UInt8](unsafeUninitializedCapacity: sightglass__v1__get_deletion_grants_reply__get_packed_size(c)) { buffer, count in
-            count = sightglass__v1__get_deletion_grants_reply__pack(c, buffer.baseAddress)
-        }
+        let result = body(WirePacking(fill(arena)))
+        return withExtendedLifetime(arena) { result }
     }
 
     init(c: UnsafePointer<Sightglass__V1__GetDeletionGrantsReply>) {
@@ -3958,21 +3914,20 @@ extension ReportDeletedRequest: WireMessage {
 
     /// Decodes; unknown fields are passed over.
     public init(wire: UnsafeRawBufferPointer) throws(WireError) {
+        let arena = WireArena()
         let bytes = wire.baseAddress?.assumingMemoryBound(to: UInt8.self)
-        guard let c = sightglass__v1__report_deleted_request__unpack(nil, wire.count, bytes) else {
+        guard let c = sightglass__v1__report_deleted_request__unpack(arena.allocator, wire.count, bytes) else {
             throw WireError(messageName: Self.fullName, sizeBytes: wire.count)
         }
-        defer { sightglass__v1__report_deleted_request__free_unpacked(c, nil) }
         self.init(c: c)
+        withExtendedLifetime(arena) {}
     }
 
-    /// The encoded message.
-    public func encoded() -> [UInt8] {
+    /// Lends the C form, ready to be packed.
+    public func withPacking<R>(_ body: (WirePacking) -> R) -> R {
         let arena = WireArena()
-        let c = fill(arena)
-        return [UInt8](unsafeUninitializedCapacity: sightglass__v1__report_deleted_request__get_packed_size(c)) { buffer, count in
-            count = sightglass__v1__report_deleted_request__pack(c, buffer.baseAddress)
-        }
+        let result = body(WirePacking(fill(arena)))
+        return withExtendedLifetime(arena) { result }
     }
 
     init(c: UnsafePointer<Sightglass__V1__ReportDeletedRequest>) {
@@ -4007,21 +3962,20 @@ extension ReportDeletedReply: WireMessage {
 
     /// Decodes; unknown fields are passed over.
     public init(wire: UnsafeRawBufferPointer) throws(WireError) {
+        let arena = WireArena()
         let bytes = wire.baseAddress?.assumingMemoryBound(to: UInt8.self)
-        guard let c = sightglass__v1__report_deleted_reply__unpack(nil, wire.count, bytes) else {
+        guard let c = sightglass__v1__report_deleted_reply__unpack(arena.allocator, wire.count, bytes) else {
             throw WireError(messageName: Self.fullName, sizeBytes: wire.count)
         }
-        defer { sightglass__v1__report_deleted_reply__free_unpacked(c, nil) }
         self.init(c: c)
+        withExtendedLifetime(arena) {}
     }
 
-    /// The encoded message.
-    public func encoded() -> [UInt8] {
+    /// Lends the C form, ready to be packed.
+    public func withPacking<R>(_ body: (WirePacking) -> R) -> R {
         let arena = WireArena()
-        let c = fill(arena)
-        return [UInt8](unsafeUninitializedCapacity: sightglass__v1__report_deleted_reply__get_packed_size(c)) { buffer, count in
-            count = sightglass__v1__report_deleted_reply__pack(c, buffer.baseAddress)
-        }
+        let result = body(WirePacking(fill(arena)))
+        return withExtendedLifetime(arena) { result }
     }
 
     init(c: UnsafePointer<Sightglass__V1__ReportDeletedReply>) {
@@ -4063,21 +4017,20 @@ extension IndexerChangesRequest: WireMessage {
 
     /// Decodes; unknown fields are passed over.
     public init(wire: UnsafeRawBufferPointer) throws(WireError) {
+        let arena = WireArena()
         let bytes = wire.baseAddress?.assumingMemoryBound(to: UInt8.self)
-        guard let c = sightglass__v1__indexer_changes_request__unpack(nil, wire.count, bytes) else {
+        guard let c = sightglass__v1__indexer_changes_request__unpack(arena.allocator, wire.count, bytes) else {
             throw WireError(messageName: Self.fullName, sizeBytes: wire.count)
         }
-        defer { sightglass__v1__indexer_changes_request__free_unpacked(c, nil) }
         self.init(c: c)
+        withExtendedLifetime(arena) {}
     }
 
-    /// The encoded message.
-    public func encoded() -> [UInt8] {
+    /// Lends the C form, ready to be packed.
+    public func withPacking<R>(_ body: (WirePacking) -> R) -> R {
         let arena = WireArena()
-        let c = fill(arena)
-        return [UInt8](unsafeUninitializedCapacity: sightglass__v1__indexer_changes_request__get_packed_size(c)) { buffer, count in
-            count = sightglass__v1__indexer_changes_request__pack(c, buffer.baseAddress)
-        }
+        let result = body(WirePacking(fill(arena)))
+        return withExtendedLifetime(arena) { result }
     }
 
     init(c: UnsafePointer<Sightglass__V1__IndexerChangesRequest>) {
@@ -4138,21 +4091,20 @@ extension IndexerChange: WireMessage {
 
     /// Decodes; unknown fields are passed over.
     public init(wire: UnsafeRawBufferPointer) throws(WireError) {
+        let arena = WireArena()
         let bytes = wire.baseAddress?.assumingMemoryBound(to: UInt8.self)
-        guard let c = sightglass__v1__indexer_change__unpack(nil, wire.count, bytes) else {
+        guard let c = sightglass__v1__indexer_change__unpack(arena.allocator, wire.count, bytes) else {
             throw WireError(messageName: Self.fullName, sizeBytes: wire.count)
         }
-        defer { sightglass__v1__indexer_change__free_unpacked(c, nil) }
         self.init(c: c)
+        withExtendedLifetime(arena) {}
     }
 
-    /// The encoded message.
-    public func encoded() -> [UInt8] {
+    /// Lends the C form, ready to be packed.
+    public func withPacking<R>(_ body: (WirePacking) -> R) -> R {
         let arena = WireArena()
-        let c = fill(arena)
-        return [UInt8](unsafeUninitializedCapacity: sightglass__v1__indexer_change__get_packed_size(c)) { buffer, count in
-            count = sightglass__v1__indexer_change__pack(c, buffer.baseAddress)
-        }
+        let result = body(WirePacking(fill(arena)))
+        return withExtendedLifetime(arena) { result }
     }
 
     init(c: UnsafePointer<Sightglass__V1__IndexerChange>) {
@@ -4209,21 +4161,20 @@ extension IndexerChangesReply: WireMessage {
 
     /// Decodes; unknown fields are passed over.
     public init(wire: UnsafeRawBufferPointer) throws(WireError) {
+        let arena = WireArena()
         let bytes = wire.baseAddress?.assumingMemoryBound(to: UInt8.self)
-        guard let c = sightglass__v1__indexer_changes_reply__unpack(nil, wire.count, bytes) else {
+        guard let c = sightglass__v1__indexer_changes_reply__unpack(arena.allocator, wire.count, bytes) else {
             throw WireError(messageName: Self.fullName, sizeBytes: wire.count)
         }
-        defer { sightglass__v1__indexer_changes_reply__free_unpacked(c, nil) }
         self.init(c: c)
+        withExtendedLifetime(arena) {}
     }
 
-    /// The encoded message.
-    public func encoded() -> [UInt8] {
+    /// Lends the C form, ready to be packed.
+    public func withPacking<R>(_ body: (WirePacking) -> R) -> R {
         let arena = WireArena()
-        let c = fill(arena)
-        return [UInt8](unsafeUninitializedCapacity: sightglass__v1__indexer_changes_reply__get_packed_size(c)) { buffer, count in
-            count = sightglass__v1__indexer_changes_reply__pack(c, buffer.baseAddress)
-        }
+        let result = body(WirePacking(fill(arena)))
+        return withExtendedLifetime(arena) { result }
     }
 
     init(c: UnsafePointer<Sightglass__V1__IndexerChangesReply>) {
@@ -4274,21 +4225,20 @@ extension ListAuditRequest: WireMessage {
 
     /// Decodes; unknown fields are passed over.
     public init(wire: UnsafeRawBufferPointer) throws(WireError) {
+        let arena = WireArena()
         let bytes = wire.baseAddress?.assumingMemoryBound(to: UInt8.self)
-        guard let c = sightglass__v1__list_audit_request__unpack(nil, wire.count, bytes) else {
+        guard let c = sightglass__v1__list_audit_request__unpack(arena.allocator, wire.count, bytes) else {
             throw WireError(messageName: Self.fullName, sizeBytes: wire.count)
         }
-        defer { sightglass__v1__list_audit_request__free_unpacked(c, nil) }
         self.init(c: c)
+        withExtendedLifetime(arena) {}
     }
 
-    /// The encoded message.
-    public func encoded() -> [UInt8] {
+    /// Lends the C form, ready to be packed.
+    public func withPacking<R>(_ body: (WirePacking) -> R) -> R {
         let arena = WireArena()
-        let c = fill(arena)
-        return [UInt8](unsafeUninitializedCapacity: sightglass__v1__list_audit_request__get_packed_size(c)) { buffer, count in
-            count = sightglass__v1__list_audit_request__pack(c, buffer.baseAddress)
-        }
+        let result = body(WirePacking(fill(arena)))
+        return withExtendedLifetime(arena) { result }
     }
 
     init(c: UnsafePointer<Sightglass__V1__ListAuditRequest>) {
@@ -4353,21 +4303,20 @@ extension AuditEntry: WireMessage {
 
     /// Decodes; unknown fields are passed over.
     public init(wire: UnsafeRawBufferPointer) throws(WireError) {
+        let arena = WireArena()
         let bytes = wire.baseAddress?.assumingMemoryBound(to: UInt8.self)
-        guard let c = sightglass__v1__audit_entry__unpack(nil, wire.count, bytes) else {
+        guard let c = sightglass__v1__audit_entry__unpack(arena.allocator, wire.count, bytes) else {
             throw WireError(messageName: Self.fullName, sizeBytes: wire.count)
         }
-        defer { sightglass__v1__audit_entry__free_unpacked(c, nil) }
         self.init(c: c)
+        withExtendedLifetime(arena) {}
     }
 
-    /// The encoded message.
-    public func encoded() -> [UInt8] {
+    /// Lends the C form, ready to be packed.
+    public func withPacking<R>(_ body: (WirePacking) -> R) -> R {
         let arena = WireArena()
-        let c = fill(arena)
-        return [UInt8](unsafeUninitializedCapacity: sightglass__v1__audit_entry__get_packed_size(c)) { buffer, count in
-            count = sightglass__v1__audit_entry__pack(c, buffer.baseAddress)
-        }
+        let result = body(WirePacking(fill(arena)))
+        return withExtendedLifetime(arena) { result }
     }
 
     init(c: UnsafePointer<Sightglass__V1__AuditEntry>) {
@@ -4419,21 +4368,20 @@ extension ListAuditReply: WireMessage {
 
     /// Decodes; unknown fields are passed over.
     public init(wire: UnsafeRawBufferPointer) throws(WireError) {
+        let arena = WireArena()
         let bytes = wire.baseAddress?.assumingMemoryBound(to: UInt8.self)
-        guard let c = sightglass__v1__list_audit_reply__unpack(nil, wire.count, bytes) else {
+        guard let c = sightglass__v1__list_audit_reply__unpack(arena.allocator, wire.count, bytes) else {
             throw WireError(messageName: Self.fullName, sizeBytes: wire.count)
         }
-        defer { sightglass__v1__list_audit_reply__free_unpacked(c, nil) }
         self.init(c: c)
+        withExtendedLifetime(arena) {}
     }
 
-    /// The encoded message.
-    public func encoded() -> [UInt8] {
+    /// Lends the C form, ready to be packed.
+    public func withPacking<R>(_ body: (WirePacking) -> R) -> R {
         let arena = WireArena()
-        let c = fill(arena)
-        return [UInt8](unsafeUninitializedCapacity: sightglass__v1__list_audit_reply__get_packed_size(c)) { buffer, count in
-            count = sightglass__v1__list_audit_reply__pack(c, buffer.baseAddress)
-        }
+        let result = body(WirePacking(fill(arena)))
+        return withExtendedLifetime(arena) { result }
     }
 
     init(c: UnsafePointer<Sightglass__V1__ListAuditReply>) {

@@ -234,21 +234,20 @@ extension SecretReference: WireMessage {
 
     /// Decodes; unknown fields are passed over.
     public init(wire: UnsafeRawBufferPointer) throws(WireError) {
+        let arena = WireArena()
         let bytes = wire.baseAddress?.assumingMemoryBound(to: UInt8.self)
-        guard let c = sightglass__v1__secret_reference__unpack(nil, wire.count, bytes) else {
+        guard let c = sightglass__v1__secret_reference__unpack(arena.allocator, wire.count, bytes) else {
             throw WireError(messageName: Self.fullName, sizeBytes: wire.count)
         }
-        defer { sightglass__v1__secret_reference__free_unpacked(c, nil) }
         self.init(c: c)
+        withExtendedLifetime(arena) {}
     }
 
-    /// The encoded message.
-    public func encoded() -> [UInt8] {
+    /// Lends the C form, ready to be packed.
+    public func withPacking<R>(_ body: (WirePacking) -> R) -> R {
         let arena = WireArena()
-        let c = fill(arena)
-        return [UInt8](unsafeUninitializedCapacity: sightglass__v1__secret_reference__get_packed_size(c)) { buffer, count in
-            count = sightglass__v1__secret_reference__pack(c, buffer.baseAddress)
-        }
+        let result = body(WirePacking(fill(arena)))
+        return withExtendedLifetime(arena) { result }
     }
 
     init(c: UnsafePointer<Sightglass__V1__SecretReference>) {
@@ -329,21 +328,20 @@ extension InboundEndpoint: WireMessage {
 
     /// Decodes; unknown fields are passed over.
     public init(wire: UnsafeRawBufferPointer) throws(WireError) {
+        let arena = WireArena()
         let bytes = wire.baseAddress?.assumingMemoryBound(to: UInt8.self)
-        guard let c = sightglass__v1__inbound_endpoint__unpack(nil, wire.count, bytes) else {
+        guard let c = sightglass__v1__inbound_endpoint__unpack(arena.allocator, wire.count, bytes) else {
             throw WireError(messageName: Self.fullName, sizeBytes: wire.count)
         }
-        defer { sightglass__v1__inbound_endpoint__free_unpacked(c, nil) }
         self.init(c: c)
+        withExtendedLifetime(arena) {}
     }
 
-    /// The encoded message.
-    public func encoded() -> [UInt8] {
+    /// Lends the C form, ready to be packed.
+    public func withPacking<R>(_ body: (WirePacking) -> R) -> R {
         let arena = WireArena()
-        let c = fill(arena)
-        return [UInt8](unsafeUninitializedCapacity: sightglass__v1__inbound_endpoint__get_packed_size(c)) { buffer, count in
-            count = sightglass__v1__inbound_endpoint__pack(c, buffer.baseAddress)
-        }
+        let result = body(WirePacking(fill(arena)))
+        return withExtendedLifetime(arena) { result }
     }
 
     init(c: UnsafePointer<Sightglass__V1__InboundEndpoint>) {
@@ -463,21 +461,20 @@ extension TaskSettings: WireMessage {
 
     /// Decodes; unknown fields are passed over.
     public init(wire: UnsafeRawBufferPointer) throws(WireError) {
+        let arena = WireArena()
         let bytes = wire.baseAddress?.assumingMemoryBound(to: UInt8.self)
-        guard let c = sightglass__v1__task_settings__unpack(nil, wire.count, bytes) else {
+        guard let c = sightglass__v1__task_settings__unpack(arena.allocator, wire.count, bytes) else {
             throw WireError(messageName: Self.fullName, sizeBytes: wire.count)
         }
-        defer { sightglass__v1__task_settings__free_unpacked(c, nil) }
         self.init(c: c)
+        withExtendedLifetime(arena) {}
     }
 
-    /// The encoded message.
-    public func encoded() -> [UInt8] {
+    /// Lends the C form, ready to be packed.
+    public func withPacking<R>(_ body: (WirePacking) -> R) -> R {
         let arena = WireArena()
-        let c = fill(arena)
-        return [UInt8](unsafeUninitializedCapacity: sightglass__v1__task_settings__get_packed_size(c)) { buffer, count in
-            count = sightglass__v1__task_settings__pack(c, buffer.baseAddress)
-        }
+        let result = body(WirePacking(fill(arena)))
+        return withExtendedLifetime(arena) { result }
     }
 
     init(c: UnsafePointer<Sightglass__V1__TaskSettings>) {
@@ -567,21 +564,20 @@ extension MqttDestination: WireMessage {
 
     /// Decodes; unknown fields are passed over.
     public init(wire: UnsafeRawBufferPointer) throws(WireError) {
+        let arena = WireArena()
         let bytes = wire.baseAddress?.assumingMemoryBound(to: UInt8.self)
-        guard let c = sightglass__v1__mqtt_destination__unpack(nil, wire.count, bytes) else {
+        guard let c = sightglass__v1__mqtt_destination__unpack(arena.allocator, wire.count, bytes) else {
             throw WireError(messageName: Self.fullName, sizeBytes: wire.count)
         }
-        defer { sightglass__v1__mqtt_destination__free_unpacked(c, nil) }
         self.init(c: c)
+        withExtendedLifetime(arena) {}
     }
 
-    /// The encoded message.
-    public func encoded() -> [UInt8] {
+    /// Lends the C form, ready to be packed.
+    public func withPacking<R>(_ body: (WirePacking) -> R) -> R {
         let arena = WireArena()
-        let c = fill(arena)
-        return [UInt8](unsafeUninitializedCapacity: sightglass__v1__mqtt_destination__get_packed_size(c)) { buffer, count in
-            count = sightglass__v1__mqtt_destination__pack(c, buffer.baseAddress)
-        }
+        let result = body(WirePacking(fill(arena)))
+        return withExtendedLifetime(arena) { result }
     }
 
     init(c: UnsafePointer<Sightglass__V1__MqttDestination>) {
@@ -657,21 +653,20 @@ extension DesiredState: WireMessage {
 
     /// Decodes; unknown fields are passed over.
     public init(wire: UnsafeRawBufferPointer) throws(WireError) {
+        let arena = WireArena()
         let bytes = wire.baseAddress?.assumingMemoryBound(to: UInt8.self)
-        guard let c = sightglass__v1__desired_state__unpack(nil, wire.count, bytes) else {
+        guard let c = sightglass__v1__desired_state__unpack(arena.allocator, wire.count, bytes) else {
             throw WireError(messageName: Self.fullName, sizeBytes: wire.count)
         }
-        defer { sightglass__v1__desired_state__free_unpacked(c, nil) }
         self.init(c: c)
+        withExtendedLifetime(arena) {}
     }
 
-    /// The encoded message.
-    public func encoded() -> [UInt8] {
+    /// Lends the C form, ready to be packed.
+    public func withPacking<R>(_ body: (WirePacking) -> R) -> R {
         let arena = WireArena()
-        let c = fill(arena)
-        return [UInt8](unsafeUninitializedCapacity: sightglass__v1__desired_state__get_packed_size(c)) { buffer, count in
-            count = sightglass__v1__desired_state__pack(c, buffer.baseAddress)
-        }
+        let result = body(WirePacking(fill(arena)))
+        return withExtendedLifetime(arena) { result }
     }
 
     init(c: UnsafePointer<Sightglass__V1__DesiredState>) {
@@ -755,21 +750,20 @@ extension StreamDefinition: WireMessage {
 
     /// Decodes; unknown fields are passed over.
     public init(wire: UnsafeRawBufferPointer) throws(WireError) {
+        let arena = WireArena()
         let bytes = wire.baseAddress?.assumingMemoryBound(to: UInt8.self)
-        guard let c = sightglass__v1__stream_definition__unpack(nil, wire.count, bytes) else {
+        guard let c = sightglass__v1__stream_definition__unpack(arena.allocator, wire.count, bytes) else {
             throw WireError(messageName: Self.fullName, sizeBytes: wire.count)
         }
-        defer { sightglass__v1__stream_definition__free_unpacked(c, nil) }
         self.init(c: c)
+        withExtendedLifetime(arena) {}
     }
 
-    /// The encoded message.
-    public func encoded() -> [UInt8] {
+    /// Lends the C form, ready to be packed.
+    public func withPacking<R>(_ body: (WirePacking) -> R) -> R {
         let arena = WireArena()
-        let c = fill(arena)
-        return [UInt8](unsafeUninitializedCapacity: sightglass__v1__stream_definition__get_packed_size(c)) { buffer, count in
-            count = sightglass__v1__stream_definition__pack(c, buffer.baseAddress)
-        }
+        let result = body(WirePacking(fill(arena)))
+        return withExtendedLifetime(arena) { result }
     }
 
     init(c: UnsafePointer<Sightglass__V1__StreamDefinition>) {
@@ -837,21 +831,20 @@ extension Configuration: WireMessage {
 
     /// Decodes; unknown fields are passed over.
     public init(wire: UnsafeRawBufferPointer) throws(WireError) {
+        let arena = WireArena()
         let bytes = wire.baseAddress?.assumingMemoryBound(to: UInt8.self)
-        guard let c = sightglass__v1__configuration__unpack(nil, wire.count, bytes) else {
+        guard let c = sightglass__v1__configuration__unpack(arena.allocator, wire.count, bytes) else {
             throw WireError(messageName: Self.fullName, sizeBytes: wire.count)
         }
-        defer { sightglass__v1__configuration__free_unpacked(c, nil) }
         self.init(c: c)
+        withExtendedLifetime(arena) {}
     }
 
-    /// The encoded message.
-    public func encoded() -> [UInt8] {
+    /// Lends the C form, ready to be packed.
+    public func withPacking<R>(_ body: (WirePacking) -> R) -> R {
         let arena = WireArena()
-        let c = fill(arena)
-        return [UInt8](unsafeUninitializedCapacity: sightglass__v1__configuration__get_packed_size(c)) { buffer, count in
-            count = sightglass__v1__configuration__pack(c, buffer.baseAddress)
-        }
+        let result = body(WirePacking(fill(arena)))
+        return withExtendedLifetime(arena) { result }
     }
 
     init(c: UnsafePointer<Sightglass__V1__Configuration>) {
@@ -910,21 +903,20 @@ extension ApplyRequest: WireMessage {
 
     /// Decodes; unknown fields are passed over.
     public init(wire: UnsafeRawBufferPointer) throws(WireError) {
+        let arena = WireArena()
         let bytes = wire.baseAddress?.assumingMemoryBound(to: UInt8.self)
-        guard let c = sightglass__v1__apply_request__unpack(nil, wire.count, bytes) else {
+        guard let c = sightglass__v1__apply_request__unpack(arena.allocator, wire.count, bytes) else {
             throw WireError(messageName: Self.fullName, sizeBytes: wire.count)
         }
-        defer { sightglass__v1__apply_request__free_unpacked(c, nil) }
         self.init(c: c)
+        withExtendedLifetime(arena) {}
     }
 
-    /// The encoded message.
-    public func encoded() -> [UInt8] {
+    /// Lends the C form, ready to be packed.
+    public func withPacking<R>(_ body: (WirePacking) -> R) -> R {
         let arena = WireArena()
-        let c = fill(arena)
-        return [UInt8](unsafeUninitializedCapacity: sightglass__v1__apply_request__get_packed_size(c)) { buffer, count in
-            count = sightglass__v1__apply_request__pack(c, buffer.baseAddress)
-        }
+        let result = body(WirePacking(fill(arena)))
+        return withExtendedLifetime(arena) { result }
     }
 
     init(c: UnsafePointer<Sightglass__V1__ApplyRequest>) {
@@ -988,21 +980,20 @@ extension AppliedDocument: WireMessage {
 
     /// Decodes; unknown fields are passed over.
     public init(wire: UnsafeRawBufferPointer) throws(WireError) {
+        let arena = WireArena()
         let bytes = wire.baseAddress?.assumingMemoryBound(to: UInt8.self)
-        guard let c = sightglass__v1__applied_document__unpack(nil, wire.count, bytes) else {
+        guard let c = sightglass__v1__applied_document__unpack(arena.allocator, wire.count, bytes) else {
             throw WireError(messageName: Self.fullName, sizeBytes: wire.count)
         }
-        defer { sightglass__v1__applied_document__free_unpacked(c, nil) }
         self.init(c: c)
+        withExtendedLifetime(arena) {}
     }
 
-    /// The encoded message.
-    public func encoded() -> [UInt8] {
+    /// Lends the C form, ready to be packed.
+    public func withPacking<R>(_ body: (WirePacking) -> R) -> R {
         let arena = WireArena()
-        let c = fill(arena)
-        return [UInt8](unsafeUninitializedCapacity: sightglass__v1__applied_document__get_packed_size(c)) { buffer, count in
-            count = sightglass__v1__applied_document__pack(c, buffer.baseAddress)
-        }
+        let result = body(WirePacking(fill(arena)))
+        return withExtendedLifetime(arena) { result }
     }
 
     init(c: UnsafePointer<Sightglass__V1__AppliedDocument>) {
@@ -1061,21 +1052,20 @@ extension ApplyReply: WireMessage {
 
     /// Decodes; unknown fields are passed over.
     public init(wire: UnsafeRawBufferPointer) throws(WireError) {
+        let arena = WireArena()
         let bytes = wire.baseAddress?.assumingMemoryBound(to: UInt8.self)
-        guard let c = sightglass__v1__apply_reply__unpack(nil, wire.count, bytes) else {
+        guard let c = sightglass__v1__apply_reply__unpack(arena.allocator, wire.count, bytes) else {
             throw WireError(messageName: Self.fullName, sizeBytes: wire.count)
         }
-        defer { sightglass__v1__apply_reply__free_unpacked(c, nil) }
         self.init(c: c)
+        withExtendedLifetime(arena) {}
     }
 
-    /// The encoded message.
-    public func encoded() -> [UInt8] {
+    /// Lends the C form, ready to be packed.
+    public func withPacking<R>(_ body: (WirePacking) -> R) -> R {
         let arena = WireArena()
-        let c = fill(arena)
-        return [UInt8](unsafeUninitializedCapacity: sightglass__v1__apply_reply__get_packed_size(c)) { buffer, count in
-            count = sightglass__v1__apply_reply__pack(c, buffer.baseAddress)
-        }
+        let result = body(WirePacking(fill(arena)))
+        return withExtendedLifetime(arena) { result }
     }
 
     init(c: UnsafePointer<Sightglass__V1__ApplyReply>) {
@@ -1117,21 +1107,20 @@ extension GetConfigurationRequest: WireMessage {
 
     /// Decodes; unknown fields are passed over.
     public init(wire: UnsafeRawBufferPointer) throws(WireError) {
+        let arena = WireArena()
         let bytes = wire.baseAddress?.assumingMemoryBound(to: UInt8.self)
-        guard let c = sightglass__v1__get_configuration_request__unpack(nil, wire.count, bytes) else {
+        guard let c = sightglass__v1__get_configuration_request__unpack(arena.allocator, wire.count, bytes) else {
             throw WireError(messageName: Self.fullName, sizeBytes: wire.count)
         }
-        defer { sightglass__v1__get_configuration_request__free_unpacked(c, nil) }
         self.init(c: c)
+        withExtendedLifetime(arena) {}
     }
 
-    /// The encoded message.
-    public func encoded() -> [UInt8] {
+    /// Lends the C form, ready to be packed.
+    public func withPacking<R>(_ body: (WirePacking) -> R) -> R {
         let arena = WireArena()
-        let c = fill(arena)
-        return [UInt8](unsafeUninitializedCapacity: sightglass__v1__get_configuration_request__get_packed_size(c)) { buffer, count in
-            count = sightglass__v1__get_configuration_request__pack(c, buffer.baseAddress)
-        }
+        let result = body(WirePacking(fill(arena)))
+        return withExtendedLifetime(arena) { result }
     }
 
     init(c: UnsafePointer<Sightglass__V1__GetConfigurationRequest>) {
@@ -1179,21 +1168,20 @@ extension GetDocumentsRequest: WireMessage {
 
     /// Decodes; unknown fields are passed over.
     public init(wire: UnsafeRawBufferPointer) throws(WireError) {
+        let arena = WireArena()
         let bytes = wire.baseAddress?.assumingMemoryBound(to: UInt8.self)
-        guard let c = sightglass__v1__get_documents_request__unpack(nil, wire.count, bytes) else {
+        guard let c = sightglass__v1__get_documents_request__unpack(arena.allocator, wire.count, bytes) else {
             throw WireError(messageName: Self.fullName, sizeBytes: wire.count)
         }
-        defer { sightglass__v1__get_documents_request__free_unpacked(c, nil) }
         self.init(c: c)
+        withExtendedLifetime(arena) {}
     }
 
-    /// The encoded message.
-    public func encoded() -> [UInt8] {
+    /// Lends the C form, ready to be packed.
+    public func withPacking<R>(_ body: (WirePacking) -> R) -> R {
         let arena = WireArena()
-        let c = fill(arena)
-        return [UInt8](unsafeUninitializedCapacity: sightglass__v1__get_documents_request__get_packed_size(c)) { buffer, count in
-            count = sightglass__v1__get_documents_request__pack(c, buffer.baseAddress)
-        }
+        let result = body(WirePacking(fill(arena)))
+        return withExtendedLifetime(arena) { result }
     }
 
     init(c: UnsafePointer<Sightglass__V1__GetDocumentsRequest>) {
@@ -1255,21 +1243,20 @@ extension StoredDocument: WireMessage {
 
     /// Decodes; unknown fields are passed over.
     public init(wire: UnsafeRawBufferPointer) throws(WireError) {
+        let arena = WireArena()
         let bytes = wire.baseAddress?.assumingMemoryBound(to: UInt8.self)
-        guard let c = sightglass__v1__stored_document__unpack(nil, wire.count, bytes) else {
+        guard let c = sightglass__v1__stored_document__unpack(arena.allocator, wire.count, bytes) else {
             throw WireError(messageName: Self.fullName, sizeBytes: wire.count)
         }
-        defer { sightglass__v1__stored_document__free_unpacked(c, nil) }
         self.init(c: c)
+        withExtendedLifetime(arena) {}
     }
 
-    /// The encoded message.
-    public func encoded() -> [UInt8] {
+    /// Lends the C form, ready to be packed.
+    public func withPacking<R>(_ body: (WirePacking) -> R) -> R {
         let arena = WireArena()
-        let c = fill(arena)
-        return [UInt8](unsafeUninitializedCapacity: sightglass__v1__stored_document__get_packed_size(c)) { buffer, count in
-            count = sightglass__v1__stored_document__pack(c, buffer.baseAddress)
-        }
+        let result = body(WirePacking(fill(arena)))
+        return withExtendedLifetime(arena) { result }
     }
 
     init(c: UnsafePointer<Sightglass__V1__StoredDocument>) {
@@ -1325,21 +1312,20 @@ extension GetDocumentsReply: WireMessage {
 
     /// Decodes; unknown fields are passed over.
     public init(wire: UnsafeRawBufferPointer) throws(WireError) {
+        let arena = WireArena()
         let bytes = wire.baseAddress?.assumingMemoryBound(to: UInt8.self)
-        guard let c = sightglass__v1__get_documents_reply__unpack(nil, wire.count, bytes) else {
+        guard let c = sightglass__v1__get_documents_reply__unpack(arena.allocator, wire.count, bytes) else {
             throw WireError(messageName: Self.fullName, sizeBytes: wire.count)
         }
-        defer { sightglass__v1__get_documents_reply__free_unpacked(c, nil) }
         self.init(c: c)
+        withExtendedLifetime(arena) {}
     }
 
-    /// The encoded message.
-    public func encoded() -> [UInt8] {
+    /// Lends the C form, ready to be packed.
+    public func withPacking<R>(_ body: (WirePacking) -> R) -> R {
         let arena = WireArena()
-        let c = fill(arena)
-        return [UInt8](unsafeUninitializedCapacity: sightglass__v1__get_documents_reply__get_packed_size(c)) { buffer, count in
-            count = sightglass__v1__get_documents_reply__pack(c, buffer.baseAddress)
-        }
+        let result = body(WirePacking(fill(arena)))
+        return withExtendedLifetime(arena) { result }
     }
 
     init(c: UnsafePointer<Sightglass__V1__GetDocumentsReply>) {
@@ -1385,21 +1371,20 @@ extension DeleteDocumentRequest: WireMessage {
 
     /// Decodes; unknown fields are passed over.
     public init(wire: UnsafeRawBufferPointer) throws(WireError) {
+        let arena = WireArena()
         let bytes = wire.baseAddress?.assumingMemoryBound(to: UInt8.self)
-        guard let c = sightglass__v1__delete_document_request__unpack(nil, wire.count, bytes) else {
+        guard let c = sightglass__v1__delete_document_request__unpack(arena.allocator, wire.count, bytes) else {
             throw WireError(messageName: Self.fullName, sizeBytes: wire.count)
         }
-        defer { sightglass__v1__delete_document_request__free_unpacked(c, nil) }
         self.init(c: c)
+        withExtendedLifetime(arena) {}
     }
 
-    /// The encoded message.
-    public func encoded() -> [UInt8] {
+    /// Lends the C form, ready to be packed.
+    public func withPacking<R>(_ body: (WirePacking) -> R) -> R {
         let arena = WireArena()
-        let c = fill(arena)
-        return [UInt8](unsafeUninitializedCapacity: sightglass__v1__delete_document_request__get_packed_size(c)) { buffer, count in
-            count = sightglass__v1__delete_document_request__pack(c, buffer.baseAddress)
-        }
+        let result = body(WirePacking(fill(arena)))
+        return withExtendedLifetime(arena) { result }
     }
 
     init(c: UnsafePointer<Sightglass__V1__DeleteDocumentRequest>) {
@@ -1445,21 +1430,20 @@ extension DeleteDocumentReply: WireMessage {
 
     /// Decodes; unknown fields are passed over.
     public init(wire: UnsafeRawBufferPointer) throws(WireError) {
+        let arena = WireArena()
         let bytes = wire.baseAddress?.assumingMemoryBound(to: UInt8.self)
-        guard let c = sightglass__v1__delete_document_reply__unpack(nil, wire.count, bytes) else {
+        guard let c = sightglass__v1__delete_document_reply__unpack(arena.allocator, wire.count, bytes) else {
             throw WireError(messageName: Self.fullName, sizeBytes: wire.count)
         }
-        defer { sightglass__v1__delete_document_reply__free_unpacked(c, nil) }
         self.init(c: c)
+        withExtendedLifetime(arena) {}
     }
 
-    /// The encoded message.
-    public func encoded() -> [UInt8] {
+    /// Lends the C form, ready to be packed.
+    public func withPacking<R>(_ body: (WirePacking) -> R) -> R {
         let arena = WireArena()
-        let c = fill(arena)
-        return [UInt8](unsafeUninitializedCapacity: sightglass__v1__delete_document_reply__get_packed_size(c)) { buffer, count in
-            count = sightglass__v1__delete_document_reply__pack(c, buffer.baseAddress)
-        }
+        let result = body(WirePacking(fill(arena)))
+        return withExtendedLifetime(arena) { result }
     }
 
     init(c: UnsafePointer<Sightglass__V1__DeleteDocumentReply>) {
@@ -1519,21 +1503,20 @@ extension SetDesiredStateRequest: WireMessage {
 
     /// Decodes; unknown fields are passed over.
     public init(wire: UnsafeRawBufferPointer) throws(WireError) {
+        let arena = WireArena()
         let bytes = wire.baseAddress?.assumingMemoryBound(to: UInt8.self)
-        guard let c = sightglass__v1__set_desired_state_request__unpack(nil, wire.count, bytes) else {
+        guard let c = sightglass__v1__set_desired_state_request__unpack(arena.allocator, wire.count, bytes) else {
             throw WireError(messageName: Self.fullName, sizeBytes: wire.count)
         }
-        defer { sightglass__v1__set_desired_state_request__free_unpacked(c, nil) }
         self.init(c: c)
+        withExtendedLifetime(arena) {}
     }
 
-    /// The encoded message.
-    public func encoded() -> [UInt8] {
+    /// Lends the C form, ready to be packed.
+    public func withPacking<R>(_ body: (WirePacking) -> R) -> R {
         let arena = WireArena()
-        let c = fill(arena)
-        return [UInt8](unsafeUninitializedCapacity: sightglass__v1__set_desired_state_request__get_packed_size(c)) { buffer, count in
-            count = sightglass__v1__set_desired_state_request__pack(c, buffer.baseAddress)
-        }
+        let result = body(WirePacking(fill(arena)))
+        return withExtendedLifetime(arena) { result }
     }
 
     init(c: UnsafePointer<Sightglass__V1__SetDesiredStateRequest>) {
@@ -1592,21 +1575,20 @@ extension SetDesiredStateReply: WireMessage {
 
     /// Decodes; unknown fields are passed over.
     public init(wire: UnsafeRawBufferPointer) throws(WireError) {
+        let arena = WireArena()
         let bytes = wire.baseAddress?.assumingMemoryBound(to: UInt8.self)
-        guard let c = sightglass__v1__set_desired_state_reply__unpack(nil, wire.count, bytes) else {
+        guard let c = sightglass__v1__set_desired_state_reply__unpack(arena.allocator, wire.count, bytes) else {
             throw WireError(messageName: Self.fullName, sizeBytes: wire.count)
         }
-        defer { sightglass__v1__set_desired_state_reply__free_unpacked(c, nil) }
         self.init(c: c)
+        withExtendedLifetime(arena) {}
     }
 
-    /// The encoded message.
-    public func encoded() -> [UInt8] {
+    /// Lends the C form, ready to be packed.
+    public func withPacking<R>(_ body: (WirePacking) -> R) -> R {
         let arena = WireArena()
-        let c = fill(arena)
-        return [UInt8](unsafeUninitializedCapacity: sightglass__v1__set_desired_state_reply__get_packed_size(c)) { buffer, count in
-            count = sightglass__v1__set_desired_state_reply__pack(c, buffer.baseAddress)
-        }
+        let result = body(WirePacking(fill(arena)))
+        return withExtendedLifetime(arena) { result }
     }
 
     init(c: UnsafePointer<Sightglass__V1__SetDesiredStateReply>) {
@@ -1656,21 +1638,20 @@ extension ChangesRequest: WireMessage {
 
     /// Decodes; unknown fields are passed over.
     public init(wire: UnsafeRawBufferPointer) throws(WireError) {
+        let arena = WireArena()
         let bytes = wire.baseAddress?.assumingMemoryBound(to: UInt8.self)
-        guard let c = sightglass__v1__changes_request__unpack(nil, wire.count, bytes) else {
+        guard let c = sightglass__v1__changes_request__unpack(arena.allocator, wire.count, bytes) else {
             throw WireError(messageName: Self.fullName, sizeBytes: wire.count)
         }
-        defer { sightglass__v1__changes_request__free_unpacked(c, nil) }
         self.init(c: c)
+        withExtendedLifetime(arena) {}
     }
 
-    /// The encoded message.
-    public func encoded() -> [UInt8] {
+    /// Lends the C form, ready to be packed.
+    public func withPacking<R>(_ body: (WirePacking) -> R) -> R {
         let arena = WireArena()
-        let c = fill(arena)
-        return [UInt8](unsafeUninitializedCapacity: sightglass__v1__changes_request__get_packed_size(c)) { buffer, count in
-            count = sightglass__v1__changes_request__pack(c, buffer.baseAddress)
-        }
+        let result = body(WirePacking(fill(arena)))
+        return withExtendedLifetime(arena) { result }
     }
 
     init(c: UnsafePointer<Sightglass__V1__ChangesRequest>) {
@@ -1731,21 +1712,20 @@ extension RegistryChange: WireMessage {
 
     /// Decodes; unknown fields are passed over.
     public init(wire: UnsafeRawBufferPointer) throws(WireError) {
+        let arena = WireArena()
         let bytes = wire.baseAddress?.assumingMemoryBound(to: UInt8.self)
-        guard let c = sightglass__v1__registry_change__unpack(nil, wire.count, bytes) else {
+        guard let c = sightglass__v1__registry_change__unpack(arena.allocator, wire.count, bytes) else {
             throw WireError(messageName: Self.fullName, sizeBytes: wire.count)
         }
-        defer { sightglass__v1__registry_change__free_unpacked(c, nil) }
         self.init(c: c)
+        withExtendedLifetime(arena) {}
     }
 
-    /// The encoded message.
-    public func encoded() -> [UInt8] {
+    /// Lends the C form, ready to be packed.
+    public func withPacking<R>(_ body: (WirePacking) -> R) -> R {
         let arena = WireArena()
-        let c = fill(arena)
-        return [UInt8](unsafeUninitializedCapacity: sightglass__v1__registry_change__get_packed_size(c)) { buffer, count in
-            count = sightglass__v1__registry_change__pack(c, buffer.baseAddress)
-        }
+        let result = body(WirePacking(fill(arena)))
+        return withExtendedLifetime(arena) { result }
     }
 
     init(c: UnsafePointer<Sightglass__V1__RegistryChange>) {
@@ -1802,21 +1782,20 @@ extension RegistryChangesReply: WireMessage {
 
     /// Decodes; unknown fields are passed over.
     public init(wire: UnsafeRawBufferPointer) throws(WireError) {
+        let arena = WireArena()
         let bytes = wire.baseAddress?.assumingMemoryBound(to: UInt8.self)
-        guard let c = sightglass__v1__registry_changes_reply__unpack(nil, wire.count, bytes) else {
+        guard let c = sightglass__v1__registry_changes_reply__unpack(arena.allocator, wire.count, bytes) else {
             throw WireError(messageName: Self.fullName, sizeBytes: wire.count)
         }
-        defer { sightglass__v1__registry_changes_reply__free_unpacked(c, nil) }
         self.init(c: c)
+        withExtendedLifetime(arena) {}
     }
 
-    /// The encoded message.
-    public func encoded() -> [UInt8] {
+    /// Lends the C form, ready to be packed.
+    public func withPacking<R>(_ body: (WirePacking) -> R) -> R {
         let arena = WireArena()
-        let c = fill(arena)
-        return [UInt8](unsafeUninitializedCapacity: sightglass__v1__registry_changes_reply__get_packed_size(c)) { buffer, count in
-            count = sightglass__v1__registry_changes_reply__pack(c, buffer.baseAddress)
-        }
+        let result = body(WirePacking(fill(arena)))
+        return withExtendedLifetime(arena) { result }
     }
 
     init(c: UnsafePointer<Sightglass__V1__RegistryChangesReply>) {
@@ -1879,21 +1858,20 @@ extension Lease: WireMessage {
 
     /// Decodes; unknown fields are passed over.
     public init(wire: UnsafeRawBufferPointer) throws(WireError) {
+        let arena = WireArena()
         let bytes = wire.baseAddress?.assumingMemoryBound(to: UInt8.self)
-        guard let c = sightglass__v1__lease__unpack(nil, wire.count, bytes) else {
+        guard let c = sightglass__v1__lease__unpack(arena.allocator, wire.count, bytes) else {
             throw WireError(messageName: Self.fullName, sizeBytes: wire.count)
         }
-        defer { sightglass__v1__lease__free_unpacked(c, nil) }
         self.init(c: c)
+        withExtendedLifetime(arena) {}
     }
 
-    /// The encoded message.
-    public func encoded() -> [UInt8] {
+    /// Lends the C form, ready to be packed.
+    public func withPacking<R>(_ body: (WirePacking) -> R) -> R {
         let arena = WireArena()
-        let c = fill(arena)
-        return [UInt8](unsafeUninitializedCapacity: sightglass__v1__lease__get_packed_size(c)) { buffer, count in
-            count = sightglass__v1__lease__pack(c, buffer.baseAddress)
-        }
+        let result = body(WirePacking(fill(arena)))
+        return withExtendedLifetime(arena) { result }
     }
 
     init(c: UnsafePointer<Sightglass__V1__Lease>) {
@@ -1960,21 +1938,20 @@ extension AcquireLeasesRequest: WireMessage {
 
     /// Decodes; unknown fields are passed over.
     public init(wire: UnsafeRawBufferPointer) throws(WireError) {
+        let arena = WireArena()
         let bytes = wire.baseAddress?.assumingMemoryBound(to: UInt8.self)
-        guard let c = sightglass__v1__acquire_leases_request__unpack(nil, wire.count, bytes) else {
+        guard let c = sightglass__v1__acquire_leases_request__unpack(arena.allocator, wire.count, bytes) else {
             throw WireError(messageName: Self.fullName, sizeBytes: wire.count)
         }
-        defer { sightglass__v1__acquire_leases_request__free_unpacked(c, nil) }
         self.init(c: c)
+        withExtendedLifetime(arena) {}
     }
 
-    /// The encoded message.
-    public func encoded() -> [UInt8] {
+    /// Lends the C form, ready to be packed.
+    public func withPacking<R>(_ body: (WirePacking) -> R) -> R {
         let arena = WireArena()
-        let c = fill(arena)
-        return [UInt8](unsafeUninitializedCapacity: sightglass__v1__acquire_leases_request__get_packed_size(c)) { buffer, count in
-            count = sightglass__v1__acquire_leases_request__pack(c, buffer.baseAddress)
-        }
+        let result = body(WirePacking(fill(arena)))
+        return withExtendedLifetime(arena) { result }
     }
 
     init(c: UnsafePointer<Sightglass__V1__AcquireLeasesRequest>) {
@@ -2033,21 +2010,20 @@ extension AcquireLeasesReply: WireMessage {
 
     /// Decodes; unknown fields are passed over.
     public init(wire: UnsafeRawBufferPointer) throws(WireError) {
+        let arena = WireArena()
         let bytes = wire.baseAddress?.assumingMemoryBound(to: UInt8.self)
-        guard let c = sightglass__v1__acquire_leases_reply__unpack(nil, wire.count, bytes) else {
+        guard let c = sightglass__v1__acquire_leases_reply__unpack(arena.allocator, wire.count, bytes) else {
             throw WireError(messageName: Self.fullName, sizeBytes: wire.count)
         }
-        defer { sightglass__v1__acquire_leases_reply__free_unpacked(c, nil) }
         self.init(c: c)
+        withExtendedLifetime(arena) {}
     }
 
-    /// The encoded message.
-    public func encoded() -> [UInt8] {
+    /// Lends the C form, ready to be packed.
+    public func withPacking<R>(_ body: (WirePacking) -> R) -> R {
         let arena = WireArena()
-        let c = fill(arena)
-        return [UInt8](unsafeUninitializedCapacity: sightglass__v1__acquire_leases_reply__get_packed_size(c)) { buffer, count in
-            count = sightglass__v1__acquire_leases_reply__pack(c, buffer.baseAddress)
-        }
+        let result = body(WirePacking(fill(arena)))
+        return withExtendedLifetime(arena) { result }
     }
 
     init(c: UnsafePointer<Sightglass__V1__AcquireLeasesReply>) {
@@ -2103,21 +2079,20 @@ extension ReleaseLeasesRequest: WireMessage {
 
     /// Decodes; unknown fields are passed over.
     public init(wire: UnsafeRawBufferPointer) throws(WireError) {
+        let arena = WireArena()
         let bytes = wire.baseAddress?.assumingMemoryBound(to: UInt8.self)
-        guard let c = sightglass__v1__release_leases_request__unpack(nil, wire.count, bytes) else {
+        guard let c = sightglass__v1__release_leases_request__unpack(arena.allocator, wire.count, bytes) else {
             throw WireError(messageName: Self.fullName, sizeBytes: wire.count)
         }
-        defer { sightglass__v1__release_leases_request__free_unpacked(c, nil) }
         self.init(c: c)
+        withExtendedLifetime(arena) {}
     }
 
-    /// The encoded message.
-    public func encoded() -> [UInt8] {
+    /// Lends the C form, ready to be packed.
+    public func withPacking<R>(_ body: (WirePacking) -> R) -> R {
         let arena = WireArena()
-        let c = fill(arena)
-        return [UInt8](unsafeUninitializedCapacity: sightglass__v1__release_leases_request__get_packed_size(c)) { buffer, count in
-            count = sightglass__v1__release_leases_request__pack(c, buffer.baseAddress)
-        }
+        let result = body(WirePacking(fill(arena)))
+        return withExtendedLifetime(arena) { result }
     }
 
     init(c: UnsafePointer<Sightglass__V1__ReleaseLeasesRequest>) {
@@ -2150,21 +2125,20 @@ extension ReleaseLeasesReply: WireMessage {
 
     /// Decodes; unknown fields are passed over.
     public init(wire: UnsafeRawBufferPointer) throws(WireError) {
+        let arena = WireArena()
         let bytes = wire.baseAddress?.assumingMemoryBound(to: UInt8.self)
-        guard let c = sightglass__v1__release_leases_reply__unpack(nil, wire.count, bytes) else {
+        guard let c = sightglass__v1__release_leases_reply__unpack(arena.allocator, wire.count, bytes) else {
             throw WireError(messageName: Self.fullName, sizeBytes: wire.count)
         }
-        defer { sightglass__v1__release_leases_reply__free_unpacked(c, nil) }
         self.init(c: c)
+        withExtendedLifetime(arena) {}
     }
 
-    /// The encoded message.
-    public func encoded() -> [UInt8] {
+    /// Lends the C form, ready to be packed.
+    public func withPacking<R>(_ body: (WirePacking) -> R) -> R {
         let arena = WireArena()
-        let c = fill(arena)
-        return [UInt8](unsafeUninitializedCapacity: sightglass__v1__release_leases_reply__get_packed_size(c)) { buffer, count in
-            count = sightglass__v1__release_leases_reply__pack(c, buffer.baseAddress)
-        }
+        let result = body(WirePacking(fill(arena)))
+        return withExtendedLifetime(arena) { result }
     }
 
     init(c: UnsafePointer<Sightglass__V1__ReleaseLeasesReply>) {
@@ -2191,21 +2165,20 @@ extension ListLeasesRequest: WireMessage {
 
     /// Decodes; unknown fields are passed over.
     public init(wire: UnsafeRawBufferPointer) throws(WireError) {
+        let arena = WireArena()
         let bytes = wire.baseAddress?.assumingMemoryBound(to: UInt8.self)
-        guard let c = sightglass__v1__list_leases_request__unpack(nil, wire.count, bytes) else {
+        guard let c = sightglass__v1__list_leases_request__unpack(arena.allocator, wire.count, bytes) else {
             throw WireError(messageName: Self.fullName, sizeBytes: wire.count)
         }
-        defer { sightglass__v1__list_leases_request__free_unpacked(c, nil) }
         self.init(c: c)
+        withExtendedLifetime(arena) {}
     }
 
-    /// The encoded message.
-    public func encoded() -> [UInt8] {
+    /// Lends the C form, ready to be packed.
+    public func withPacking<R>(_ body: (WirePacking) -> R) -> R {
         let arena = WireArena()
-        let c = fill(arena)
-        return [UInt8](unsafeUninitializedCapacity: sightglass__v1__list_leases_request__get_packed_size(c)) { buffer, count in
-            count = sightglass__v1__list_leases_request__pack(c, buffer.baseAddress)
-        }
+        let result = body(WirePacking(fill(arena)))
+        return withExtendedLifetime(arena) { result }
     }
 
     init(c: UnsafePointer<Sightglass__V1__ListLeasesRequest>) {
@@ -2243,21 +2216,20 @@ extension ListLeasesReply: WireMessage {
 
     /// Decodes; unknown fields are passed over.
     public init(wire: UnsafeRawBufferPointer) throws(WireError) {
+        let arena = WireArena()
         let bytes = wire.baseAddress?.assumingMemoryBound(to: UInt8.self)
-        guard let c = sightglass__v1__list_leases_reply__unpack(nil, wire.count, bytes) else {
+        guard let c = sightglass__v1__list_leases_reply__unpack(arena.allocator, wire.count, bytes) else {
             throw WireError(messageName: Self.fullName, sizeBytes: wire.count)
         }
-        defer { sightglass__v1__list_leases_reply__free_unpacked(c, nil) }
         self.init(c: c)
+        withExtendedLifetime(arena) {}
     }
 
-    /// The encoded message.
-    public func encoded() -> [UInt8] {
+    /// Lends the C form, ready to be packed.
+    public func withPacking<R>(_ body: (WirePacking) -> R) -> R {
         let arena = WireArena()
-        let c = fill(arena)
-        return [UInt8](unsafeUninitializedCapacity: sightglass__v1__list_leases_reply__get_packed_size(c)) { buffer, count in
-            count = sightglass__v1__list_leases_reply__pack(c, buffer.baseAddress)
-        }
+        let result = body(WirePacking(fill(arena)))
+        return withExtendedLifetime(arena) { result }
     }
 
     init(c: UnsafePointer<Sightglass__V1__ListLeasesReply>) {
