@@ -1,4 +1,6 @@
 // nng 1.5: the parts that Shared/RPC uses.
+// mallopt, for the memory that messages lie in.
+#include <malloc.h>
 #include <nng/nng.h>
 #include <nng/protocol/pubsub0/pub.h>
 #include <nng/protocol/pubsub0/sub.h>

@@ -1,10 +1,17 @@
-// CallSlot: one REQ context of a client with its aio. It sends a request, waits for the reply, and resumes the caller; one
+// CallSlot: one REQ context of a client with its aios. It sends a request, waits for the reply, and resumes the caller; one
 // exchange at a time. RPCClient keeps a pool of them.
 //
-// Ownership: the aio belongs to the slot; its callback argument is the slot, which RPCClient keeps until `free`. Whoever
-// sets the stage to sending or receiving, under the slot's lock, has the aio to itself until the callback; nng runs
-// callbacks on its own threads. A cancellation comes under the lock too, and while no call that begins an operation is
-// inside nng: so it is either seen as a flag or ends the operation, and never hits the next exchange.
+//   connection ready     the caller's thread hands the request to nng, which writes it, and asks for the reply
+//   none is, or busy     the request waits in nng; its callback asks for the reply once it was sent
+//
+// The first way costs no thread a wake-up before the reply is there. Its aio has no callback, and its send never waits: nng
+// takes a timeout of zero for "now or not at all". The reply is asked for only when the request was sent: nng 1.5 aborts the
+// process when a send ends in error while a receive waits on the same context.
+//
+// Ownership: the aios belong to the slot; the callback's argument is the slot, which RPCClient keeps until `free`. Whoever
+// sets the stage to sending or receiving, under the slot's lock, has them to itself until the callback; nng runs callbacks on
+// its own threads. A cancellation comes under the lock too, and while no call that begins an operation is inside nng: so it is
+// either seen as a flag or ends the operation, and never hits the next exchange.
 
 import CNNG
 import Glibc
@@ -26,7 +33,7 @@ enum ExchangeOutcome: Sendable {
 
 /// Makes one exchange at a time.
 final class CallSlot: @unchecked Sendable {
-    // Sound: `aio` is written in `init`, before anybody else sees the slot, and in `free`, when no operation is under way.
+    // Sound: the aios are written in `init`, before anybody else sees the slot, and in `free`, when no operation is under way.
 
     private enum Stage {
         case idle, sending, receiving, closed
@@ -46,16 +53,21 @@ final class CallSlot: @unchecked Sendable {
     }
 
     private let context: nng_ctx
+    /// Has the callback: waits for the reply, and for a connection where none is ready.
     private var aio: OpaquePointer?
+    /// Sends at once or not at all; has no callback.
+    private var sender: OpaquePointer?
     private let state = Mutex(State())
 
     init(on socket: NNGSocket) throws(NNGError) {
         context = try socket.openContext()
+        try nngCheck(nng_aio_alloc(&sender, nil, nil))
+        nng_aio_set_timeout(sender, nng_duration(NNG_DURATION_ZERO))
         try nngCheck(nng_aio_alloc(&aio, callSlotCompleted, Unmanaged.passUnretained(self).toOpaque()))
     }
 
-    /// Sends a request and waits for its reply, until `deadline` or until the task is cancelled.
-    func exchange(_ request: [UInt8], deadline: ContinuousClock.Instant) async -> ExchangeOutcome {
+    /// Sends a request, which it owns from here on, and waits for its reply, until `deadline` or until the task is cancelled.
+    func exchange(_ request: OutgoingMessage, deadline: ContinuousClock.Instant) async -> ExchangeOutcome {
         let exchange = state.withLock { state in
             state.exchange &+= 1
             state.isCancelled = false
@@ -63,10 +75,22 @@ final class CallSlot: @unchecked Sendable {
         }
         return await withTaskCancellationHandler {
             await withCheckedContinuation { caller in
-                let refused = state.withLock { state in begin(&state, request, deadline, caller) }
-                if let refused { return caller.resume(returning: refused) }
-                // Outside of the lock: it writes to the connection, and the callback comes before it returns.
-                nng_ctx_send(context, aio)
+                let refused = state.withLock { state in begin(&state, deadline, caller) }
+                if let refused {
+                    request.free()
+                    return caller.resume(returning: refused)
+                }
+                // Outside of the lock: these write to the connection, and the callback may come before they return.
+                if sendsAtOnce(request) {
+                    if let outcome = state.withLock({ state in awaitReply(&state) }) {
+                        finish { _ in outcome }
+                    } else {
+                        nng_ctx_recv(context, aio)
+                    }
+                } else {
+                    nng_aio_set_msg(aio, request.pointer)
+                    nng_ctx_send(context, aio)
+                }
                 state.withLock { state in
                     state.callsInside -= 1
                     endIfWished(&state)
@@ -78,19 +102,34 @@ final class CallSlot: @unchecked Sendable {
     }
 
     private func begin(
-        _ state: inout State, _ request: [UInt8], _ deadline: ContinuousClock.Instant,
-        _ caller: CheckedContinuation<ExchangeOutcome, Never>
+        _ state: inout State, _ deadline: ContinuousClock.Instant, _ caller: CheckedContinuation<ExchangeOutcome, Never>
     ) -> ExchangeOutcome? {
         guard state.stage == .idle, !state.isRefusing else { return .closed }
         if state.isCancelled { return .cancelled }
-        let message: OpaquePointer
-        do throws(NNGError) { message = try makeMessage(request) } catch { return .failed(error) }
         state.stage = .sending
         state.deadline = deadline
         state.caller = caller
-        nng_aio_set_msg(aio, message)
         nng_aio_set_timeout(aio, Self.milliseconds(until: deadline))
         state.callsInside += 1
+        return nil
+    }
+
+    /// Gives the request to nng if a connection takes it now; otherwise it is still the caller's.
+    private func sendsAtOnce(_ request: OutgoingMessage) -> Bool {
+        nng_aio_set_msg(sender, request.pointer)
+        nng_ctx_send(context, sender)
+        // It has ended already, one way or the other; this is how nng lets its result be read.
+        nng_aio_wait(sender)
+        defer { nng_aio_set_msg(sender, nil) }
+        return nng_aio_result(sender) == 0
+    }
+
+    /// The request is sent; its reply can be asked for, unless the exchange has this outcome already.
+    private func awaitReply(_ state: inout State) -> ExchangeOutcome? {
+        if state.isRefusing { return .closed }
+        if state.isCancelled { return .cancelled }
+        state.stage = .receiving
+        nng_aio_set_timeout(aio, Self.milliseconds(until: state.deadline))
         return nil
     }
 
@@ -138,15 +177,24 @@ final class CallSlot: @unchecked Sendable {
             return state.caller
         }
         while state.withLock({ $0.callsInside > 0 }) { sched_yield() }
-        state.withLock { _ in aio = nil }
+        let sender = state.withLock { _ in
+            defer { (aio, self.sender) = (nil, nil) }
+            return self.sender.map { UInt(bitPattern: $0) }
+        }
         nng_aio_free(OpaquePointer(bitPattern: last))
+        nng_aio_free(sender.flatMap { OpaquePointer(bitPattern: $0) })
         caller?.resume(returning: .closed)
     }
 
     /// The aio's callback.
     fileprivate func completed() {
+        finish { state in aio.flatMap { advance(&state, $0) } }
+    }
+
+    /// Resumes the caller, unless there is no outcome yet.
+    private func finish(_ decide: (inout State) -> ExchangeOutcome?) {
         let done: (CheckedContinuation<ExchangeOutcome, Never>, ExchangeOutcome)? = state.withLock { state in
-            guard let aio, let caller = state.caller, let outcome = advance(&state, aio) else { return nil }
+            guard let caller = state.caller, let outcome = decide(&state) else { return nil }
             state.caller = nil
             if !outcome.isReply { state.abandonedAt = .now }
             state.stage = outcome.isClosed ? .closed : .idle
@@ -169,10 +217,7 @@ final class CallSlot: @unchecked Sendable {
             nng_aio_set_msg(aio, nil)
             return result == .timedOut ? .notSent : outcome(of: result, state)
         }
-        if state.isRefusing { return .closed }
-        if state.isCancelled { return .cancelled }
-        state.stage = .receiving
-        nng_aio_set_timeout(aio, Self.milliseconds(until: state.deadline))
+        if let outcome = awaitReply(&state) { return outcome }
         nng_ctx_recv(context, aio)
         return nil
     }

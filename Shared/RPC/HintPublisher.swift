@@ -63,9 +63,9 @@ public final class HintPublisher: Sendable {
         sequence.withLock { sequence in
             sequence &+= 1
             let hint = Hint(topic: topic, epoch: epoch, sequence: sequence, cursor: cursor, name: name)
-            let (head, body) = HintFrame.encode(hint)
             // Without memory the hint is lost as any hint may be; its number tells.
-            guard let message = try? makeMessage(head, body) else { return }
+            let made = HintFrame.withRoom(for: hint) { size, fill in try? makeMessage(ofBytes: size, fill) }
+            guard let message = made else { return }
             if nng_sendmsg(socket.id, message, Int32(NNG_FLAG_NONBLOCK)) != 0 { nng_msg_free(message) }
         }
     }

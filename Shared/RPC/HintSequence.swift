@@ -31,8 +31,17 @@ struct HintSequence: Sendable, Equatable {
 
 /// A hint on the wire: the topic's bytes, a zero byte, the encoded message.
 enum HintFrame {
-    static func encode(_ hint: Hint) -> (head: [UInt8], body: [UInt8]) {
-        (Array((hint.topic ?? "").utf8) + [0], hint.encoded())
+    /// Writes a hint; `write` gets the size and makes room for it.
+    static func withRoom<R>(
+        for hint: Hint, _ write: (_ sizeBytes: Int, _ fill: (UnsafeMutableRawPointer) -> Void) -> R
+    ) -> R {
+        let topic = Array((hint.topic ?? "").utf8) + [0]
+        return hint.withPacking { body in
+            write(topic.count + body.sizeBytes) { room in
+                room.copyMemory(from: topic, byteCount: topic.count)
+                body.pack(into: room + topic.count)
+            }
+        }
     }
 
     /// Nil for what is not a hint.

@@ -121,13 +121,10 @@ public final class RPCClient: Sendable {
         var schedule = RetrySchedule(isSafe: method.isSafeToRetry || idempotencyKey != nil, deadline: deadline)
         var envelope = RequestEnvelope(
             method: method.name, version: WireVersion.current, requestID: nextRequestID(),
-            idempotencyKey: idempotencyKey, caller: caller, traceparent: traceparent, body: request.encoded())
+            idempotencyKey: idempotencyKey, caller: caller, traceparent: traceparent)
         while true {
             do throws(RPCError) {
-                let body = try await attempt(&envelope, deadline: deadline, timeout: wait)
-                do throws(WireError) { return try R(wire: body) } catch {
-                    throw .internal("the reply of \(role) to \(method.name) does not decode: \(error)")
-                }
+                return try await attempt(&envelope, request, deadline: deadline, timeout: wait)
             } catch {
                 let action = schedule.failed(with: error, now: .now, random: .random(in: 0...1))
                 guard case .retry(let pause) = action else { throw error }
@@ -162,22 +159,24 @@ public final class RPCClient: Sendable {
 
     // MARK: One attempt
 
-    private func attempt(
-        _ envelope: inout RequestEnvelope, deadline: ContinuousClock.Instant, timeout: Duration
-    ) async throws(RPCError) -> [UInt8] {
+    private func attempt<R: WireMessage>(
+        _ envelope: inout RequestEnvelope, _ request: some WireMessage, deadline: ContinuousClock.Instant,
+        timeout: Duration
+    ) async throws(RPCError) -> R {
         let method = envelope.method ?? ""
         envelope.remainingMs = Self.remainingMs(until: deadline)
-        let request = envelope.encoded()
-        let most = max(RPCContractLimits.requestBytes(of: method), limits.maximumMessageBytes)
-        guard request.count <= most else {
-            throw .invalidArgument(
-                "body", "the request of \(method) has \(request.count) bytes; at most \(most) are allowed")
-        }
         let slot = try takeSlot()
-        let outcome = await slot.exchange(request, deadline: deadline)
-        state.withLock { state in if !state.isClosed { state.idle.append(slot) } }
+        let outcome: ExchangeOutcome
+        do throws(RPCError) {
+            let message = try message(envelope, request)
+            outcome = await slot.exchange(message, deadline: deadline)
+        } catch {
+            giveBack(slot)
+            throw error
+        }
+        giveBack(slot)
         switch outcome {
-        case .reply(let message): return try Self.body(of: message, from: role, method)
+        case .reply(let message): return try Self.reply(in: message, from: role, method)
         case .notSent where isConnected:
             throw .deadlineExceeded(
                 "\(role) did not take \(method) within \(timeout): it is connected but does not read")
@@ -191,18 +190,41 @@ public final class RPCClient: Sendable {
         }
     }
 
-    private static func body(
-        of message: ReceivedMessage, from role: String, _ method: String
-    ) throws(RPCError) -> [UInt8] {
-        let reply: ReplyEnvelope
-        do throws(WireError) {
-            reply = try message.withBytes { bytes throws(WireError) in try ReplyEnvelope(wire: bytes) }
+    private func message(
+        _ envelope: RequestEnvelope, _ request: some WireMessage
+    ) throws(RPCError) -> OutgoingMessage {
+        let method = envelope.method ?? ""
+        let most = max(RPCContractLimits.requestBytes(of: method), limits.maximumMessageBytes)
+        let message: OutgoingMessage?
+        do throws(EnvelopeFrame.Oversize) {
+            message = try .envelope(
+                head: envelope, body: request, bodyField: EnvelopeFrame.requestBodyField, maximumBytes: most)
         } catch {
-            throw .internal("\(role) answered \(method) with something that is not a reply: \(error)")
+            throw .invalidArgument(
+                "body", "the request of \(method) has \(error.sizeBytes) bytes; at most \(most) are allowed")
         }
-        let code = reply.code ?? .ok
-        guard code == .ok else { throw RPCError(code: code, message: reply.message ?? "", field: reply.field) }
-        return reply.body ?? []
+        guard let message else { throw .internal("there is no memory for the request of \(method)") }
+        return message
+    }
+
+    private static func reply<R: WireMessage>(
+        in message: ReceivedMessage, from role: String, _ method: String
+    ) throws(RPCError) -> R {
+        try message.withBytes { bytes throws(RPCError) in
+            guard let frame = EnvelopeFrame(reading: bytes, bodyField: EnvelopeFrame.replyBodyField),
+                let head = try? ReplyEnvelope(wire: frame.head)
+            else {
+                throw .internal(
+                    "\(role) answered \(method) with something that is not a reply: \(bytes.count) bytes do not decode")
+            }
+            let code = head.code ?? .ok
+            guard code == .ok else { throw RPCError(code: code, message: head.message ?? "", field: head.field) }
+            do throws(WireError) {
+                return try R(wire: UnsafeRawBufferPointer(rebasing: bytes[frame.body ?? 0..<0]))
+            } catch {
+                throw .internal("the reply of \(role) to \(method) does not decode: \(error)")
+            }
+        }
     }
 
     private var notConnected: RPCError {
@@ -241,6 +263,10 @@ public final class RPCClient: Sendable {
         case .slot(let slot): return slot
         case .refused(let error): throw error
         }
+    }
+
+    private func giveBack(_ slot: CallSlot) {
+        state.withLock { state in if !state.isClosed { state.idle.append(slot) } }
     }
 
     private func nextRequestID() -> String {

@@ -19,20 +19,22 @@ public struct RPCRequestOutcome: Sendable {
 
 /// Answers the methods that handlers are registered for. Make it, register, `run`.
 public final class RPCServer: Sendable {
-    private typealias Handler = @Sendable ([UInt8], RPCContext) async throws -> [UInt8]
+    /// A handler with the request that it shall answer.
+    private typealias Call = @Sendable (RPCContext) async throws -> any WireMessage
 
     private struct Route {
         let maximumRequestBytes: Int
-        let handler: Handler
+        /// Decodes the body of a request.
+        let decode: @Sendable (UnsafeRawBufferPointer) throws(WireError) -> Call
     }
 
     /// What is needed to cancel or answer a request in hand.
     private struct Work {
-        let task: Task<Void, Never>
         let slot: ReplySlot
         let ticket: Ticket
-        var requestID: String?
-        var method: String?
+        let requestID: String
+        let method: String
+        var task: Task<Void, Never>?
     }
 
     /// The open socket and everything on it.
@@ -79,6 +81,8 @@ public final class RPCServer: Sendable {
     private let stopRequested = OneShot()
     private let drained = OneShot()
     private let timer: Mutex<DeadlineTimer?> = Mutex(nil)
+    /// Whether one of nng's threads is lent to a handler.
+    private let isThreadLent = Atomic(false)
 
     /// Prepares a server; nothing is opened yet.
     ///
@@ -117,14 +121,9 @@ public final class RPCServer: Sendable {
     ) {
         let contract = RPCContractLimits.requestBytes(of: method.name)
         let bound = maximumRequestBytes ?? max(contract, limits.maximumMessageBytes)
-        let route = Route(maximumRequestBytes: bound) { body, context in
-            let request: Q
-            do throws(WireError) {
-                request = try Q(wire: body)
-            } catch {
-                throw RPCError.invalidArgument("body", "the body of \(context.method) does not decode: \(error)")
-            }
-            return try await handler(request, context).encoded()
+        let route = Route(maximumRequestBytes: bound) { body throws(WireError) in
+            let request = try Q(wire: body)
+            return { context in try await handler(request, context) }
         }
         routes.withLock { $0[method.name] = route }
     }
@@ -250,27 +249,91 @@ public final class RPCServer: Sendable {
         if !left.isEmpty {
             logger.warning("stopping: cancelled \(left.count) requests that were not done in \(limits.drainTime)")
         }
-        left.forEach { $0.task.cancel() }
+        left.forEach { $0.task?.cancel() }
     }
 
     // MARK: Requests
 
-    /// On nng's thread.
+    /// On nng's thread: refuses what may not run, at once, and gives the rest to a task.
     private func received(_ message: ReceivedMessage, on slot: ReplySlot, _ ticket: Ticket) {
         let arrival = ContinuousClock.now
-        table.withLock { table in
+        do throws(CheckedRequest.Refusal) {
+            let request = try message.withBytes { bytes throws(CheckedRequest.Refusal) in
+                try CheckedRequest(decoding: bytes) { String(UInt64.random(in: .min ... .max), radix: 16) }
+            }
+            let route = try route(of: request, sizeBytes: message.sizeBytes, since: arrival)
+            let id = try enter(request, message, slot, ticket, arrival: arrival)
+            timer.withLock { $0 }?.announce(arrival + request.remaining)
+            run(id) { await self.answer(request, message, route, arrival: arrival, id: id, slot, ticket) }
+        } catch {
+            logger.debug("refused a request: \(error.error)")
+            slot.send(Self.failure(error.error, requestID: error.requestID), for: ticket)
+        }
+    }
+
+    private func route(
+        of request: CheckedRequest, sizeBytes: Int, since arrival: ContinuousClock.Instant
+    ) throws(CheckedRequest.Refusal) -> Route {
+        guard let route = routes.withLock({ $0[request.method] }) else {
+            throw refusal("unknown", request, Self.noSuchMethod(request.method), since: arrival)
+        }
+        guard sizeBytes <= route.maximumRequestBytes else {
+            let most = route.maximumRequestBytes
+            throw refusal(
+                request.method, request,
+                .invalidArgument("body", "the request has \(sizeBytes) bytes; \(request.method) takes at most \(most)"),
+                since: arrival)
+        }
+        return route
+    }
+
+    private func enter(
+        _ request: CheckedRequest, _ message: ReceivedMessage, _ slot: ReplySlot, _ ticket: Ticket,
+        arrival: ContinuousClock.Instant
+    ) throws(CheckedRequest.Refusal) -> UInt64 {
+        let work = Work(slot: slot, ticket: ticket, requestID: request.requestID, method: request.method)
+        let (id, error): (UInt64?, RPCError?) = table.withLock { table in
             let admission = table.admission(ofBytes: message.sizeBytes)
-            table.enter(
-                sizeBytes: message.sizeBytes, pipe: message.pipe, countsAgainstLimits: admission == .run
-            ) { id in
-                let task = Task {
-                    let reply = await self.answer(message, arrival: arrival, id: id, admission)
-                    slot.send(reply, for: ticket)
-                    self.leave(id)
-                }
-                return Work(task: task, slot: slot, ticket: ticket)
+            switch admission {
+            case .stopping: return (nil, .unavailable("the server is stopping: try again when it is back"))
+            case .overloaded where !Self.alwaysAdmitted.contains(request.method): return (nil, busy)
+            case .run, .overloaded:
+                let id = table.enter(
+                    work, sizeBytes: message.sizeBytes, pipe: message.pipe, countsAgainstLimits: admission == .run,
+                    deadline: arrival + request.remaining)
+                return (id, nil)
             }
         }
+        if let id { return id }
+        throw refusal(request.method, request, error ?? busy, since: arrival)
+    }
+
+    private var busy: RPCError {
+        .resourceExhausted(
+            "the server is busy (at most \(limits.maximumConcurrentRequests) requests and "
+                + "\(limits.maximumBytesInFlight) bytes at once): try again later")
+    }
+
+    private func refusal(
+        _ method: String, _ request: CheckedRequest, _ error: RPCError, since arrival: ContinuousClock.Instant
+    ) -> CheckedRequest.Refusal {
+        report(method, error.code, since: arrival)
+        return CheckedRequest.Refusal(requestID: request.requestID, error: error)
+    }
+
+    /// Starts the task of a request. One at a time begins here, on nng's thread, and goes on elsewhere once it has to wait:
+    /// that saves the wake-up of another thread, a third of a short call. nng has at least three threads left meanwhile, and
+    /// whatever comes while one is lent begins in Swift's pool.
+    private func run(_ id: UInt64, _ answer: @escaping @Sendable () async -> Void) {
+        let task: Task<Void, Never>
+        if isThreadLent.compareExchange(expected: false, desired: true, ordering: .acquiring).exchanged {
+            task = Task.immediate(operation: answer)
+            isThreadLent.store(false, ordering: .releasing)
+        } else {
+            task = Task(operation: answer)
+        }
+        let isAbandoned = table.withLock { table in table.update(id) { $0.task = task } }
+        if isAbandoned { task.cancel() }
     }
 
     private func leave(_ id: UInt64) {
@@ -282,66 +345,51 @@ public final class RPCServer: Sendable {
     }
 
     private func answer(
-        _ message: ReceivedMessage, arrival: ContinuousClock.Instant, id: UInt64,
-        _ admission: RequestTable<Work>.Admission
-    ) async -> [UInt8] {
-        let request: CheckedRequest
-        do throws(CheckedRequest.Refusal) {
-            request = try message.withBytes { bytes throws(CheckedRequest.Refusal) in
-                try CheckedRequest(decoding: bytes) { String(UInt64.random(in: .min ... .max), radix: 16) }
-            }
-        } catch {
-            logger.debug("refused a request: \(error.error)")
-            report("unknown", error.error.code, since: arrival)
-            return ReplyMaker.failure(error.error, requestID: error.requestID)
-        }
-        let route = routes.withLock { $0[request.method] }
-        let code: Code
-        let reply: [UInt8]
+        _ request: CheckedRequest, _ message: ReceivedMessage, _ route: Route, arrival: ContinuousClock.Instant,
+        id: UInt64, _ slot: ReplySlot, _ ticket: Ticket
+    ) async {
+        var code = Code.ok
+        let reply: OutgoingMessage?
         do {
-            guard let route else { throw Self.noSuchMethod(request.method) }
-            try admit(request, admission, sizeBytes: message.sizeBytes, route)
-            let deadline = arrival + request.remaining
-            table.withLock { table in
-                table.begin(id, deadline: deadline) { work in
-                    work.requestID = request.requestID
-                    work.method = request.method
+            let call: Call
+            do throws(WireError) {
+                call = try message.withBytes { bytes throws(WireError) in
+                    try route.decode(UnsafeRawBufferPointer(rebasing: bytes[request.body]))
                 }
+            } catch {
+                throw RPCError.invalidArgument("body", "the body of \(request.method) does not decode: \(error)")
             }
-            timer.withLock { $0 }?.announce(deadline)
+            message.free()
             let context = RPCContext(
                 requestID: request.requestID, caller: request.caller, idempotencyKey: request.idempotencyKey,
-                traceparent: request.traceparent, deadline: deadline, method: request.method)
-            let body = try await route.handler(request.body, context)
-            code = .ok
-            reply = ReplyMaker.success(
-                body, requestID: request.requestID, method: request.method, maximumBytes: limits.maximumMessageBytes)
+                traceparent: request.traceparent, deadline: arrival + request.remaining, method: request.method)
+            reply = try Self.success(try await call(context), to: request, maximumBytes: limits.maximumMessageBytes)
         } catch {
             let typed = typedError(error, of: request)
             code = typed.code
-            reply = ReplyMaker.failure(typed, requestID: request.requestID)
+            reply = Self.failure(typed, requestID: request.requestID)
         }
-        report(route == nil ? "unknown" : request.method, code, since: arrival)
-        return reply
+        slot.send(reply, for: ticket)
+        report(request.method, code, since: arrival)
+        leave(id)
     }
 
-    private func admit(
-        _ request: CheckedRequest, _ admission: RequestTable<Work>.Admission, sizeBytes: Int, _ route: Route
-    ) throws(RPCError) {
-        guard sizeBytes <= route.maximumRequestBytes else {
-            throw .invalidArgument(
-                "body",
-                "the request has \(sizeBytes) bytes; \(request.method) takes at most \(route.maximumRequestBytes)")
+    private static func success(
+        _ body: any WireMessage, to request: CheckedRequest, maximumBytes: Int
+    ) throws(RPCError) -> OutgoingMessage? {
+        do throws(EnvelopeFrame.Oversize) {
+            return try .envelope(
+                head: ReplyHead.success(requestID: request.requestID), body: body,
+                bodyField: EnvelopeFrame.replyBodyField, maximumBytes: maximumBytes)
+        } catch {
+            throw ReplyHead.tooLarge(error.sizeBytes, method: request.method, maximumBytes: maximumBytes)
         }
-        switch admission {
-        case .run: return
-        case .overloaded where Self.alwaysAdmitted.contains(request.method): return
-        case .overloaded:
-            throw .resourceExhausted(
-                "the server is busy (at most \(limits.maximumConcurrentRequests) requests and "
-                    + "\(limits.maximumBytesInFlight) bytes at once): try again later")
-        case .stopping: throw .unavailable("the server is stopping: try again when it is back")
-        }
+    }
+
+    private static func failure(_ error: RPCError, requestID: String?) -> OutgoingMessage? {
+        // It has no body, so that no bound is reached.
+        try? .envelope(
+            head: ReplyHead.failure(error, requestID: requestID), bodyField: EnvelopeFrame.replyBodyField)
     }
 
     private static func noSuchMethod(_ name: String) -> RPCError {
@@ -369,7 +417,7 @@ public final class RPCServer: Sendable {
     private func expire(_ now: ContinuousClock.Instant) -> ContinuousClock.Instant? {
         let (late, next) = table.withLock { table in (table.expire(now: now), table.nextDeadline) }
         for work in late {
-            giveUp(work, .deadlineExceeded("\(work.method ?? "the method") took longer than its caller waits"))
+            giveUp(work, .deadlineExceeded("\(work.method) took longer than its caller waits"))
         }
         return next
     }
@@ -383,7 +431,7 @@ public final class RPCServer: Sendable {
 
     /// Answers in place of the handler, which frees the context, and cancels the handler. It counts until it ends.
     private func giveUp(_ work: Work, _ error: RPCError) {
-        work.slot.send(ReplyMaker.failure(error, requestID: work.requestID), for: work.ticket)
-        work.task.cancel()
+        work.slot.send(Self.failure(error, requestID: work.requestID), for: work.ticket)
+        work.task?.cancel()
     }
 }

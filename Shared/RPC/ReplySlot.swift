@@ -52,24 +52,28 @@ final class ReplySlot: @unchecked Sendable {
         }
     }
 
-    /// Sends the reply of the request with this ticket. False if it was answered already or the slot is closed.
+    /// Sends the reply of the request with this ticket, and owns it from here on; nil where there was no memory for one. False
+    /// if the request was answered already or the slot is closed.
     @discardableResult
-    func send(_ reply: [UInt8], for ticket: Ticket) -> Bool {
+    func send(_ reply: OutgoingMessage?, for ticket: Ticket) -> Bool {
         let begun: UInt? = state.withLock { state in
             guard case .working = state.stage, state.ticket == ticket, let aio else { return nil }
-            guard let message = try? makeMessage(reply) else {
-                // Without memory for the reply the caller times out; the context goes on.
+            guard let reply else {
+                // The caller times out; the context goes on.
                 receive(&state)
                 return nil
             }
             state.stage = .sending
             state.callsInside += 1
-            nng_aio_set_msg(aio, message)
+            nng_aio_set_msg(aio, reply.pointer)
             nng_aio_set_timeout(aio, Self.sendPatienceMs)
             return UInt(bitPattern: aio)
         }
-        guard let begun else { return false }
-        // Outside of the lock: it writes to the connection, and the callback comes before it returns.
+        guard let begun else {
+            reply?.free()
+            return false
+        }
+        // Outside of the lock, because it writes to the connection.
         nng_ctx_send(context, OpaquePointer(bitPattern: begun))
         state.withLock { $0.callsInside -= 1 }
         return true

@@ -1,5 +1,5 @@
 // RequestCheck: from the bytes of a request to the call that they ask for, or to the error that says what is wrong with
-// them; and from the outcome to the bytes of the reply. Pure.
+// them; and from the outcome to the head of the reply's envelope. Pure.
 
 import Wire
 
@@ -11,7 +11,8 @@ struct CheckedRequest: Sendable {
     let idempotencyKey: String?
     let traceparent: String?
     let remaining: Duration
-    let body: [UInt8]
+    /// Where the body stands in the bytes; empty where there is none.
+    let body: Range<Int>
 
     /// A refusal, with the request's id where it could be read.
     struct Refusal: Error, Equatable {
@@ -21,10 +22,9 @@ struct CheckedRequest: Sendable {
 
     /// - Parameter makeRequestID: names a request whose caller gave it no id.
     init(decoding bytes: UnsafeRawBufferPointer, makeRequestID: () -> String) throws(Refusal) {
-        let envelope: RequestEnvelope
-        do throws(WireError) {
-            envelope = try RequestEnvelope(wire: bytes)
-        } catch {
+        guard let frame = EnvelopeFrame(reading: bytes, bodyField: EnvelopeFrame.requestBodyField),
+            let envelope = try? RequestEnvelope(wire: frame.head)
+        else {
             throw Refusal(
                 requestID: nil,
                 error: .invalidArgument("", "the message is not a request envelope: \(bytes.count) bytes do not decode")
@@ -66,31 +66,32 @@ struct CheckedRequest: Sendable {
         caller = envelope.caller ?? ""
         idempotencyKey = envelope.idempotencyKey
         traceparent = envelope.traceparent
-        body = envelope.body ?? []
+        body = frame.body ?? 0..<0
     }
 }
 
-/// Reply envelopes.
-enum ReplyMaker {
+/// The heads of reply envelopes.
+enum ReplyHead {
     /// The longest message that a reply carries (envelope.proto).
     static let messageBytes = 1024
 
-    /// The reply of a handler that worked; INTERNAL where it is larger than the caller may take in.
-    static func success(_ body: [UInt8], requestID: String, method: String, maximumBytes: Int) -> [UInt8] {
-        let envelope = ReplyEnvelope(body: body, version: WireVersion.current, requestID: requestID).encoded()
-        if envelope.count <= maximumBytes { return envelope }
-        return failure(
-            .internal(
-                "the reply of \(method) has \(envelope.count) bytes, more than the \(maximumBytes) that a message may have: "
-                    + "ask for less"), requestID: requestID)
+    /// Of the reply of a handler that worked.
+    static func success(requestID: String) -> ReplyEnvelope {
+        ReplyEnvelope(version: WireVersion.current, requestID: requestID)
     }
 
-    /// The reply that carries an error.
-    static func failure(_ error: RPCError, requestID: String?) -> [UInt8] {
+    /// Of the reply that carries an error.
+    static func failure(_ error: RPCError, requestID: String?) -> ReplyEnvelope {
         ReplyEnvelope(
             code: error.code, message: error.message.prefixed(messageBytes), field: error.field,
-            version: WireVersion.current, requestID: requestID
-        ).encoded()
+            version: WireVersion.current, requestID: requestID)
+    }
+
+    /// What the caller gets where the handler's reply is larger than a message may be.
+    static func tooLarge(_ sizeBytes: Int, method: String, maximumBytes: Int) -> RPCError {
+        .internal(
+            "the reply of \(method) has \(sizeBytes) bytes, more than the \(maximumBytes) that a message may have: "
+                + "ask for less")
     }
 }
 

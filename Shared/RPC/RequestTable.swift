@@ -19,8 +19,7 @@ struct RequestTable<Work: Sendable>: Sendable {
         let pipe: UInt32
         let sizeBytes: Int
         let countsAgainstLimits: Bool
-        /// Known once the envelope is decoded.
-        var deadline: ContinuousClock.Instant?
+        let deadline: ContinuousClock.Instant
         /// True once it was answered without waiting for its handler.
         var isAbandoned = false
     }
@@ -48,25 +47,27 @@ struct RequestTable<Work: Sendable>: Sendable {
         return isFull || isHeavy ? .overloaded : .run
     }
 
-    /// Enters a request, with the work that `make` starts for it. What is answered under any load does not count.
+    /// Enters a request. What is answered under any load does not count.
     mutating func enter(
-        sizeBytes: Int, pipe: UInt32, countsAgainstLimits: Bool, _ make: (ID) -> Work
-    ) {
+        _ work: Work, sizeBytes: Int, pipe: UInt32, countsAgainstLimits: Bool, deadline: ContinuousClock.Instant
+    ) -> ID {
         lastID &+= 1
         entries[lastID] = Entry(
-            work: make(lastID), pipe: pipe, sizeBytes: sizeBytes, countsAgainstLimits: countsAgainstLimits)
+            work: work, pipe: pipe, sizeBytes: sizeBytes, countsAgainstLimits: countsAgainstLimits, deadline: deadline)
         if countsAgainstLimits {
             countedRequests += 1
             countedBytes += sizeBytes
         }
+        return lastID
     }
 
-    /// The deadline of a request is known now, and with it what else its envelope says.
-    mutating func begin(_ id: ID, deadline: ContinuousClock.Instant, _ update: (inout Work) -> Void) {
-        guard var entry = entries[id] else { return }
-        entry.deadline = deadline
-        update(&entry.work)
+    /// Adds to the work of a request what is known only after it was entered. True where it was given up meanwhile: whoever
+    /// gave it up did not see what is added.
+    mutating func update(_ id: ID, _ change: (inout Work) -> Void) -> Bool {
+        guard var entry = entries[id] else { return false }
+        change(&entry.work)
         entries[id] = entry
+        return entry.isAbandoned
     }
 
     /// A request's task has ended.
@@ -78,7 +79,7 @@ struct RequestTable<Work: Sendable>: Sendable {
 
     /// Requests whose deadline has passed, each given once. They stay in hand until their tasks end.
     mutating func expire(now: ContinuousClock.Instant) -> [Work] {
-        abandon { $0.deadline.map { $0 <= now } ?? false }
+        abandon { $0.deadline <= now }
     }
 
     /// Requests of a connection that is gone: nobody waits for their answer.
@@ -92,7 +93,7 @@ struct RequestTable<Work: Sendable>: Sendable {
 
     /// The earliest deadline among the requests that have not been given up.
     var nextDeadline: ContinuousClock.Instant? {
-        entries.values.lazy.filter { !$0.isAbandoned }.compactMap(\.deadline).min()
+        entries.values.lazy.filter { !$0.isAbandoned }.map(\.deadline).min()
     }
 
     private mutating func abandon(where isMeant: (Entry) -> Bool) -> [Work] {

@@ -8,14 +8,10 @@ struct RequestTableTests {
 
     @discardableResult
     private func enter(
-        _ table: inout Table, _ name: String, bytes: Int = 10, pipe: UInt32 = 1, counts: Bool = true
+        _ table: inout Table, _ name: String, bytes: Int = 10, pipe: UInt32 = 1, counts: Bool = true,
+        within time: Duration = .seconds(1)
     ) -> Table.ID {
-        var made: Table.ID = 0
-        table.enter(sizeBytes: bytes, pipe: pipe, countsAgainstLimits: counts) { id in
-            made = id
-            return name
-        }
-        return made
+        table.enter(name, sizeBytes: bytes, pipe: pipe, countsAgainstLimits: counts, deadline: start + time)
     }
 
     @Test func admitsUpToTheNumberOfRequests() {
@@ -55,11 +51,9 @@ struct RequestTableTests {
     @Test func aPassedDeadlineIsReportedOnceAndTheRequestStaysUntilItsTaskEnds() {
         var table = Table(maximumRequests: 1, maximumBytes: 100)
         let id = enter(&table, "slow")
-        #expect(table.nextDeadline == nil)
-        table.begin(id, deadline: start + .seconds(1)) { $0 += "!" }
         #expect(table.nextDeadline == start + .seconds(1))
         #expect(table.expire(now: start + .milliseconds(999)) == [])
-        #expect(table.expire(now: start + .seconds(1)) == ["slow!"])
+        #expect(table.expire(now: start + .seconds(1)) == ["slow"])
         #expect(table.expire(now: start + .seconds(2)) == [])
         #expect(table.nextDeadline == nil)
         #expect(table.admission(ofBytes: 1) == .overloaded)
@@ -74,6 +68,26 @@ struct RequestTableTests {
         #expect(table.connectionLost(7) == ["mine"])
         #expect(table.connectionLost(7) == [])
         #expect(table.abandonAll() == ["other"])
+    }
+
+    @Test func whatIsAddedToARequestIsGivenWithIt() {
+        var table = Table(maximumRequests: 2, maximumBytes: 100)
+        let id = enter(&table, "a")
+        let isAbandoned = table.update(id) { $0 += " and its task" }
+        #expect(!isAbandoned)
+        #expect(table.abandonAll() == ["a and its task"])
+    }
+
+    @Test func addingToARequestTellsThatItWasGivenUpMeanwhile() {
+        var table = Table(maximumRequests: 2, maximumBytes: 100)
+        let lost = enter(&table, "a", pipe: 7)
+        #expect(table.connectionLost(7) == ["a"])
+        let wasLost = table.update(lost) { _ in }
+        #expect(wasLost)
+        let done = enter(&table, "b")
+        table.leave(done)
+        let isUnknown = table.update(done) { _ in }
+        #expect(!isUnknown)
     }
 
     @Test func leavingTwiceCountsOnce() {

@@ -128,7 +128,9 @@ final class RawCaller: Sendable {
     func exchange(_ bytes: [UInt8]) async -> Result<ReplyEnvelope, NNGError> {
         await onOwnThread { [socket] in
             do throws(NNGError) {
-                let message = try makeMessage(bytes)
+                let message = try makeMessage(ofBytes: bytes.count) {
+                    $0.copyMemory(from: bytes, byteCount: bytes.count)
+                }
                 try nngCheck(nng_sendmsg(socket.id, message, 0))
                 var reply: OpaquePointer?
                 try nngCheck(nng_recvmsg(socket.id, &reply, 0))
@@ -148,6 +150,14 @@ final class RawCaller: Sendable {
     }
 
     func close() { socket.close() }
+}
+
+/// What is written where there is room for it.
+func bytes(_ size: Int, _ fill: (UnsafeMutableRawPointer) -> Void) -> [UInt8] {
+    [UInt8](unsafeUninitializedCapacity: size) { room, count in
+        if let base = room.baseAddress { fill(base) }
+        count = size
+    }
 }
 
 /// Permission bits of a file.
