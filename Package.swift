@@ -142,6 +142,9 @@ let package = Package(
         .executable(name: "sightglass", targets: ["CLI"]),
         .executable(name: "blob-server", targets: ["BlobServerCommand"]),
         .executable(name: "fake-service", targets: ["FakeServiceCommand"]),
+        // For Tests/Bench, a package of its own.
+        .library(name: "RPC", targets: ["RPC"]),
+        .library(name: "Wire", targets: ["Wire"]),
     ],
     dependencies: [
         .package(url: "https://github.com/groue/GRDB.swift", from: "7.10.0"),
