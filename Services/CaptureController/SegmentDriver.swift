@@ -69,7 +69,10 @@ struct SegmentDriver: Sendable {
     }
 
     /// The segment's file is lost. True where it was the open one.
-    @discardableResult mutating func segmentLost(
+    ///
+    /// Not inlined, because the optimizer of Swift 6.3.1 then fails an assertion of its own ("Found ownership error") in whoever
+    /// asked for `openSpan` before: release builds would not compile.
+    @inline(never) @discardableResult mutating func segmentLost(
         id: UInt64, keptToUs: Int64?, run: inout RunContext?, context: DriverContext, effects: inout [PipelineEffect]
     ) -> Bool {
         guard id == ticketID else { return false }
