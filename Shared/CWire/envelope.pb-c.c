@@ -142,6 +142,96 @@ void   sightglass__v1__hint__free_unpacked
   assert(message->base.descriptor == &sightglass__v1__hint__descriptor);
   protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
 }
+void   sightglass__v1__cancel_call_request__init
+                     (Sightglass__V1__CancelCallRequest         *message)
+{
+  static const Sightglass__V1__CancelCallRequest init_value = SIGHTGLASS__V1__CANCEL_CALL_REQUEST__INIT;
+  *message = init_value;
+}
+size_t sightglass__v1__cancel_call_request__get_packed_size
+                     (const Sightglass__V1__CancelCallRequest *message)
+{
+  assert(message->base.descriptor == &sightglass__v1__cancel_call_request__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t sightglass__v1__cancel_call_request__pack
+                     (const Sightglass__V1__CancelCallRequest *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &sightglass__v1__cancel_call_request__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t sightglass__v1__cancel_call_request__pack_to_buffer
+                     (const Sightglass__V1__CancelCallRequest *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &sightglass__v1__cancel_call_request__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Sightglass__V1__CancelCallRequest *
+       sightglass__v1__cancel_call_request__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Sightglass__V1__CancelCallRequest *)
+     protobuf_c_message_unpack (&sightglass__v1__cancel_call_request__descriptor,
+                                allocator, len, data);
+}
+void   sightglass__v1__cancel_call_request__free_unpacked
+                     (Sightglass__V1__CancelCallRequest *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &sightglass__v1__cancel_call_request__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
+void   sightglass__v1__cancel_call_reply__init
+                     (Sightglass__V1__CancelCallReply         *message)
+{
+  static const Sightglass__V1__CancelCallReply init_value = SIGHTGLASS__V1__CANCEL_CALL_REPLY__INIT;
+  *message = init_value;
+}
+size_t sightglass__v1__cancel_call_reply__get_packed_size
+                     (const Sightglass__V1__CancelCallReply *message)
+{
+  assert(message->base.descriptor == &sightglass__v1__cancel_call_reply__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t sightglass__v1__cancel_call_reply__pack
+                     (const Sightglass__V1__CancelCallReply *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &sightglass__v1__cancel_call_reply__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t sightglass__v1__cancel_call_reply__pack_to_buffer
+                     (const Sightglass__V1__CancelCallReply *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &sightglass__v1__cancel_call_reply__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Sightglass__V1__CancelCallReply *
+       sightglass__v1__cancel_call_reply__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Sightglass__V1__CancelCallReply *)
+     protobuf_c_message_unpack (&sightglass__v1__cancel_call_reply__descriptor,
+                                allocator, len, data);
+}
+void   sightglass__v1__cancel_call_reply__free_unpacked
+                     (Sightglass__V1__CancelCallReply *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &sightglass__v1__cancel_call_reply__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
 static const ProtobufCFieldDescriptor sightglass__v1__request_envelope__field_descriptors[8] =
 {
   {
@@ -464,6 +554,82 @@ const ProtobufCMessageDescriptor sightglass__v1__hint__descriptor =
   (ProtobufCMessageInit) sightglass__v1__hint__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
+static const ProtobufCFieldDescriptor sightglass__v1__cancel_call_request__field_descriptors[1] =
+{
+  {
+    "request_id",
+    1,
+    PROTOBUF_C_LABEL_OPTIONAL,
+    PROTOBUF_C_TYPE_STRING,
+    0,   /* quantifier_offset */
+    offsetof(Sightglass__V1__CancelCallRequest, request_id),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned sightglass__v1__cancel_call_request__field_indices_by_name[] = {
+  0,   /* field[0] = request_id */
+};
+static const ProtobufCIntRange sightglass__v1__cancel_call_request__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 1 }
+};
+const ProtobufCMessageDescriptor sightglass__v1__cancel_call_request__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "sightglass.v1.CancelCallRequest",
+  "CancelCallRequest",
+  "Sightglass__V1__CancelCallRequest",
+  "sightglass.v1",
+  sizeof(Sightglass__V1__CancelCallRequest),
+  1,
+  sightglass__v1__cancel_call_request__field_descriptors,
+  sightglass__v1__cancel_call_request__field_indices_by_name,
+  1,  sightglass__v1__cancel_call_request__number_ranges,
+  (ProtobufCMessageInit) sightglass__v1__cancel_call_request__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor sightglass__v1__cancel_call_reply__field_descriptors[1] =
+{
+  {
+    "found",
+    1,
+    PROTOBUF_C_LABEL_OPTIONAL,
+    PROTOBUF_C_TYPE_BOOL,
+    offsetof(Sightglass__V1__CancelCallReply, has_found),
+    offsetof(Sightglass__V1__CancelCallReply, found),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned sightglass__v1__cancel_call_reply__field_indices_by_name[] = {
+  0,   /* field[0] = found */
+};
+static const ProtobufCIntRange sightglass__v1__cancel_call_reply__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 1 }
+};
+const ProtobufCMessageDescriptor sightglass__v1__cancel_call_reply__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "sightglass.v1.CancelCallReply",
+  "CancelCallReply",
+  "Sightglass__V1__CancelCallReply",
+  "sightglass.v1",
+  sizeof(Sightglass__V1__CancelCallReply),
+  1,
+  sightglass__v1__cancel_call_reply__field_descriptors,
+  sightglass__v1__cancel_call_reply__field_indices_by_name,
+  1,  sightglass__v1__cancel_call_reply__number_ranges,
+  (ProtobufCMessageInit) sightglass__v1__cancel_call_reply__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
 static const ProtobufCEnumValue sightglass__v1__code__enum_values_by_number[17] =
 {
   { "CODE_OK", "SIGHTGLASS__V1__CODE__CODE_OK", 0 },
@@ -522,3 +688,36 @@ const ProtobufCEnumDescriptor sightglass__v1__code__descriptor =
   sightglass__v1__code__value_ranges,
   NULL,NULL,NULL,NULL   /* reserved[1234] */
 };
+static const ProtobufCMethodDescriptor sightglass__v1__calls__method_descriptors[1] =
+{
+  { "Cancel", &sightglass__v1__cancel_call_request__descriptor, &sightglass__v1__cancel_call_reply__descriptor },
+};
+const unsigned sightglass__v1__calls__method_indices_by_name[] = {
+  0         /* Cancel */
+};
+const ProtobufCServiceDescriptor sightglass__v1__calls__descriptor =
+{
+  PROTOBUF_C__SERVICE_DESCRIPTOR_MAGIC,
+  "sightglass.v1.Calls",
+  "Calls",
+  "Sightglass__V1__Calls",
+  "sightglass.v1",
+  1,
+  sightglass__v1__calls__method_descriptors,
+  sightglass__v1__calls__method_indices_by_name
+};
+void sightglass__v1__calls__cancel(ProtobufCService *service,
+                                   const Sightglass__V1__CancelCallRequest *input,
+                                   Sightglass__V1__CancelCallReply_Closure closure,
+                                   void *closure_data)
+{
+  assert(service->descriptor == &sightglass__v1__calls__descriptor);
+  service->invoke(service, 0, (const ProtobufCMessage *) input, (ProtobufCClosure) closure, closure_data);
+}
+void sightglass__v1__calls__init (Sightglass__V1__Calls_Service *service,
+                                  Sightglass__V1__Calls_ServiceDestroy destroy)
+{
+  protobuf_c_service_generated_init (&service->base,
+                                     &sightglass__v1__calls__descriptor,
+                                     (ProtobufCServiceDestroy) destroy);
+}

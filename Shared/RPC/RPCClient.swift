@@ -13,13 +13,36 @@ public final class RPCClient: Sendable {
         var idle: [CallSlot] = []
         var all: [CallSlot] = []
         var callsMade: UInt32 = 0
+        /// Slots in use, by what for.
+        var callsUnderWay = 0
+        var cancellationsUnderWay = 0
         var isClosed = false
+
+        /// Counts one more in use, unless its bound is reached.
+        mutating func take(for method: String, of limits: RPCClientLimits) -> Bool {
+            if method == CallsMethods.cancel.name {
+                guard cancellationsUnderWay < spareContexts else { return false }
+                cancellationsUnderWay += 1
+            } else {
+                guard callsUnderWay < limits.maximumConcurrentCalls else { return false }
+                callsUnderWay += 1
+            }
+            return true
+        }
+
+        mutating func release(_ method: String) {
+            if method == CallsMethods.cancel.name { cancellationsUnderWay -= 1 } else { callsUnderWay -= 1 }
+        }
     }
 
     /// Reconnecting: first after at most 50 ms, so that a restarted neighbour is found at once; then up to every second,
     /// so that an absent one costs nothing.
     private static let reconnectFirstMs: Int32 = 50
     private static let reconnectLongestMs: Int32 = 1_000
+
+    /// Contexts beyond the calls' number, to tell the server of calls that were given up. Where these are in use as well, it
+    /// finds out by their time.
+    private static let spareContexts = 16
 
     /// From a call that was given up to the end of its connection, at least. A second: a handler's cancelled work is over.
     private static let quietTime = Duration.seconds(1)
@@ -165,16 +188,16 @@ public final class RPCClient: Sendable {
     ) async throws(RPCError) -> R {
         let method = envelope.method ?? ""
         envelope.remainingMs = Self.remainingMs(until: deadline)
-        let slot = try takeSlot()
+        let slot = try takeSlot(for: method)
         let outcome: ExchangeOutcome
         do throws(RPCError) {
             let message = try message(envelope, request)
             outcome = await slot.exchange(message, deadline: deadline)
         } catch {
-            giveBack(slot)
+            giveBack(slot, of: method)
             throw error
         }
-        giveBack(slot)
+        giveBack(slot, of: method)
         switch outcome {
         case .reply(let message): return try Self.reply(in: message, from: role, method)
         case .notSent where isConnected:
@@ -184,10 +207,18 @@ public final class RPCClient: Sendable {
         case .noReply: throw .deadlineExceeded("\(role) did not answer \(method) within \(timeout)")
         case .connectionLost:
             throw .unavailable("the connection to \(role) was lost while it worked on \(method)")
-        case .cancelled: throw .cancelled("the call of \(method) was cancelled")
+        case .cancelled:
+            cancelAtServer(envelope.requestID)
+            throw .cancelled("the call of \(method) was cancelled")
         case .closed: throw closed
         case .failed(let error): throw .internal("\(method) of \(role) failed in nng: \(error)")
         }
+    }
+
+    /// Lets the server end the work that nobody waits for. Nobody waits for this either: where it does not arrive, the work
+    /// ends with the time that the call had.
+    private func cancelAtServer(_ requestID: String?) {
+        Task { try? await call(CallsMethods.cancel, CancelCallRequest(requestID: requestID), timeout: Self.quietTime) }
     }
 
     private func message(
@@ -236,7 +267,7 @@ public final class RPCClient: Sendable {
 
     private var closed: RPCError { .unavailable("the client of \(role) is closed") }
 
-    private func takeSlot() throws(RPCError) -> CallSlot {
+    private func takeSlot(for method: String) throws(RPCError) -> CallSlot {
         if let setupError { throw setupError }
         guard let socket else { throw closed }
         enum Taken {
@@ -245,17 +276,18 @@ public final class RPCClient: Sendable {
         }
         let taken: Taken = state.withLock { state in
             if state.isClosed { return .refused(closed) }
-            if let slot = state.idle.popLast() { return .slot(slot) }
-            guard state.all.count < limits.maximumConcurrentCalls else {
+            guard state.take(for: method, of: limits) else {
                 return .refused(
                     .resourceExhausted("\(limits.maximumConcurrentCalls) calls to \(role) are under way: wait for some")
                 )
             }
+            if let slot = state.idle.popLast() { return .slot(slot) }
             do throws(NNGError) {
                 let slot = try CallSlot(on: socket)
                 state.all.append(slot)
                 return .slot(slot)
             } catch {
+                state.release(method)
                 return .refused(.internal("nng cannot open a context: \(error)"))
             }
         }
@@ -265,8 +297,11 @@ public final class RPCClient: Sendable {
         }
     }
 
-    private func giveBack(_ slot: CallSlot) {
-        state.withLock { state in if !state.isClosed { state.idle.append(slot) } }
+    private func giveBack(_ slot: CallSlot, of method: String) {
+        state.withLock { state in
+            state.release(method)
+            if !state.isClosed { state.idle.append(slot) }
+        }
     }
 
     private func nextRequestID() -> String {

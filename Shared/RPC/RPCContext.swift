@@ -15,6 +15,9 @@ public struct RPCContext: Sendable {
     /// "sightglass.v1.Indexer/RecordMedia".
     public let method: String
 
+    /// The connection that the call came by; 0 in tests of handlers.
+    let pipe: UInt32
+
     /// Time left; negative once the deadline has passed.
     public var remaining: Duration { deadline - .now }
 
@@ -23,11 +26,21 @@ public struct RPCContext: Sendable {
         requestID: String, caller: String, idempotencyKey: String? = nil, traceparent: String? = nil,
         deadline: ContinuousClock.Instant = .now + .seconds(10), method: String = ""
     ) {
+        self.init(
+            requestID: requestID, caller: caller, idempotencyKey: idempotencyKey, traceparent: traceparent,
+            deadline: deadline, method: method, pipe: 0)
+    }
+
+    init(
+        requestID: String, caller: String, idempotencyKey: String?, traceparent: String?,
+        deadline: ContinuousClock.Instant, method: String, pipe: UInt32
+    ) {
         self.requestID = requestID
         self.caller = caller
         self.idempotencyKey = idempotencyKey
         self.traceparent = traceparent
         self.deadline = deadline
         self.method = method
+        self.pipe = pipe
     }
 }

@@ -37,38 +37,19 @@ public final class RPCServer: Sendable {
         var task: Task<Void, Never>?
     }
 
-    /// The open socket and everything on it.
-    private struct Listening: Sendable {
-        let socket: NNGSocket
-        let slots: [ReplySlot]
-        let addresses: [RPCAddress]
-
-        /// Blocks until nng is done with all of it.
-        func close() {
-            slots.forEach { $0.close() }
-            socket.close()
-            slots.forEach { $0.free() }
-        }
-    }
-
     private enum Phase {
         case new, opening
         case listening(Listening)
         case closed
     }
 
-    /// Contexts beyond the handlers' number: they take what is over the bound and refuse it at once. 16: a burst of more
-    /// waits in its connections until these have answered, microseconds later.
-    private static let spareContexts = 16
     /// How long cancelled handlers may take to end when the server stops. With 3 s of draining before, under 5 s.
     private static let cancelTime = Duration.milliseconds(500)
     /// How long nng may take to close its connections when the server stops; it takes milliseconds.
     private static let closeTime = Duration.milliseconds(1_000)
-    /// Transports cut a connection whose message is larger than the bound by more than this. Up to there the sender gets
-    /// an answer that says what is wrong.
-    private static let oversizeAnsweredBytes = 1 << 20
-    /// Answered under any load: a probe that fails when a service is busy would take it away when it is needed most.
-    private static let alwaysAdmitted = Set(HealthMethods.all)
+    /// Answered under any load: a probe that fails when a service is busy would take it away when it is needed most, and
+    /// a cancellation makes room.
+    private static let alwaysAdmitted = Set(HealthMethods.all + CallsMethods.all)
 
     private let addresses: [RPCAddress]
     private let limits: RPCServerLimits
@@ -102,6 +83,13 @@ public final class RPCServer: Sendable {
         table = Mutex(
             RequestTable(
                 maximumRequests: limits.maximumConcurrentRequests, maximumBytes: limits.maximumBytesInFlight))
+        handle(CallsMethods.cancel) { [weak self] request, context in
+            guard let id = request.requestID, !id.isEmpty, id.utf8.count <= 64 else {
+                throw RPCError.invalidArgument(
+                    "request_id", "request_id is empty or longer than 64 bytes: name the call")
+            }
+            return CancelCallReply(found: self?.cancel(id, of: context.pipe) ?? false)
+        }
     }
 
     deinit {
@@ -178,32 +166,14 @@ public final class RPCServer: Sendable {
     // MARK: Opening and closing
 
     private func open() throws(RPCError) -> Listening {
-        let material: TLSMaterial?
-        if let tls { material = try TLSMaterial(reading: tls) } else { material = nil }
         let watch = ConnectionWatch { [weak self] pipe, isAdded in
             if !isAdded { self?.connectionLost(pipe) }
         }
-        let socket: NNGSocket
-        do throws(NNGError) {
-            socket = try NNGSocket(nng_rep0_open, watch: watch)
-        } catch {
-            throw .internal("nng cannot open a socket: \(error)")
-        }
-        var slots: [ReplySlot] = []
-        do {
-            let largest = routes.withLock { $0.values.map(\.maximumRequestBytes).max() } ?? limits.maximumMessageBytes
-            try socket.set(NNG_OPT_RECVMAXSZ, bytes: largest + Self.oversizeAnsweredBytes)
-            for _ in 0..<(limits.maximumConcurrentRequests + Self.spareContexts) {
-                slots.append(
-                    try ReplySlot(on: socket) { [weak self] message, slot, ticket in
-                        self?.received(message, on: slot, ticket)
-                    })
-            }
-            let bound = try addresses.map { try socket.listen($0, tls: material, socketMode: limits.socketMode) }
-            return Listening(socket: socket, slots: slots, addresses: bound)
-        } catch {
-            Listening(socket: socket, slots: slots, addresses: []).close()
-            throw error as? RPCError ?? .internal("nng refuses an option or a context: \(error)")
+        let largest = routes.withLock { $0.values.map(\.maximumRequestBytes).max() } ?? limits.maximumMessageBytes
+        return try Listening(
+            on: addresses, limits: limits, tls: tls, largestRequestBytes: largest, watch: watch
+        ) { [weak self] message, slot, ticket in
+            self?.received(message, on: slot, ticket)
         }
     }
 
@@ -362,7 +332,8 @@ public final class RPCServer: Sendable {
             message.free()
             let context = RPCContext(
                 requestID: request.requestID, caller: request.caller, idempotencyKey: request.idempotencyKey,
-                traceparent: request.traceparent, deadline: arrival + request.remaining, method: request.method)
+                traceparent: request.traceparent, deadline: arrival + request.remaining, method: request.method,
+                pipe: message.pipe)
             reply = try Self.success(try await call(context), to: request, maximumBytes: limits.maximumMessageBytes)
         } catch {
             let typed = typedError(error, of: request)
@@ -427,6 +398,14 @@ public final class RPCServer: Sendable {
         let orphans = table.withLock { $0.connectionLost(pipe) }
         guard !orphans.isEmpty else { return }
         Task { for work in orphans { self.giveUp(work, .cancelled("the caller is gone")) } }
+    }
+
+    private func cancel(_ requestID: String, of pipe: UInt32) -> Bool {
+        let cancelled = table.withLock { table in
+            table.cancelled(pipe) { $0.requestID == requestID && $0.method != CallsMethods.cancel.name }
+        }
+        for work in cancelled { giveUp(work, .cancelled("the caller does not wait any more")) }
+        return !cancelled.isEmpty
     }
 
     /// Answers in place of the handler, which frees the context, and cancels the handler. It counts until it ends.

@@ -85,6 +85,11 @@ struct RequestTable<Work: Sendable>: Sendable {
     /// Requests of a connection that is gone: nobody waits for their answer.
     mutating func connectionLost(_ pipe: UInt32) -> [Work] { abandon { $0.pipe == pipe } }
 
+    /// Requests of a connection whose caller gave them up.
+    mutating func cancelled(_ pipe: UInt32, where isMeant: (Work) -> Bool) -> [Work] {
+        abandon { $0.pipe == pipe && isMeant($0.work) }
+    }
+
     /// From now on nothing is admitted.
     mutating func stop() { isStopping = true }
 

@@ -409,3 +409,124 @@ extension Hint: WireMessage {
         return c
     }
 }
+
+/// `sightglass.v1.CancelCallRequest` of the contract.
+public struct CancelCallRequest: Sendable, Hashable {
+    /// `request_id` of the call's envelope. Required; at most 64 bytes.
+    public var requestID: String?
+
+    /// Absent fields stay absent on the wire.
+    public init(
+        requestID: String? = nil
+    ) {
+        self.requestID = requestID
+    }
+}
+
+extension CancelCallRequest: WireMessage {
+    /// All fields absent.
+    public init() {
+        self.init(requestID: nil)
+    }
+
+    /// "sightglass.v1.CancelCallRequest".
+    public static let fullName = "sightglass.v1.CancelCallRequest"
+
+    /// Decodes; unknown fields are passed over.
+    public init(wire: UnsafeRawBufferPointer) throws(WireError) {
+        let arena = WireArena()
+        let bytes = wire.baseAddress?.assumingMemoryBound(to: UInt8.self)
+        guard let c = sightglass__v1__cancel_call_request__unpack(arena.allocator, wire.count, bytes) else {
+            throw WireError(messageName: Self.fullName, sizeBytes: wire.count)
+        }
+        self.init(c: c)
+        withExtendedLifetime(arena) {}
+    }
+
+    /// Lends the C form, ready to be packed.
+    public func withPacking<R>(_ body: (WirePacking) -> R) -> R {
+        let arena = WireArena()
+        let result = body(WirePacking(fill(arena)))
+        return withExtendedLifetime(arena) { result }
+    }
+
+    init(c: UnsafePointer<Sightglass__V1__CancelCallRequest>) {
+        self.init()
+        let c = c.pointee
+        if let value = c.request_id { requestID = String(cString: value) }
+    }
+
+    func fill(_ arena: WireArena) -> UnsafeMutablePointer<Sightglass__V1__CancelCallRequest> {
+        let c = arena.make(Sightglass__V1__CancelCallRequest.self)
+        sightglass__v1__cancel_call_request__init(c)
+        if let requestID { c.pointee.request_id = arena.string(requestID) }
+        return c
+    }
+}
+
+/// `sightglass.v1.CancelCallReply` of the contract.
+public struct CancelCallReply: Sendable, Hashable {
+    /// Whether the call was being worked on. Not an error where it was not: it may have been answered meanwhile.
+    public var found: Bool?
+
+    /// Absent fields stay absent on the wire.
+    public init(
+        found: Bool? = nil
+    ) {
+        self.found = found
+    }
+}
+
+extension CancelCallReply: WireMessage {
+    /// All fields absent.
+    public init() {
+        self.init(found: nil)
+    }
+
+    /// "sightglass.v1.CancelCallReply".
+    public static let fullName = "sightglass.v1.CancelCallReply"
+
+    /// Decodes; unknown fields are passed over.
+    public init(wire: UnsafeRawBufferPointer) throws(WireError) {
+        let arena = WireArena()
+        let bytes = wire.baseAddress?.assumingMemoryBound(to: UInt8.self)
+        guard let c = sightglass__v1__cancel_call_reply__unpack(arena.allocator, wire.count, bytes) else {
+            throw WireError(messageName: Self.fullName, sizeBytes: wire.count)
+        }
+        self.init(c: c)
+        withExtendedLifetime(arena) {}
+    }
+
+    /// Lends the C form, ready to be packed.
+    public func withPacking<R>(_ body: (WirePacking) -> R) -> R {
+        let arena = WireArena()
+        let result = body(WirePacking(fill(arena)))
+        return withExtendedLifetime(arena) { result }
+    }
+
+    init(c: UnsafePointer<Sightglass__V1__CancelCallReply>) {
+        self.init()
+        let c = c.pointee
+        if c.has_found != 0 { found = c.found != 0 }
+    }
+
+    func fill(_ arena: WireArena) -> UnsafeMutablePointer<Sightglass__V1__CancelCallReply> {
+        let c = arena.make(Sightglass__V1__CancelCallReply.self)
+        sightglass__v1__cancel_call_reply__init(c)
+        if let found {
+            c.pointee.has_found = 1
+            c.pointee.found = found ? 1 : 0
+        }
+        return c
+    }
+}
+
+/// Answered by every service, for its callers' calls.
+public enum CallsMethods {
+    /// Ends the work on a call whose caller does not wait any more; without it, the work goes on until the time that the call has.
+    /// Concerns calls that came by the same connection only.
+    public static let cancel = RPCMethod<CancelCallRequest, CancelCallReply>(
+        name: "sightglass.v1.Calls/Cancel", idempotency: .idempotent)
+    /// The names of all methods, as they stand in envelopes.
+    public static let all: [String] = ["sightglass.v1.Calls/Cancel"]
+}

@@ -85,6 +85,69 @@ struct TimeTests {
         }
     }
 
+    @Test func cancellingTheCallEndsTheWorkAtTheServer() async throws {
+        let folder = try TemporaryFolder()
+        let entered = OneShot()
+        let cancelled = OneShot()
+        let configure = { (server: RPCServer) in
+            server.handle(sayMethod) { request, _ in
+                entered.fire()
+                do { try await Task.sleep(for: .seconds(600)) } catch { cancelled.fire() }
+                return request
+            }
+        }
+        try await serving(try folder.address(), configure) { server async throws in
+            let client = makeClient(server.listeningAddresses)
+            defer { client.close() }
+            let call = Task { try await client.call(sayMethod, Hint(cursor: 1), timeout: .seconds(600)) }
+            await entered.wait()
+            call.cancel()
+            #expect(try await failure { try await call.value }.code == .cancelled)
+            await cancelled.wait()
+        }
+    }
+
+    @Test func aCallerCancelsItsOwnCallsOnly() async throws {
+        let folder = try TemporaryFolder()
+        let gate = Gate()
+        let seen = Mutex("")
+        let configure = { (server: RPCServer) in
+            server.handle(sayMethod) { request, context in
+                seen.withLock { $0 = context.requestID }
+                await gate.pass()
+                return request
+            }
+        }
+        try await serving(try folder.address(), configure) { server async throws in
+            let client = makeClient(server.listeningAddresses)
+            let stranger = makeClient(server.listeningAddresses)
+            defer {
+                client.close()
+                stranger.close()
+            }
+            async let reply = client.call(sayMethod, Hint(cursor: 1))
+            try await eventually("the call is being worked on") { gate.arrived == 1 }
+            let cancel = CancelCallRequest(requestID: seen.withLock { $0 })
+            #expect(try await stranger.call(CallsMethods.cancel, cancel).found == false)
+            gate.open()
+            #expect(try await reply == Hint(cursor: 1))
+        }
+    }
+
+    @Test(arguments: [nil, "", String(repeating: "r", count: 65)])
+    func cancellingNeedsTheIdOfACall(requestID: String?) async throws {
+        let folder = try TemporaryFolder()
+        try await serving(try folder.address()) { server async throws in
+            let client = makeClient(server.listeningAddresses)
+            defer { client.close() }
+            let error = try await failure {
+                try await client.call(CallsMethods.cancel, CancelCallRequest(requestID: requestID))
+            }
+            #expect(error.code == .invalidArgument)
+            #expect(error.field == "request_id")
+        }
+    }
+
     @Test func cancellingTheTaskEndsTheCallAndTheNextCallWorks() async throws {
         let folder = try TemporaryFolder()
         let gate = Gate()

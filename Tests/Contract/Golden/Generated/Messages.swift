@@ -62,6 +62,8 @@ let messageTypes: [String: any WireMessage.Type] = [
     "sightglass.v1.RequestEnvelope": RequestEnvelope.self,
     "sightglass.v1.ReplyEnvelope": ReplyEnvelope.self,
     "sightglass.v1.Hint": Hint.self,
+    "sightglass.v1.CancelCallRequest": CancelCallRequest.self,
+    "sightglass.v1.CancelCallReply": CancelCallReply.self,
     "sightglass.v1.MediaRecord": MediaRecord.self,
     "sightglass.v1.RecordMediaRequest": RecordMediaRequest.self,
     "sightglass.v1.RejectedRecord": RejectedRecord.self,

@@ -672,6 +672,22 @@ extension Hint: Sampled {
     }
 }
 
+extension CancelCallRequest: Sampled {
+    static func sample(_ random: inout SampleRandom) -> CancelCallRequest {
+        var value = CancelCallRequest()
+        if random.bool() { value.requestID = random.string() }
+        return value
+    }
+}
+
+extension CancelCallReply: Sampled {
+    static func sample(_ random: inout SampleRandom) -> CancelCallReply {
+        var value = CancelCallReply()
+        if random.bool() { value.found = random.bool() }
+        return value
+    }
+}
+
 extension MediaRecord: Sampled {
     static func sample(_ random: inout SampleRandom) -> MediaRecord {
         var value = MediaRecord()
@@ -1295,6 +1311,8 @@ let everyMessage: [any Sampled.Type] = [
     RequestEnvelope.self,
     ReplyEnvelope.self,
     Hint.self,
+    CancelCallRequest.self,
+    CancelCallReply.self,
     MediaRecord.self,
     RecordMediaRequest.self,
     RejectedRecord.self,

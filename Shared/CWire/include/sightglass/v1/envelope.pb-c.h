@@ -18,6 +18,8 @@ PROTOBUF_C__BEGIN_DECLS
 typedef struct Sightglass__V1__RequestEnvelope Sightglass__V1__RequestEnvelope;
 typedef struct Sightglass__V1__ReplyEnvelope Sightglass__V1__ReplyEnvelope;
 typedef struct Sightglass__V1__Hint Sightglass__V1__Hint;
+typedef struct Sightglass__V1__CancelCallRequest Sightglass__V1__CancelCallRequest;
+typedef struct Sightglass__V1__CancelCallReply Sightglass__V1__CancelCallReply;
 
 
 /* --- enums --- */
@@ -197,6 +199,33 @@ struct  Sightglass__V1__Hint
     , NULL, 0, 0, 0, 0, 0, 0, NULL }
 
 
+struct  Sightglass__V1__CancelCallRequest
+{
+  ProtobufCMessage base;
+  /*
+   * `request_id` of the call's envelope. Required; at most 64 bytes.
+   */
+  char *request_id;
+};
+#define SIGHTGLASS__V1__CANCEL_CALL_REQUEST__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&sightglass__v1__cancel_call_request__descriptor) \
+    , NULL }
+
+
+struct  Sightglass__V1__CancelCallReply
+{
+  ProtobufCMessage base;
+  /*
+   * Whether the call was being worked on. Not an error where it was not: it may have been answered meanwhile.
+   */
+  protobuf_c_boolean has_found;
+  protobuf_c_boolean found;
+};
+#define SIGHTGLASS__V1__CANCEL_CALL_REPLY__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&sightglass__v1__cancel_call_reply__descriptor) \
+    , 0, 0 }
+
+
 /* Sightglass__V1__RequestEnvelope methods */
 void   sightglass__v1__request_envelope__init
                      (Sightglass__V1__RequestEnvelope         *message);
@@ -254,6 +283,44 @@ Sightglass__V1__Hint *
 void   sightglass__v1__hint__free_unpacked
                      (Sightglass__V1__Hint *message,
                       ProtobufCAllocator *allocator);
+/* Sightglass__V1__CancelCallRequest methods */
+void   sightglass__v1__cancel_call_request__init
+                     (Sightglass__V1__CancelCallRequest         *message);
+size_t sightglass__v1__cancel_call_request__get_packed_size
+                     (const Sightglass__V1__CancelCallRequest   *message);
+size_t sightglass__v1__cancel_call_request__pack
+                     (const Sightglass__V1__CancelCallRequest   *message,
+                      uint8_t             *out);
+size_t sightglass__v1__cancel_call_request__pack_to_buffer
+                     (const Sightglass__V1__CancelCallRequest   *message,
+                      ProtobufCBuffer     *buffer);
+Sightglass__V1__CancelCallRequest *
+       sightglass__v1__cancel_call_request__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   sightglass__v1__cancel_call_request__free_unpacked
+                     (Sightglass__V1__CancelCallRequest *message,
+                      ProtobufCAllocator *allocator);
+/* Sightglass__V1__CancelCallReply methods */
+void   sightglass__v1__cancel_call_reply__init
+                     (Sightglass__V1__CancelCallReply         *message);
+size_t sightglass__v1__cancel_call_reply__get_packed_size
+                     (const Sightglass__V1__CancelCallReply   *message);
+size_t sightglass__v1__cancel_call_reply__pack
+                     (const Sightglass__V1__CancelCallReply   *message,
+                      uint8_t             *out);
+size_t sightglass__v1__cancel_call_reply__pack_to_buffer
+                     (const Sightglass__V1__CancelCallReply   *message,
+                      ProtobufCBuffer     *buffer);
+Sightglass__V1__CancelCallReply *
+       sightglass__v1__cancel_call_reply__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   sightglass__v1__cancel_call_reply__free_unpacked
+                     (Sightglass__V1__CancelCallReply *message,
+                      ProtobufCAllocator *allocator);
 /* --- per-message closures --- */
 
 typedef void (*Sightglass__V1__RequestEnvelope_Closure)
@@ -265,9 +332,36 @@ typedef void (*Sightglass__V1__ReplyEnvelope_Closure)
 typedef void (*Sightglass__V1__Hint_Closure)
                  (const Sightglass__V1__Hint *message,
                   void *closure_data);
+typedef void (*Sightglass__V1__CancelCallRequest_Closure)
+                 (const Sightglass__V1__CancelCallRequest *message,
+                  void *closure_data);
+typedef void (*Sightglass__V1__CancelCallReply_Closure)
+                 (const Sightglass__V1__CancelCallReply *message,
+                  void *closure_data);
 
 /* --- services --- */
 
+typedef struct Sightglass__V1__Calls_Service Sightglass__V1__Calls_Service;
+struct Sightglass__V1__Calls_Service
+{
+  ProtobufCService base;
+  void (*cancel)(Sightglass__V1__Calls_Service *service,
+                 const Sightglass__V1__CancelCallRequest *input,
+                 Sightglass__V1__CancelCallReply_Closure closure,
+                 void *closure_data);
+};
+typedef void (*Sightglass__V1__Calls_ServiceDestroy)(Sightglass__V1__Calls_Service *);
+void sightglass__v1__calls__init (Sightglass__V1__Calls_Service *service,
+                                  Sightglass__V1__Calls_ServiceDestroy destroy);
+#define SIGHTGLASS__V1__CALLS__BASE_INIT \
+    { &sightglass__v1__calls__descriptor, protobuf_c_service_invoke_internal, NULL }
+#define SIGHTGLASS__V1__CALLS__INIT(function_prefix__) \
+    { SIGHTGLASS__V1__CALLS__BASE_INIT,\
+      function_prefix__ ## cancel  }
+void sightglass__v1__calls__cancel(ProtobufCService *service,
+                                   const Sightglass__V1__CancelCallRequest *input,
+                                   Sightglass__V1__CancelCallReply_Closure closure,
+                                   void *closure_data);
 
 /* --- descriptors --- */
 
@@ -275,6 +369,9 @@ extern const ProtobufCEnumDescriptor    sightglass__v1__code__descriptor;
 extern const ProtobufCMessageDescriptor sightglass__v1__request_envelope__descriptor;
 extern const ProtobufCMessageDescriptor sightglass__v1__reply_envelope__descriptor;
 extern const ProtobufCMessageDescriptor sightglass__v1__hint__descriptor;
+extern const ProtobufCMessageDescriptor sightglass__v1__cancel_call_request__descriptor;
+extern const ProtobufCMessageDescriptor sightglass__v1__cancel_call_reply__descriptor;
+extern const ProtobufCServiceDescriptor sightglass__v1__calls__descriptor;
 
 PROTOBUF_C__END_DECLS
 

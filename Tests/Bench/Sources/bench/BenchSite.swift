@@ -1,0 +1,174 @@
+// BenchSite: deploy/local/site for a bench: the processes of a whole site, spoken to as operators do.
+
+import Foundation
+import Synchronization
+
+/// A site in a folder of its own.
+final class BenchSite {
+    let folder = "/tmp/sg-bench-\(getpid())"
+    private let environment: [String: String]
+    private static let namespace = "azure-iot-operations"
+
+    /// - Parameter bin: folder of the executables.
+    init(bin: String) throws {
+        let path = URL(fileURLWithPath: bin).standardizedFileURL.path
+        environment = ProcessInfo.processInfo.environment.merging(
+            ["SITE": folder, "BIN": path, "XDG_CONFIG_HOME": folder + "/clients"]
+        ) { $1 }
+    }
+
+    func up() throws { try site("up") }
+
+    func down() { try? site("down") }
+
+    private func site(_ verb: String) throws {
+        let process = self.process("deploy/local/site", [verb])
+        process.standardOutput = FileHandle.standardError
+        try process.run()
+        process.waitUntilExit()
+        guard process.terminationStatus == 0 else { throw BenchError("deploy/local/site \(verb) failed") }
+    }
+
+    private func process(_ tool: String, _ arguments: [String]) -> Process {
+        let process = Process()
+        process.executableURL = URL(fileURLWithPath: "/usr/bin/env")
+        process.arguments = [tool] + arguments
+        process.environment = environment
+        return process
+    }
+
+    /// Publishes one message.
+    func publish(_ topic: String, _ payload: String) throws {
+        let process = process("mosquitto_pub", ["-q", "1", "-t", "\(Self.namespace)/\(topic)", "-m", payload])
+        try process.run()
+        process.waitUntilExit()
+        guard process.terminationStatus == 0 else { throw BenchError("mosquitto_pub \(topic) failed") }
+    }
+
+    /// A mosquitto_pub that stays connected.
+    func publisher(to topic: String) throws -> LinePublisher {
+        try LinePublisher(process("mosquitto_pub", ["-q", "1", "-l", "-t", "\(Self.namespace)/\(topic)"]))
+    }
+
+    /// A mosquitto_sub whose messages are kept, the newest of each topic.
+    func watch(_ filter: String) throws -> TopicWatcher {
+        let arguments = ["-q", "1", "-F", "%t\t%p", "-t", "\(Self.namespace)/\(filter)"]
+        return try TopicWatcher(process("mosquitto_sub", arguments), prefix: Self.namespace + "/")
+    }
+
+    /// A sealed clip of a recording camera.
+    struct Clip {
+        let path: String
+        let camera: String
+        /// Seconds since 1970.
+        let start: Double
+        let end: Double
+    }
+
+    /// Waits for a sealed clip that was not used yet.
+    func sealedClip(besides used: Set<String>) throws -> Clip {
+        let deadline = ContinuousClock.now + .seconds(60)
+        let root = folder + "/recording"
+        while ContinuousClock.now < deadline {
+            let names = FileManager.default.enumerator(atPath: root)?.compactMap { $0 as? String } ?? []
+            for name in names.sorted() where name.hasSuffix(".mp4") && !name.hasPrefix(".") && !used.contains(name) {
+                let parts = name.split(separator: "/")
+                let times = (parts.last ?? "").dropLast(4).split(separator: "_").compactMap { Self.time(String($0)) }
+                guard parts.count > 2, times.count == 2, times[1] - times[0] > 0.5 else { continue }
+                return Clip(path: name, camera: String(parts[0]), start: times[0], end: times[1])
+            }
+            Thread.sleep(forTimeInterval: 0.05)
+        }
+        throw BenchError("no camera seals clips")
+    }
+
+    /// "20261123T065813.123456Z".
+    private static func time(_ text: String) -> Double? {
+        guard text.count == 23, text.hasSuffix("Z") else { return nil }
+        let digits = Array(text)
+        func number(_ from: Int, _ to: Int) -> Int? { Int(String(digits[from..<to])) }
+        guard let year = number(0, 4), let month = number(4, 6), let day = number(6, 8), let hour = number(9, 11),
+            let minute = number(11, 13), let second = number(13, 15), let micros = number(16, 22)
+        else { return nil }
+        var parts = tm()
+        (parts.tm_year, parts.tm_mon, parts.tm_mday) = (Int32(year - 1900), Int32(month - 1), Int32(day))
+        (parts.tm_hour, parts.tm_min, parts.tm_sec) = (Int32(hour), Int32(minute), Int32(second))
+        return Double(timegm(&parts)) + Double(micros) / 1e6
+    }
+}
+
+/// Publishes each line as a message.
+final class LinePublisher {
+    private let process: Process
+    private let input = Pipe()
+
+    init(_ process: Process) throws {
+        self.process = process
+        process.standardInput = input
+        try process.run()
+    }
+
+    func publish(_ line: String) throws {
+        try input.fileHandleForWriting.write(contentsOf: Data((line + "\n").utf8))
+    }
+
+    func end() {
+        try? input.fileHandleForWriting.close()
+        process.waitUntilExit()
+    }
+}
+
+/// The newest message of each topic, and when it came.
+final class TopicWatcher: Sendable {
+    /// A message of JSON fields.
+    struct Message {
+        let fields: [String: Any]
+        /// Seconds since 1970.
+        let arrived: Double
+    }
+
+    private let pid: pid_t
+    private let newest = Mutex<[String: (payload: Data, arrived: Double)]>([:])
+    /// Rings once for each message.
+    private let bell = DispatchSemaphore(value: 0)
+
+    init(_ process: Process, prefix: String) throws {
+        let output = Pipe()
+        process.standardOutput = output
+        try process.run()
+        pid = process.processIdentifier
+        Thread.detachNewThread { [self] in
+            var pending = Data()
+            while case let data = output.fileHandleForReading.availableData, !data.isEmpty {
+                let arrived = Date().timeIntervalSince1970
+                pending += data
+                while let end = pending.firstIndex(of: UInt8(ascii: "\n")) {
+                    take(pending[pending.startIndex..<end], prefix, arrived)
+                    pending.removeSubrange(pending.startIndex...end)
+                }
+            }
+        }
+    }
+
+    private func take(_ line: Data, _ prefix: String, _ arrived: Double) {
+        guard let tab = line.firstIndex(of: UInt8(ascii: "\t")) else { return }
+        let topic = String(decoding: line[line.startIndex..<tab], as: UTF8.self)
+        newest.withLock { $0[String(topic.dropFirst(prefix.count))] = (Data(line[(tab + 1)...]), arrived) }
+        bell.signal()
+    }
+
+    /// Waits until the newest message of a topic is as it should be; nil when it is not in time.
+    func wait(_ topic: String, seconds: Double, _ isWanted: ([String: Any]) -> Bool) -> Message? {
+        let end = DispatchTime.now() + seconds
+        while true {
+            if let (payload, arrived) = newest.withLock({ $0[topic] }),
+                let fields = try? JSONSerialization.jsonObject(with: payload) as? [String: Any], isWanted(fields)
+            {
+                return Message(fields: fields, arrived: arrived)
+            }
+            guard bell.wait(timeout: end) == .success else { return nil }
+        }
+    }
+
+    func end() { kill(pid, SIGTERM) }
+}
