@@ -35,8 +35,12 @@ public final class ServiceProcess: Sendable {
     /// All that it wrote to standard error so far.
     public var standardError: String { (try? String(contentsOfFile: errorPath, encoding: .utf8)) ?? "" }
 
-    /// All that it wrote to standard output so far.
-    public var standardOutput: String { (try? String(contentsOfFile: outputPath, encoding: .utf8)) ?? "" }
+    /// The whole lines that it wrote to standard output so far: a line that is being written would be taken for all of it.
+    public var standardOutput: String {
+        let bytes = [UInt8](FileManager.default.contents(atPath: outputPath) ?? Data())
+        let end = bytes.lastIndex(of: UInt8(ascii: "\n")).map { $0 + 1 } ?? 0
+        return String(decoding: bytes[..<end], as: UTF8.self)
+    }
 
     /// Sends a signal.
     public func signal(_ number: Int32) {
