@@ -25,7 +25,7 @@ public struct PublishSnapshotRequest: Sendable, Hashable {
     public var destination: MqttDestination?
     /// Milliseconds for which it is still worth publishing; it is dropped and counted after that.
     public var expiresInMs: UInt32?
-    /// `run_id` of the contract.
+    /// At most 128 bytes.
     public var runID: String?
 
     /// Absent fields stay absent on the wire.
@@ -206,13 +206,13 @@ extension PublishSnapshotReply: WireMessage {
 
 /// `sightglass.v1.ReportStatusRequest` of the contract.
 public struct ReportStatusRequest: Sendable, Hashable {
-    /// `controller_id` of the contract.
+    /// Instance of the controller, at most 128 bytes.
     public var controllerID: String?
     /// `sources` of the contract.
     public var sources: [SourceStatus]
     /// `tasks` of the contract.
     public var tasks: [TaskStatus]
-    /// `volumes` of the contract.
+    /// Those without a volume_id are passed over.
     public var volumes: [VolumeStatus]
 
     /// Absent fields stay absent on the wire.

@@ -182,7 +182,7 @@ public enum FootageState: Sendable, Hashable, RawRepresentable, CustomStringConv
     public var description: String { name }
 }
 
-/// `sightglass.v1.SourceStatus` of the contract.
+/// How a camera is, as the controller sees it that holds its lease.
 public struct SourceStatus: Sendable, Hashable {
     /// `source` of the contract.
     public var source: SourceName?
@@ -194,7 +194,7 @@ public struct SourceStatus: Sendable, Hashable {
     public var cause: String?
     /// `run_id` of the contract.
     public var runID: String?
-    /// `lease_epoch` of the contract.
+    /// Epoch of the lease under which it is held.
     public var leaseEpoch: UInt64?
     /// `video_codec` of the contract.
     public var videoCodec: String?
@@ -204,7 +204,7 @@ public struct SourceStatus: Sendable, Hashable {
     public var heightPx: UInt32?
     /// Since the run began.
     public var packets: UInt64?
-    /// `bytes` of the contract.
+    /// Since the run began, encoded.
     public var bytes: UInt64?
     /// `last_packet_us` of the contract.
     public var lastPacketUs: Int64?
@@ -350,7 +350,7 @@ extension SourceStatus: WireMessage {
     }
 }
 
-/// `sightglass.v1.TaskStatus` of the contract.
+/// How the task of a stream is.
 public struct TaskStatus: Sendable, Hashable {
     /// `stream` of the contract.
     public var stream: StreamName?
@@ -475,9 +475,9 @@ extension TaskStatus: WireMessage {
 
 /// `sightglass.v1.ListStatusRequest` of the contract.
 public struct ListStatusRequest: Sendable, Hashable {
-    /// Absent: all.
+    /// 1 to 128 bytes. Absent: all.
     public var asset: String?
-    /// `stream` of the contract.
+    /// 1 to 128 bytes. Absent: all.
     public var stream: String?
 
     /// Absent fields stay absent on the wire.
@@ -608,9 +608,9 @@ extension ListStatusReply: WireMessage {
     }
 }
 
-/// `sightglass.v1.VolumeStatus` of the contract.
+/// How a volume is, as its owner sees it.
 public struct VolumeStatus: Sendable, Hashable {
-    /// `volume_id` of the contract.
+    /// 1 to 128 bytes. Absent where it never opened: a controller reports that to the adapter too.
     public var volumeID: String?
     /// "recording" or "archive".
     public var role: String?
@@ -718,7 +718,7 @@ extension VolumeStatus: WireMessage {
 
 /// `sightglass.v1.TakeSnapshotRequest` of the contract.
 public struct TakeSnapshotRequest: Sendable, Hashable {
-    /// One of the two.
+    /// Exactly one of the two.
     public var stream: StreamName?
     /// `source` of the contract.
     public var source: SourceName?
@@ -874,9 +874,9 @@ extension TakeSnapshotReply: WireMessage {
 
 /// `sightglass.v1.EnsureFootageRequest` of the contract.
 public struct EnsureFootageRequest: Sendable, Hashable {
-    /// Event key or request id: the same again changes nothing but prolongs the hold.
+    /// Event key or request id, 1 to 128 bytes: the same again changes nothing but prolongs the hold.
     public var key: String?
-    /// `sources` of the contract.
+    /// 1 to 1000.
     public var sources: [SourceName]
     /// `window` of the contract.
     public var window: Window?
@@ -948,7 +948,7 @@ extension EnsureFootageRequest: WireMessage {
     }
 }
 
-/// `sightglass.v1.EnsuredSource` of the contract.
+/// What becomes of one source's footage for a window.
 public struct EnsuredSource: Sendable, Hashable {
     /// `source` of the contract.
     public var source: SourceName?
@@ -1083,13 +1083,13 @@ extension EnsureFootageReply: WireMessage {
 
 /// `sightglass.v1.ReadSegmentRequest` of the contract.
 public struct ReadSegmentRequest: Sendable, Hashable {
-    /// `volume_id` of the contract.
+    /// 1 to 128 bytes.
     public var volumeID: String?
-    /// `path` of the contract.
+    /// As MediaFile.path, at most 1024 bytes.
     public var path: String?
-    /// `offset` of the contract.
+    /// Bytes from the beginning of the file; default 0.
     public var offset: UInt64?
-    /// 1 to 921600; default 262144.
+    /// Bytes, 1 to 921600; default 262144.
     public var length: UInt32?
 
     /// Absent fields stay absent on the wire.
@@ -1227,7 +1227,7 @@ extension ReadSegmentReply: WireMessage {
 
 /// Hints: "sources/" when a session's state changed, "tasks/" when a task's did.
 public enum CaptureControllerMethods {
-    /// `ListStatus` of the contract.
+    /// How cameras, tasks and the volume are at this moment.
     public static let listStatus = RPCMethod<ListStatusRequest, ListStatusReply>(
         name: "sightglass.v1.CaptureController/ListStatus", idempotency: .noSideEffects)
     /// The newest keyframe that is here already, as a picture; stored as a snapshot of the source and recorded. NOT_FOUND for

@@ -53,9 +53,9 @@ public enum MediaKind: Sendable, Hashable, RawRepresentable, CustomStringConvert
 
 /// A source of pictures: an inbound endpoint of a device. One camera session, one lease, however many streams use it.
 public struct SourceName: Sendable, Hashable {
-    /// `device` of the contract.
+    /// 1 to 128 bytes.
     public var device: String?
-    /// `endpoint` of the contract.
+    /// 1 to 128 bytes.
     public var endpoint: String?
 
     /// Absent fields stay absent on the wire.
@@ -113,9 +113,9 @@ extension SourceName: WireMessage {
 
 /// A stream of an asset: a source and what is to be done with it.
 public struct StreamName: Sendable, Hashable {
-    /// `asset` of the contract.
+    /// 1 to 128 bytes.
     public var asset: String?
-    /// `stream` of the contract.
+    /// 1 to 128 bytes.
     public var stream: String?
 
     /// Absent fields stay absent on the wire.
@@ -242,7 +242,7 @@ extension Window: WireMessage {
 public struct MediaFile: Sendable, Hashable {
     /// `kind` of the contract.
     public var kind: MediaKind?
-    /// Identity of the volume, from its marker; a UUID in lower case.
+    /// Identity of the volume, from its marker, which has a UUID in lower case. 1 to 128 bytes.
     public var volumeID: String?
     /// Relative to the volume's root, '/' between parts, no part "." or "..". At most 1024 bytes.
     public var path: String?
@@ -254,7 +254,7 @@ public struct MediaFile: Sendable, Hashable {
     public var startUs: Int64?
     /// End of the last frame. Equal to start_us for a snapshot.
     public var endUs: Int64?
-    /// `size_bytes` of the contract.
+    /// At most 1099511627776 (1 TiB).
     public var sizeBytes: UInt64?
     /// Video frames in the file; 1 for a snapshot.
     public var frames: UInt32?
@@ -266,15 +266,16 @@ public struct MediaFile: Sendable, Hashable {
     public var widthPx: UInt32?
     /// `height_px` of the contract.
     public var heightPx: UInt32?
-    /// The run: one unbroken session of the source.
+    /// The run: one unbroken session of the source. At most 128 bytes.
     public var runID: String?
-    /// Epoch of the lease under which it was recorded; the indexer marks overlapping footage of a lower one as duplicate.
+    /// Epoch of the lease under which it was recorded, at most 9223372036854775807; the indexer marks overlapping footage of a
+    /// lower one as duplicate.
     public var leaseEpoch: UInt64?
     /// True where the file was finished at start-up from what a killed recorder left.
     public var salvaged: Bool?
     /// SHA-256 of the whole file, 32 bytes, where the recorder knows it.
     public var sha256: [UInt8]?
-    /// File name extension without the dot: "mp4", "jpg".
+    /// File name extension without the dot: "mp4", "jpg". 1 to 16 bytes of [A-Za-z0-9], not "json". Absent: that of the path.
     public var fileExtension: String?
     /// Position among the segments of its run, from 0.
     public var sequence: UInt32?
@@ -437,13 +438,13 @@ extension MediaFile: WireMessage {
 public struct Gap: Sendable, Hashable {
     /// `source` of the contract.
     public var source: SourceName?
-    /// `window` of the contract.
+    /// Longer than 24 hours where a camera was dark for so long: 400 days at most.
     public var window: Window?
-    /// One word for programs: "dark", "disk_full", "dropped", "clock_jump", "stopped", "evicted", "killed".
+    /// One word for programs: "dark", "disk_full", "dropped", "clock_jump", "stopped", "evicted", "killed". 1 to 64 bytes.
     public var cause: String?
-    /// For a person: "camera answers but refuses the user name".
+    /// For a person: "camera answers but refuses the user name". At most 1024 bytes.
     public var reason: String?
-    /// `run_id` of the contract.
+    /// At most 128 bytes.
     public var runID: String?
     /// Video frames known to be lost, where they can be counted.
     public var framesLost: UInt32?
@@ -522,7 +523,7 @@ extension Gap: WireMessage {
 
 /// One unbroken session of a source, and how its media time maps to wall time.
 public struct Run: Sendable, Hashable {
-    /// Unique: a UUID in lower case.
+    /// Unique; controllers make UUIDs in lower case. 1 to 128 bytes.
     public var runID: String?
     /// `source` of the contract.
     public var source: SourceName?
@@ -530,11 +531,11 @@ public struct Run: Sendable, Hashable {
     public var startedUs: Int64?
     /// Absent while it goes on.
     public var endedUs: Int64?
-    /// Why it ended, for a person.
+    /// Why it ended, for a person. At most 1024 bytes.
     public var endReason: String?
-    /// `lease_epoch` of the contract.
+    /// Epoch of the lease under which it began, at most 9223372036854775807.
     public var leaseEpoch: UInt64?
-    /// `controller_id` of the contract.
+    /// At most 128 bytes.
     public var controllerID: String?
 
     /// Absent fields stay absent on the wire.
@@ -621,17 +622,17 @@ extension Run: WireMessage {
 
 /// Version `version` of the map from a run's media time to wall time: wall = wall_us + (media - media_us) * (1 + ppm/1e6).
 public struct Anchor: Sendable, Hashable {
-    /// `run_id` of the contract.
+    /// 1 to 128 bytes.
     public var runID: String?
-    /// `version` of the contract.
+    /// Grows with each refinement within the run, from 1.
     public var version: UInt32?
-    /// `media_us` of the contract.
+    /// Microseconds of the stream's own time, not since 1970.
     public var mediaUs: Int64?
     /// `wall_us` of the contract.
     public var wallUs: Int64?
     /// -500 to 500.
     public var ratePpm: Int32?
-    /// "arrival" or "sender_report".
+    /// "arrival" or "sender_report". At most 64 bytes.
     public var origin: String?
 
     /// Absent fields stay absent on the wire.
@@ -994,7 +995,7 @@ extension HealthReply: WireMessage {
     }
 }
 
-/// `sightglass.v1.Neighbour` of the contract.
+/// A service that another one calls.
 public struct Neighbour: Sendable, Hashable {
     /// Role: "indexer".
     public var role: String?
@@ -1063,13 +1064,13 @@ extension Neighbour: WireMessage {
     }
 }
 
-/// `sightglass.v1.MetricValue` of the contract.
+/// One number that a service counts or measures.
 public struct MetricValue: Sendable, Hashable {
     /// Prometheus naming: "sightglass_controller_bytes_synced_total".
     public var name: String?
     /// "source=\"cam1/main\""; empty for none.
     public var labels: String?
-    /// `value` of the contract.
+    /// In the unit that the name ends in.
     public var value: Double?
 
     /// Absent fields stay absent on the wire.
@@ -1134,7 +1135,7 @@ extension MetricValue: WireMessage {
 
 /// Answered by every service, on every socket.
 public enum HealthMethods {
-    /// `Check` of the contract.
+    /// How the service is: whether it can serve, why not, and its counters. Under any load; no errors.
     public static let check = RPCMethod<HealthRequest, HealthReply>(
         name: "sightglass.v1.Health/Check", idempotency: .noSideEffects)
     /// The names of all methods, as they stand in envelopes.

@@ -545,7 +545,7 @@ extension MediaRecord: WireMessage {
 
 /// `sightglass.v1.RecordMediaRequest` of the contract.
 public struct RecordMediaRequest: Sendable, Hashable {
-    /// `controller_id` of the contract.
+    /// Instance of the controller, 1 to 128 bytes.
     public var controllerID: String?
     /// At most 500.
     public var records: [MediaRecord]
@@ -604,11 +604,11 @@ extension RecordMediaRequest: WireMessage {
     }
 }
 
-/// `sightglass.v1.RejectedRecord` of the contract.
+/// A record that is not stored.
 public struct RejectedRecord: Sendable, Hashable {
-    /// `spool_id` of the contract.
+    /// As the sender gave it.
     public var spoolID: UInt64?
-    /// `message` of the contract.
+    /// Begins with the path of the field that is wrong, "records[3].file.path", where one is.
     public var message: String?
 
     /// Absent fields stay absent on the wire.
@@ -733,9 +733,9 @@ extension RecordMediaReply: WireMessage {
 public struct ReportVolumeRequest: Sendable, Hashable {
     /// `volume` of the contract.
     public var volume: VolumeStatus?
-    /// The instance that owns it: "cc-0".
+    /// The instance that owns it: "cc-0". 1 to 128 bytes.
     public var owner: String?
-    /// Where the owner answers ReadSegment. Empty for an archive volume.
+    /// Where the owner answers ReadSegment. At most 512 bytes; empty for an archive volume.
     public var ownerAddress: String?
 
     /// Absent fields stay absent on the wire.
@@ -837,9 +837,9 @@ extension ReportVolumeReply: WireMessage {
 
 /// `sightglass.v1.ListFilesRequest` of the contract.
 public struct ListFilesRequest: Sendable, Hashable {
-    /// `volume_id` of the contract.
+    /// 1 to 128 bytes.
     public var volumeID: String?
-    /// Paths after this one, in byte order. Absent: from the start.
+    /// Paths after this one, in byte order, at most 1024 bytes. Absent: from the start.
     public var afterPath: String?
     /// 1 to 2000; default 1000.
     public var limit: UInt32?
@@ -970,7 +970,7 @@ extension ListFilesReply: WireMessage {
 
 /// `sightglass.v1.QueryMediaRequest` of the contract.
 public struct QueryMediaRequest: Sendable, Hashable {
-    /// Either one, or both absent for all.
+    /// 1 to 128 bytes. Asset and source are either one, or both absent for all.
     public var asset: String?
     /// `source` of the contract.
     public var source: SourceName?
@@ -980,7 +980,7 @@ public struct QueryMediaRequest: Sendable, Hashable {
     public var kind: MediaKind?
     /// 1 to 2000; default 500.
     public var limit: UInt32?
-    /// From the reply before.
+    /// From the reply before, at most 1100 bytes.
     public var pageToken: String?
 
     /// Absent fields stay absent on the wire.
@@ -1121,7 +1121,7 @@ extension QueryMediaReply: WireMessage {
 
 /// `sightglass.v1.CoverageRequest` of the contract.
 public struct CoverageRequest: Sendable, Hashable {
-    /// `asset` of the contract.
+    /// 1 to 128 bytes. At least one of asset and source.
     public var asset: String?
     /// `source` of the contract.
     public var source: SourceName?
@@ -1191,9 +1191,9 @@ public struct CoverageReply: Sendable, Hashable {
     public var covered: [Window]
     /// What is missing, with the cause where it is known; in order.
     public var gaps: [Gap]
-    /// `segments` of the contract.
+    /// Files that the spans consist of.
     public var segments: UInt64?
-    /// `bytes` of the contract.
+    /// Their sizes together.
     public var bytes: UInt64?
 
     /// Absent fields stay absent on the wire.
@@ -1305,7 +1305,7 @@ extension ListCamerasRequest: WireMessage {
     }
 }
 
-/// `sightglass.v1.CameraSummary` of the contract.
+/// What there is of one camera.
 public struct CameraSummary: Sendable, Hashable {
     /// The asset, or "device/endpoint" where no asset names the source.
     public var camera: String?
@@ -1315,11 +1315,11 @@ public struct CameraSummary: Sendable, Hashable {
     public var oldestUs: Int64?
     /// `newest_us` of the contract.
     public var newestUs: Int64?
-    /// `segments` of the contract.
+    /// Files of footage.
     public var segments: UInt64?
-    /// `snapshots` of the contract.
+    /// Pictures.
     public var snapshots: UInt64?
-    /// `bytes` of the contract.
+    /// Sizes of all files together.
     public var bytes: UInt64?
 
     /// Absent fields stay absent on the wire.
@@ -1467,13 +1467,13 @@ extension ListCamerasReply: WireMessage {
 
 /// A camera that a request names, resolved by who asks.
 public struct RequestedCamera: Sendable, Hashable {
-    /// The asset, or "device/endpoint"; as the footage is called in the archive.
+    /// As the footage is called in the archive: the asset, 1 to 128 bytes, or "device/endpoint" of the source, the default.
     public var camera: String?
     /// `source` of the contract.
     public var source: SourceName?
     /// What EnsureFootage answered; UNSPECIFIED where no controller could be asked.
     public var footage: FootageState?
-    /// `footage_reason` of the contract.
+    /// At most 1024 bytes.
     public var footageReason: String?
 
     /// Absent fields stay absent on the wire.
@@ -1544,21 +1544,21 @@ extension RequestedCamera: WireMessage {
 public struct SubmitEventRequest: Sendable, Hashable {
     /// The id that the mapping finds in the payload, else the SHA-256 of topic and payload in hex. 1 to 128 bytes.
     public var eventKey: String?
-    /// Name of the mapping that took it: events with the same rule and cameras can extend one another.
+    /// Name of the mapping that took it: events with the same rule and cameras can extend one another. At most 128 bytes.
     public var rule: String?
     /// When it happened. Up to the indexer's bound in the future (default 1 h).
     public var eventUs: Int64?
-    /// Signed milliseconds from the event's time to the window's start and end: -15000 and +5000. -86400000 to 86400000.
+    /// Signed milliseconds from the event's time to the window's start: -15000. -86400000 to 86400000.
     public var startOffsetMs: Int64?
-    /// `end_offset_ms` of the contract.
+    /// The same to the window's end: +5000. -86400000 to 86400000, greater than start_offset_ms.
     public var endOffsetMs: Int64?
-    /// Longest window that extensions may make, in milliseconds; default 600000.
+    /// Longest window that extensions may make, in milliseconds, 1 to 86400000; default 600000.
     public var maximumMs: UInt64?
-    /// `cameras` of the contract.
+    /// 1 to 64.
     public var cameras: [RequestedCamera]
-    /// Who and why, for audit and manifest: "mqtt:alerts/line1", "anomaly 4711".
+    /// Who, for audit and manifest: "mqtt:alerts/line1". At most 256 bytes.
     public var requestedBy: String?
-    /// `reason` of the contract.
+    /// Why, for audit and manifest: "anomaly 4711". At most 1024 bytes.
     public var reason: String?
     /// `delivery` of the contract.
     public var delivery: Delivery?
@@ -1694,19 +1694,19 @@ public struct SubmitArchiveRequest: Sendable, Hashable {
     /// Chosen by the caller: the same id again is the same request. Absent: the indexer makes one. 1 to 64 bytes of
     /// [A-Za-z0-9._-].
     public var requestID: String?
-    /// `window` of the contract.
+    /// May begin at most so far in the future as an event (default 1 h).
     public var window: Window?
-    /// `cameras` of the contract.
+    /// 1 to 64.
     public var cameras: [RequestedCamera]
-    /// `requested_by` of the contract.
+    /// As SubmitEventRequest.requested_by, at most 256 bytes.
     public var requestedBy: String?
-    /// `reason` of the contract.
+    /// As SubmitEventRequest.reason, at most 1024 bytes.
     public var reason: String?
     /// `delivery` of the contract.
     public var delivery: Delivery?
     /// `mode` of the contract.
     public var mode: ArchiveMode?
-    /// `priority` of the contract.
+    /// As SubmitEventRequest.priority.
     public var priority: Int32?
     /// `kinds` of the contract.
     public var kinds: [MediaKind]
@@ -1866,9 +1866,9 @@ extension SubmitReply: WireMessage {
     }
 }
 
-/// `sightglass.v1.DeliveredFile` of the contract.
+/// One file of a request, on its way or there.
 public struct DeliveredFile: Sendable, Hashable {
-    /// `item_id` of the contract.
+    /// Of the item that brings it.
     public var itemID: UInt64?
     /// `kind` of the contract.
     public var kind: ItemKind?
@@ -2001,7 +2001,7 @@ extension DeliveredFile: WireMessage {
     }
 }
 
-/// `sightglass.v1.ArchiveRequest` of the contract.
+/// What was asked for, and how far it is.
 public struct ArchiveRequest: Sendable, Hashable {
     /// `request_id` of the contract.
     public var requestID: String?
@@ -2035,17 +2035,17 @@ public struct ArchiveRequest: Sendable, Hashable {
     public var files: [DeliveredFile]
     /// `gaps` of the contract.
     public var gaps: [Gap]
-    /// `bytes_total` of the contract.
+    /// Sizes of its files together, as far as they are known.
     public var bytesTotal: UInt64?
-    /// `bytes_archived` of the contract.
+    /// Of them on the archive volume.
     public var bytesArchived: UInt64?
-    /// `bytes_uploaded` of the contract.
+    /// Of them in the blob store.
     public var bytesUploaded: UInt64?
     /// `manifest_path` of the contract.
     public var manifestPath: String?
     /// Position in Changes at which it last changed.
     public var cursor: UInt64?
-    /// `priority` of the contract.
+    /// As SubmitEventRequest.priority.
     public var priority: Int32?
     /// `kinds` of the contract.
     public var kinds: [MediaKind]
@@ -2230,7 +2230,7 @@ extension ArchiveRequest: WireMessage {
 
 /// `sightglass.v1.GetRequestRequest` of the contract.
 public struct GetRequestRequest: Sendable, Hashable {
-    /// `request_id` of the contract.
+    /// As SubmitArchiveRequest.request_id, 1 to 64 bytes.
     public var requestID: String?
 
     /// Absent fields stay absent on the wire.
@@ -2423,9 +2423,9 @@ extension ListRequestsReply: WireMessage {
 
 /// `sightglass.v1.CancelRequestRequest` of the contract.
 public struct CancelRequestRequest: Sendable, Hashable {
-    /// `request_id` of the contract.
+    /// As SubmitArchiveRequest.request_id, 1 to 64 bytes.
     public var requestID: String?
-    /// `requested_by` of the contract.
+    /// At most 128 bytes. Absent: the envelope's caller.
     public var requestedBy: String?
 
     /// Absent fields stay absent on the wire.
@@ -2485,7 +2485,7 @@ extension CancelRequestRequest: WireMessage {
 public struct ClaimItemsRequest: Sendable, Hashable {
     /// `work` of the contract.
     public var work: Work?
-    /// Instance: "archiver/archiver-0".
+    /// Instance: "archiver/archiver-0". 1 to 128 bytes.
     public var worker: String?
     /// 1 to 64; default 4.
     public var limit: UInt32?
@@ -2580,7 +2580,7 @@ extension ClaimItemsRequest: WireMessage {
 
 /// An item and all that a worker needs for it; workers never name files.
 public struct ClaimedItem: Sendable, Hashable {
-    /// `item_id` of the contract.
+    /// Names it in all calls.
     public var itemID: UInt64?
     /// Grows with each claim of the item. An older one is refused with FAILED_PRECONDITION.
     public var epoch: UInt64?
@@ -2800,11 +2800,11 @@ extension ClaimItemsReply: WireMessage {
     }
 }
 
-/// `sightglass.v1.ItemClaim` of the contract.
+/// The right of one worker to an item.
 public struct ItemClaim: Sendable, Hashable {
-    /// `item_id` of the contract.
+    /// As ClaimedItem.item_id, at most 9223372036854775807.
     public var itemID: UInt64?
-    /// `epoch` of the contract.
+    /// As ClaimedItem.epoch, 1 to 9223372036854775807.
     public var epoch: UInt64?
 
     /// Absent fields stay absent on the wire.
@@ -2868,11 +2868,11 @@ extension ItemClaim: WireMessage {
 
 /// `sightglass.v1.RenewClaimsRequest` of the contract.
 public struct RenewClaimsRequest: Sendable, Hashable {
-    /// `worker` of the contract.
+    /// As in ClaimItems, 1 to 128 bytes.
     public var worker: String?
-    /// `claims` of the contract.
+    /// At most 256.
     public var claims: [ItemClaim]
-    /// `lease_ms` of the contract.
+    /// Time until the claims fall back, 1000 to 600000; default 30000.
     public var leaseMs: UInt32?
 
     /// Absent fields stay absent on the wire.
@@ -2997,15 +2997,15 @@ public struct CompleteItemRequest: Sendable, Hashable {
     public var claim: ItemClaim?
     /// `work` of the contract.
     public var work: Work?
-    /// `worker` of the contract.
+    /// As in ClaimItems, 1 to 128 bytes.
     public var worker: String?
-    /// `size_bytes` of the contract.
+    /// Needed for WORK_ARCHIVE, at most 1099511627776 (1 TiB).
     public var sizeBytes: UInt64?
-    /// Read back from what was written, 32 bytes.
+    /// Read back from what was written, 32 bytes. Needed for WORK_ARCHIVE.
     public var sha256: [UInt8]?
-    /// `archive_volume_id` of the contract.
+    /// Needed for WORK_ARCHIVE, 1 to 128 bytes.
     public var archiveVolumeID: String?
-    /// Upload: where it is now, without a signature.
+    /// Needed for WORK_UPLOAD unless handed over: where it is now, without user and query. At most 2048 bytes.
     public var blobURL: String?
     /// True where the target uploads by itself (a cloud-backed volume).
     public var handedOver: Bool?
@@ -3162,13 +3162,13 @@ public struct FailItemRequest: Sendable, Hashable {
     public var claim: ItemClaim?
     /// `work` of the contract.
     public var work: Work?
-    /// `worker` of the contract.
+    /// As in ClaimItems, 1 to 128 bytes.
     public var worker: String?
-    /// For a person; names the file and what to do.
+    /// For a person; names the file and what to do. 1 to 1024 bytes.
     public var reason: String?
     /// False: trying again cannot work, for example because the source is gone.
     public var retryable: Bool?
-    /// Not before so many milliseconds; default by back-off.
+    /// Not before so many milliseconds, 0 to 3600000; default by back-off.
     public var retryAfterMs: UInt32?
 
     /// Absent fields stay absent on the wire.
@@ -3306,23 +3306,23 @@ extension FailItemReply: WireMessage {
     }
 }
 
-/// `sightglass.v1.Hold` of the contract.
+/// Footage that must stay.
 public struct Hold: Sendable, Hashable {
-    /// `hold_id` of the contract.
+    /// Of a legal hold 1 to 64 bytes of [A-Za-z0-9._-]. Absent in a request: the indexer makes one.
     public var holdID: String?
     /// `kind` of the contract.
     public var kind: HoldKind?
-    /// `camera` of the contract.
+    /// As RequestedCamera.camera: an asset of 1 to 128 bytes, or "device/endpoint", the default.
     public var camera: String?
     /// `source` of the contract.
     public var source: SourceName?
     /// `window` of the contract.
     public var window: Window?
-    /// `placed_by` of the contract.
+    /// 1 to 128 bytes.
     public var placedBy: String?
-    /// `reason` of the contract.
+    /// 1 to 1024 bytes.
     public var reason: String?
-    /// `placed_us` of the contract.
+    /// Set by the indexer, and passed over in a request; so is request_id.
     public var placedUs: Int64?
     /// `request_id` of the contract.
     public var requestID: String?
@@ -3470,9 +3470,9 @@ extension PlaceHoldRequest: WireMessage {
 
 /// `sightglass.v1.ReleaseHoldRequest` of the contract.
 public struct ReleaseHoldRequest: Sendable, Hashable {
-    /// `hold_id` of the contract.
+    /// 1 to 128 bytes.
     public var holdID: String?
-    /// `requested_by` of the contract.
+    /// At most 128 bytes. Absent: the envelope's caller.
     public var requestedBy: String?
 
     /// Absent fields stay absent on the wire.
@@ -3682,9 +3682,9 @@ extension ListHoldsReply: WireMessage {
 
 /// `sightglass.v1.GetDeletionGrantsRequest` of the contract.
 public struct GetDeletionGrantsRequest: Sendable, Hashable {
-    /// `volume_id` of the contract.
+    /// 1 to 128 bytes.
     public var volumeID: String?
-    /// `owner` of the contract.
+    /// The instance that owns it, 1 to 128 bytes.
     public var owner: String?
     /// 1 to 1000; default 200.
     public var limit: UInt32?
@@ -3749,7 +3749,7 @@ extension GetDeletionGrantsRequest: WireMessage {
     }
 }
 
-/// `sightglass.v1.DeletionGrant` of the contract.
+/// A file that its owner may delete.
 public struct DeletionGrant: Sendable, Hashable {
     /// `path` of the contract.
     public var path: String?
@@ -3884,11 +3884,11 @@ extension GetDeletionGrantsReply: WireMessage {
 
 /// `sightglass.v1.ReportDeletedRequest` of the contract.
 public struct ReportDeletedRequest: Sendable, Hashable {
-    /// `volume_id` of the contract.
+    /// 1 to 128 bytes.
     public var volumeID: String?
-    /// `owner` of the contract.
+    /// The instance that owns it, 1 to 128 bytes.
     public var owner: String?
-    /// `paths` of the contract.
+    /// At most 2000, each as MediaFile.path.
     public var paths: [String]
 
     /// Absent fields stay absent on the wire.
@@ -3991,7 +3991,7 @@ extension ReportDeletedReply: WireMessage {
 
 /// `sightglass.v1.IndexerChangesRequest` of the contract.
 public struct IndexerChangesRequest: Sendable, Hashable {
-    /// `after` of the contract.
+    /// Give what came after this cursor, at most 9223372036854775807. 0: from the oldest that is kept.
     public var after: UInt64?
     /// 1 to 1000; default 100.
     public var limit: UInt32?
@@ -4055,9 +4055,9 @@ extension IndexerChangesRequest: WireMessage {
     }
 }
 
-/// `sightglass.v1.IndexerChange` of the contract.
+/// One entry of the list of changes.
 public struct IndexerChange: Sendable, Hashable {
-    /// `cursor` of the contract.
+    /// Its position, which only grows.
     public var cursor: UInt64?
     /// "request", "item", "hold", "gap".
     public var what: String?
@@ -4137,7 +4137,7 @@ extension IndexerChange: WireMessage {
 public struct IndexerChangesReply: Sendable, Hashable {
     /// `changes` of the contract.
     public var changes: [IndexerChange]
-    /// `newest` of the contract.
+    /// The newest cursor there is.
     public var newest: UInt64?
 
     /// Absent fields stay absent on the wire.
@@ -4199,7 +4199,7 @@ extension IndexerChangesReply: WireMessage {
 
 /// `sightglass.v1.ListAuditRequest` of the contract.
 public struct ListAuditRequest: Sendable, Hashable {
-    /// `from_us` of the contract.
+    /// Absent: from the oldest that is kept.
     public var fromUs: Int64?
     /// 1 to 1000; default 100.
     public var limit: UInt32?
@@ -4263,7 +4263,7 @@ extension ListAuditRequest: WireMessage {
     }
 }
 
-/// `sightglass.v1.AuditEntry` of the contract.
+/// Who did what, for the audit of a site.
 public struct AuditEntry: Sendable, Hashable {
     /// `at_us` of the contract.
     public var atUs: Int64?
@@ -4404,19 +4404,19 @@ public enum IndexerMethods {
     /// Stores what controllers made. The same record again is acknowledged and changes nothing.
     public static let recordMedia = RPCMethod<RecordMediaRequest, RecordMediaReply>(
         name: "sightglass.v1.Indexer/RecordMedia", idempotency: .idempotent)
-    /// `ReportVolume` of the contract.
+    /// How a volume is, and where its owner answers. What is told of it again takes the place of what was told before.
     public static let reportVolume = RPCMethod<ReportVolumeRequest, ReportVolumeReply>(
         name: "sightglass.v1.Indexer/ReportVolume", idempotency: .idempotent)
     /// What the catalogue believes a volume to hold, for reconciliation.
     public static let listFiles = RPCMethod<ListFilesRequest, ListFilesReply>(
         name: "sightglass.v1.Indexer/ListFiles", idempotency: .noSideEffects)
-    /// `QueryMedia` of the contract.
+    /// Files of a camera, of an asset or of all, in pages. Duplicates are not shown.
     public static let queryMedia = RPCMethod<QueryMediaRequest, QueryMediaReply>(
         name: "sightglass.v1.Indexer/QueryMedia", idempotency: .noSideEffects)
-    /// `Coverage` of the contract.
+    /// What there is of a window, and what is missing. NOT_FOUND for an asset that no footage came of.
     public static let coverage = RPCMethod<CoverageRequest, CoverageReply>(
         name: "sightglass.v1.Indexer/Coverage", idempotency: .noSideEffects)
-    /// `ListCameras` of the contract.
+    /// Every camera that footage came of.
     public static let listCameras = RPCMethod<ListCamerasRequest, ListCamerasReply>(
         name: "sightglass.v1.Indexer/ListCameras", idempotency: .noSideEffects)
     /// Durable when it answers. The same event_key again is a duplicate and answers with the request that it made.
@@ -4425,46 +4425,48 @@ public enum IndexerMethods {
     /// Durable when it answers. A known request_id with another window or cameras is ALREADY_EXISTS.
     public static let submitArchive = RPCMethod<SubmitArchiveRequest, SubmitReply>(
         name: "sightglass.v1.Indexer/SubmitArchive", idempotency: .idempotent)
-    /// `GetRequest` of the contract.
+    /// NOT_FOUND for an unknown id.
     public static let getRequest = RPCMethod<GetRequestRequest, ArchiveRequest>(
         name: "sightglass.v1.Indexer/GetRequest", idempotency: .noSideEffects)
-    /// `ListRequests` of the contract.
+    /// Requests, the newest first, without files and gaps.
     public static let listRequests = RPCMethod<ListRequestsRequest, ListRequestsReply>(
         name: "sightglass.v1.Indexer/ListRequests", idempotency: .noSideEffects)
-    /// Items that no other request needs are dropped; what was delivered stays.
+    /// Items that no other request needs are dropped; what was delivered stays. NOT_FOUND for an unknown id,
+    /// FAILED_PRECONDITION where the request has ended otherwise.
     public static let cancelRequest = RPCMethod<CancelRequestRequest, ArchiveRequest>(
         name: "sightglass.v1.Indexer/CancelRequest", idempotency: .idempotent)
-    /// `ClaimItems` of the contract.
+    /// Gives work to do; each call gives other items.
     public static let claimItems = RPCMethod<ClaimItemsRequest, ClaimItemsReply>(
         name: "sightglass.v1.Indexer/ClaimItems", idempotency: .none)
-    /// `RenewClaims` of the contract.
+    /// Keeps claims for another lease time.
     public static let renewClaims = RPCMethod<RenewClaimsRequest, RenewClaimsReply>(
         name: "sightglass.v1.Indexer/RenewClaims", idempotency: .idempotent)
-    /// FAILED_PRECONDITION where the epoch is not the present one: the work of somebody else counts.
+    /// NOT_FOUND for an unknown item, FAILED_PRECONDITION where the epoch is not the present one: the work of somebody else
+    /// counts.
     public static let completeItem = RPCMethod<CompleteItemRequest, CompleteItemReply>(
         name: "sightglass.v1.Indexer/CompleteItem", idempotency: .idempotent)
-    /// `FailItem` of the contract.
+    /// Gives an item back with the reason. Errors as CompleteItem.
     public static let failItem = RPCMethod<FailItemRequest, FailItemReply>(
         name: "sightglass.v1.Indexer/FailItem", idempotency: .idempotent)
-    /// `PlaceHold` of the contract.
+    /// Durable when it answers. ALREADY_EXISTS where the hold_id is that of another hold.
     public static let placeHold = RPCMethod<PlaceHoldRequest, Hold>(
         name: "sightglass.v1.Indexer/PlaceHold", idempotency: .idempotent)
-    /// `ReleaseHold` of the contract.
+    /// `existed` is false where there was no such hold. FAILED_PRECONDITION for the hold of an open request.
     public static let releaseHold = RPCMethod<ReleaseHoldRequest, ReleaseHoldReply>(
         name: "sightglass.v1.Indexer/ReleaseHold", idempotency: .idempotent)
-    /// `ListHolds` of the contract.
+    /// Every hold in force.
     public static let listHolds = RPCMethod<ListHoldsRequest, ListHoldsReply>(
         name: "sightglass.v1.Indexer/ListHolds", idempotency: .noSideEffects)
-    /// `GetDeletionGrants` of the contract.
+    /// What the owner of a volume may delete, the oldest first.
     public static let getDeletionGrants = RPCMethod<GetDeletionGrantsRequest, GetDeletionGrantsReply>(
         name: "sightglass.v1.Indexer/GetDeletionGrants", idempotency: .idempotent)
-    /// `ReportDeleted` of the contract.
+    /// The files are gone. Paths that the catalogue does not know are passed over.
     public static let reportDeleted = RPCMethod<ReportDeletedRequest, ReportDeletedReply>(
         name: "sightglass.v1.Indexer/ReportDeleted", idempotency: .idempotent)
     /// OUT_OF_RANGE where `after` is older than what is kept (100000 changes): list the requests.
     public static let changes = RPCMethod<IndexerChangesRequest, IndexerChangesReply>(
         name: "sightglass.v1.Indexer/Changes", idempotency: .noSideEffects)
-    /// `ListAudit` of the contract.
+    /// What was done, the oldest first.
     public static let listAudit = RPCMethod<ListAuditRequest, ListAuditReply>(
         name: "sightglass.v1.Indexer/ListAudit", idempotency: .noSideEffects)
     /// The names of all methods, as they stand in envelopes.

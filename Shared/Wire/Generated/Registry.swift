@@ -286,7 +286,7 @@ public struct InboundEndpoint: Sendable, Hashable {
     public var ringSeconds: UInt32?
     /// False while the device is disabled.
     public var enabled: Bool?
-    /// `revision` of the contract.
+    /// The configuration's revision at which it last changed.
     public var revision: UInt64?
 
     /// Absent fields stay absent on the wire.
@@ -528,9 +528,9 @@ extension TaskSettings: WireMessage {
     }
 }
 
-/// `sightglass.v1.MqttDestination` of the contract.
+/// Where pictures of a stream are published.
 public struct MqttDestination: Sendable, Hashable {
-    /// Absent: the default "{namespace}/data/{asset}/{stream}".
+    /// At most 1024 bytes, without wildcards. Absent: the default "{namespace}/data/{asset}/{stream}".
     public var topic: String?
     /// 0 or 1.
     public var qos: UInt32?
@@ -702,7 +702,7 @@ extension DesiredState: WireMessage {
     }
 }
 
-/// `sightglass.v1.StreamDefinition` of the contract.
+/// A stream as a controller needs it: what to do with which source.
 public struct StreamDefinition: Sendable, Hashable {
     /// `name` of the contract.
     public var name: StreamName?
@@ -716,7 +716,7 @@ public struct StreamDefinition: Sendable, Hashable {
     public var desired: DesiredState?
     /// `issues` of the contract.
     public var issues: [Issue]
-    /// `revision` of the contract.
+    /// The configuration's revision at which it last changed.
     public var revision: UInt64?
 
     /// Absent fields stay absent on the wire.
@@ -799,7 +799,7 @@ extension StreamDefinition: WireMessage {
     }
 }
 
-/// `sightglass.v1.Configuration` of the contract.
+/// What the site consists of: every endpoint and every stream.
 public struct Configuration: Sendable, Hashable {
     /// Grows with each change of anything in it.
     public var revision: UInt64?
@@ -873,9 +873,9 @@ extension Configuration: WireMessage {
 /// `sightglass.v1.ApplyRequest` of the contract.
 public struct ApplyRequest: Sendable, Hashable {
     /// One or more documents in YAML or JSON (YAML: separated by "---"), in the shape of aio-compatibility 1.2 to 1.4 with
-    /// `kind: Device|Asset` and `name:` (or `metadata.name`) beside `properties`. At most 1 MiB.
+    /// `kind: Device|Asset` and `name:` (or `metadata.name`) beside `properties`. 1 to 1000000 bytes.
     public var text: String?
-    /// Where it comes from, for messages and audit: "file cameras.yaml", "akri".
+    /// Where it comes from, for messages and audit: "file cameras.yaml", "akri". At most 256 bytes.
     public var origin: String?
     /// Only check, change nothing.
     public var dryRun: Bool?
@@ -940,13 +940,13 @@ extension ApplyRequest: WireMessage {
     }
 }
 
-/// `sightglass.v1.AppliedDocument` of the contract.
+/// What became of one document.
 public struct AppliedDocument: Sendable, Hashable {
     /// `kind` of the contract.
     public var kind: DocumentKind?
     /// `name` of the contract.
     public var name: String?
-    /// `revision` of the contract.
+    /// The configuration's revision at which it last changed.
     public var revision: UInt64?
     /// False where the document equals what was there.
     public var changed: Bool?
@@ -1144,7 +1144,7 @@ extension GetConfigurationRequest: WireMessage {
 public struct GetDocumentsRequest: Sendable, Hashable {
     /// Absent: all kinds.
     public var kind: DocumentKind?
-    /// Absent: all names.
+    /// 1 to 128 bytes. Absent: all names.
     public var name: String?
 
     /// Absent fields stay absent on the wire.
@@ -1203,13 +1203,13 @@ extension GetDocumentsRequest: WireMessage {
     }
 }
 
-/// `sightglass.v1.StoredDocument` of the contract.
+/// A document as the registry has it.
 public struct StoredDocument: Sendable, Hashable {
     /// `kind` of the contract.
     public var kind: DocumentKind?
     /// `name` of the contract.
     public var name: String?
-    /// `revision` of the contract.
+    /// The configuration's revision at which it last changed.
     public var revision: UInt64?
     /// As it was applied, as JSON.
     public var json: String?
@@ -1345,9 +1345,9 @@ extension GetDocumentsReply: WireMessage {
 
 /// `sightglass.v1.DeleteDocumentRequest` of the contract.
 public struct DeleteDocumentRequest: Sendable, Hashable {
-    /// `kind` of the contract.
+    /// Needed, like the name.
     public var kind: DocumentKind?
-    /// `name` of the contract.
+    /// 1 to 128 bytes.
     public var name: String?
 
     /// Absent fields stay absent on the wire.
@@ -1469,11 +1469,13 @@ public struct SetDesiredStateRequest: Sendable, Hashable {
     public var stream: StreamName?
     /// `running` of the contract.
     public var running: Bool?
-    /// As DesiredState.override_json; checked like the stream's own configuration before it is stored.
+    /// As DesiredState.override_json, at most 16 KiB; checked like the stream's own configuration before it is stored.
+    /// Passed over where the task is stopped.
     public var overrideJSON: String?
-    /// End by itself after so many milliseconds, 1 to 604800000. Absent: no end.
+    /// End by itself after so many milliseconds, 1 to 604800000. Absent: no end. Passed over where the task is
+    /// stopped.
     public var endsAfterMs: UInt64?
-    /// `started_by` of the contract.
+    /// As DesiredState.started_by, at most 128 bytes. Absent: the envelope's caller.
     public var startedBy: String?
 
     /// Absent fields stay absent on the wire.
@@ -1676,9 +1678,9 @@ extension ChangesRequest: WireMessage {
     }
 }
 
-/// `sightglass.v1.RegistryChange` of the contract.
+/// One entry of the list of changes.
 public struct RegistryChange: Sendable, Hashable {
-    /// `cursor` of the contract.
+    /// Its position, which only grows.
     public var cursor: UInt64?
     /// "device", "asset", "desired", "lease".
     public var what: String?
@@ -1822,9 +1824,9 @@ extension RegistryChangesReply: WireMessage {
 public struct Lease: Sendable, Hashable {
     /// `source` of the contract.
     public var source: SourceName?
-    /// `holder` of the contract.
+    /// Instance of the controller.
     public var holder: String?
-    /// `epoch` of the contract.
+    /// Grows with each other holder of the source.
     public var epoch: UInt64?
     /// From the moment of the answer.
     public var remainingMs: UInt32?
@@ -1904,13 +1906,13 @@ extension Lease: WireMessage {
 
 /// `sightglass.v1.AcquireLeasesRequest` of the contract.
 public struct AcquireLeasesRequest: Sendable, Hashable {
-    /// Instance of the controller: "cc-0".
+    /// Instance of the controller: "cc-0". 1 to 128 bytes.
     public var holder: String?
-    /// `holder_address` of the contract.
+    /// Where it answers requests: "ipc:///run/sightglass/cc-0.rpc". At most 512 bytes.
     public var holderAddress: String?
-    /// Sources that it can take in all.
+    /// Sources that it can take in all, 0 to 10000.
     public var capacity: UInt32?
-    /// What it believes to hold, with epochs. An entry whose epoch is no longer the present one is missing in the answer.
+    /// What it believes to hold: sources with epochs, at most 10000. An entry whose epoch is no longer the present one is missing in the answer.
     public var held: [Lease]
 
     /// Absent fields stay absent on the wire.
@@ -2053,9 +2055,9 @@ extension AcquireLeasesReply: WireMessage {
 
 /// `sightglass.v1.ReleaseLeasesRequest` of the contract.
 public struct ReleaseLeasesRequest: Sendable, Hashable {
-    /// `holder` of the contract.
+    /// 1 to 128 bytes.
     public var holder: String?
-    /// `leases` of the contract.
+    /// Sources with epochs, at most 10000.
     public var leases: [Lease]
 
     /// Absent fields stay absent on the wire.
@@ -2256,10 +2258,10 @@ public enum AssetRegistryMethods {
     /// All endpoints and streams with the settings in force.
     public static let getConfiguration = RPCMethod<GetConfigurationRequest, Configuration>(
         name: "sightglass.v1.AssetRegistry/GetConfiguration", idempotency: .noSideEffects)
-    /// `GetDocuments` of the contract.
+    /// Documents as they were applied, with what is wrong with them. NOT_FOUND for a name that no document has.
     public static let getDocuments = RPCMethod<GetDocumentsRequest, GetDocumentsReply>(
         name: "sightglass.v1.AssetRegistry/GetDocuments", idempotency: .noSideEffects)
-    /// `DeleteDocument` of the contract.
+    /// Removes a document; `existed` is false where there was none. Streams of a removed asset are forgotten.
     public static let deleteDocument = RPCMethod<DeleteDocumentRequest, DeleteDocumentReply>(
         name: "sightglass.v1.AssetRegistry/DeleteDocument", idempotency: .idempotent)
     /// Starts or stops a task. NOT_FOUND for an unknown stream, INVALID_ARGUMENT for a bad override (field names the key).
@@ -2275,7 +2277,7 @@ public enum AssetRegistryMethods {
     /// Gives sources up on a planned stop, so that another can take them at once.
     public static let releaseLeases = RPCMethod<ReleaseLeasesRequest, ReleaseLeasesReply>(
         name: "sightglass.v1.AssetRegistry/ReleaseLeases", idempotency: .idempotent)
-    /// `ListLeases` of the contract.
+    /// Every lease in force.
     public static let listLeases = RPCMethod<ListLeasesRequest, ListLeasesReply>(
         name: "sightglass.v1.AssetRegistry/ListLeases", idempotency: .noSideEffects)
     /// The names of all methods, as they stand in envelopes.

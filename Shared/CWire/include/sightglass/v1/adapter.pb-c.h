@@ -63,6 +63,9 @@ struct  Sightglass__V1__PublishSnapshotRequest
    */
   protobuf_c_boolean has_expires_in_ms;
   uint32_t expires_in_ms;
+  /*
+   * At most 128 bytes.
+   */
   char *run_id;
 };
 #define SIGHTGLASS__V1__PUBLISH_SNAPSHOT_REQUEST__INIT \
@@ -89,11 +92,17 @@ struct  Sightglass__V1__PublishSnapshotReply
 struct  Sightglass__V1__ReportStatusRequest
 {
   ProtobufCMessage base;
+  /*
+   * Instance of the controller, at most 128 bytes.
+   */
   char *controller_id;
   size_t n_sources;
   Sightglass__V1__SourceStatus **sources;
   size_t n_tasks;
   Sightglass__V1__TaskStatus **tasks;
+  /*
+   * Those without a volume_id are passed over.
+   */
   size_t n_volumes;
   Sightglass__V1__VolumeStatus **volumes;
 };

@@ -91,6 +91,9 @@ typedef enum _Sightglass__V1__FootageState {
 
 /* --- messages --- */
 
+/*
+ * How a camera is, as the controller sees it that holds its lease.
+ */
 struct  Sightglass__V1__SourceStatus
 {
   ProtobufCMessage base;
@@ -106,6 +109,9 @@ struct  Sightglass__V1__SourceStatus
    */
   char *cause;
   char *run_id;
+  /*
+   * Epoch of the lease under which it is held.
+   */
   protobuf_c_boolean has_lease_epoch;
   uint64_t lease_epoch;
   char *video_codec;
@@ -118,6 +124,9 @@ struct  Sightglass__V1__SourceStatus
    */
   protobuf_c_boolean has_packets;
   uint64_t packets;
+  /*
+   * Since the run began, encoded.
+   */
   protobuf_c_boolean has_bytes;
   uint64_t bytes;
   protobuf_c_boolean has_last_packet_us;
@@ -143,6 +152,9 @@ struct  Sightglass__V1__SourceStatus
     , NULL, 0, SIGHTGLASS__V1__SESSION_STATE__SESSION_STATE_UNSPECIFIED, NULL, NULL, NULL, 0, 0, NULL, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 }
 
 
+/*
+ * How the task of a stream is.
+ */
 struct  Sightglass__V1__TaskStatus
 {
   ProtobufCMessage base;
@@ -183,9 +195,12 @@ struct  Sightglass__V1__ListStatusRequest
 {
   ProtobufCMessage base;
   /*
-   * Absent: all.
+   * 1 to 128 bytes. Absent: all.
    */
   char *asset;
+  /*
+   * 1 to 128 bytes. Absent: all.
+   */
   char *stream;
 };
 #define SIGHTGLASS__V1__LIST_STATUS_REQUEST__INIT \
@@ -209,9 +224,15 @@ struct  Sightglass__V1__ListStatusReply
     , NULL, 0,NULL, 0,NULL, 0,NULL }
 
 
+/*
+ * How a volume is, as its owner sees it.
+ */
 struct  Sightglass__V1__VolumeStatus
 {
   ProtobufCMessage base;
+  /*
+   * 1 to 128 bytes. Absent where it never opened: a controller reports that to the adapter too.
+   */
   char *volume_id;
   /*
    * "recording" or "archive".
@@ -246,7 +267,7 @@ struct  Sightglass__V1__TakeSnapshotRequest
 {
   ProtobufCMessage base;
   /*
-   * One of the two.
+   * Exactly one of the two.
    */
   Sightglass__V1__StreamName *stream;
   Sightglass__V1__SourceName *source;
@@ -285,9 +306,12 @@ struct  Sightglass__V1__EnsureFootageRequest
 {
   ProtobufCMessage base;
   /*
-   * Event key or request id: the same again changes nothing but prolongs the hold.
+   * Event key or request id, 1 to 128 bytes: the same again changes nothing but prolongs the hold.
    */
   char *key;
+  /*
+   * 1 to 1000.
+   */
   size_t n_sources;
   Sightglass__V1__SourceName **sources;
   Sightglass__V1__Window *window;
@@ -302,6 +326,9 @@ struct  Sightglass__V1__EnsureFootageRequest
     , NULL, 0,NULL, NULL, 0, 0 }
 
 
+/*
+ * What becomes of one source's footage for a window.
+ */
 struct  Sightglass__V1__EnsuredSource
 {
   ProtobufCMessage base;
@@ -334,12 +361,21 @@ struct  Sightglass__V1__EnsureFootageReply
 struct  Sightglass__V1__ReadSegmentRequest
 {
   ProtobufCMessage base;
+  /*
+   * 1 to 128 bytes.
+   */
   char *volume_id;
+  /*
+   * As MediaFile.path, at most 1024 bytes.
+   */
   char *path;
+  /*
+   * Bytes from the beginning of the file; default 0.
+   */
   protobuf_c_boolean has_offset;
   uint64_t offset;
   /*
-   * 1 to 921600; default 262144.
+   * Bytes, 1 to 921600; default 262144.
    */
   protobuf_c_boolean has_length;
   uint32_t length;

@@ -64,7 +64,13 @@ typedef enum _Sightglass__V1__MediaKind {
 struct  Sightglass__V1__SourceName
 {
   ProtobufCMessage base;
+  /*
+   * 1 to 128 bytes.
+   */
   char *device;
+  /*
+   * 1 to 128 bytes.
+   */
   char *endpoint;
 };
 #define SIGHTGLASS__V1__SOURCE_NAME__INIT \
@@ -78,7 +84,13 @@ struct  Sightglass__V1__SourceName
 struct  Sightglass__V1__StreamName
 {
   ProtobufCMessage base;
+  /*
+   * 1 to 128 bytes.
+   */
   char *asset;
+  /*
+   * 1 to 128 bytes.
+   */
   char *stream;
 };
 #define SIGHTGLASS__V1__STREAM_NAME__INIT \
@@ -112,7 +124,7 @@ struct  Sightglass__V1__MediaFile
   protobuf_c_boolean has_kind;
   Sightglass__V1__MediaKind kind;
   /*
-   * Identity of the volume, from its marker; a UUID in lower case.
+   * Identity of the volume, from its marker, which has a UUID in lower case. 1 to 128 bytes.
    */
   char *volume_id;
   /*
@@ -134,6 +146,9 @@ struct  Sightglass__V1__MediaFile
    */
   protobuf_c_boolean has_end_us;
   int64_t end_us;
+  /*
+   * At most 1099511627776 (1 TiB).
+   */
   protobuf_c_boolean has_size_bytes;
   uint64_t size_bytes;
   /*
@@ -151,11 +166,12 @@ struct  Sightglass__V1__MediaFile
   protobuf_c_boolean has_height_px;
   uint32_t height_px;
   /*
-   * The run: one unbroken session of the source.
+   * The run: one unbroken session of the source. At most 128 bytes.
    */
   char *run_id;
   /*
-   * Epoch of the lease under which it was recorded; the indexer marks overlapping footage of a lower one as duplicate.
+   * Epoch of the lease under which it was recorded, at most 9223372036854775807; the indexer marks overlapping footage of a
+   * lower one as duplicate.
    */
   protobuf_c_boolean has_lease_epoch;
   uint64_t lease_epoch;
@@ -170,7 +186,7 @@ struct  Sightglass__V1__MediaFile
   protobuf_c_boolean has_sha256;
   ProtobufCBinaryData sha256;
   /*
-   * File name extension without the dot: "mp4", "jpg".
+   * File name extension without the dot: "mp4", "jpg". 1 to 16 bytes of [A-Za-z0-9], not "json". Absent: that of the path.
    */
   char *file_extension;
   /*
@@ -191,15 +207,21 @@ struct  Sightglass__V1__Gap
 {
   ProtobufCMessage base;
   Sightglass__V1__SourceName *source;
+  /*
+   * Longer than 24 hours where a camera was dark for so long: 400 days at most.
+   */
   Sightglass__V1__Window *window;
   /*
-   * One word for programs: "dark", "disk_full", "dropped", "clock_jump", "stopped", "evicted", "killed".
+   * One word for programs: "dark", "disk_full", "dropped", "clock_jump", "stopped", "evicted", "killed". 1 to 64 bytes.
    */
   char *cause;
   /*
-   * For a person: "camera answers but refuses the user name".
+   * For a person: "camera answers but refuses the user name". At most 1024 bytes.
    */
   char *reason;
+  /*
+   * At most 128 bytes.
+   */
   char *run_id;
   /*
    * Video frames known to be lost, where they can be counted.
@@ -219,7 +241,7 @@ struct  Sightglass__V1__Run
 {
   ProtobufCMessage base;
   /*
-   * Unique: a UUID in lower case.
+   * Unique; controllers make UUIDs in lower case. 1 to 128 bytes.
    */
   char *run_id;
   Sightglass__V1__SourceName *source;
@@ -231,11 +253,17 @@ struct  Sightglass__V1__Run
   protobuf_c_boolean has_ended_us;
   int64_t ended_us;
   /*
-   * Why it ended, for a person.
+   * Why it ended, for a person. At most 1024 bytes.
    */
   char *end_reason;
+  /*
+   * Epoch of the lease under which it began, at most 9223372036854775807.
+   */
   protobuf_c_boolean has_lease_epoch;
   uint64_t lease_epoch;
+  /*
+   * At most 128 bytes.
+   */
   char *controller_id;
 };
 #define SIGHTGLASS__V1__RUN__INIT \
@@ -249,9 +277,18 @@ struct  Sightglass__V1__Run
 struct  Sightglass__V1__Anchor
 {
   ProtobufCMessage base;
+  /*
+   * 1 to 128 bytes.
+   */
   char *run_id;
+  /*
+   * Grows with each refinement within the run, from 1.
+   */
   protobuf_c_boolean has_version;
   uint32_t version;
+  /*
+   * Microseconds of the stream's own time, not since 1970.
+   */
   protobuf_c_boolean has_media_us;
   int64_t media_us;
   protobuf_c_boolean has_wall_us;
@@ -262,7 +299,7 @@ struct  Sightglass__V1__Anchor
   protobuf_c_boolean has_rate_ppm;
   int32_t rate_ppm;
   /*
-   * "arrival" or "sender_report".
+   * "arrival" or "sender_report". At most 64 bytes.
    */
   char *origin;
 };
@@ -351,6 +388,9 @@ struct  Sightglass__V1__HealthReply
     , NULL, NULL, 0, 0, 0, 0, 0,NULL, 0, 0, 0,NULL, 0,NULL }
 
 
+/*
+ * A service that another one calls.
+ */
 struct  Sightglass__V1__Neighbour
 {
   ProtobufCMessage base;
@@ -370,6 +410,9 @@ struct  Sightglass__V1__Neighbour
     , NULL, 0, 0, NULL }
 
 
+/*
+ * One number that a service counts or measures.
+ */
 struct  Sightglass__V1__MetricValue
 {
   ProtobufCMessage base;
@@ -381,6 +424,9 @@ struct  Sightglass__V1__MetricValue
    * "source=\"cam1/main\""; empty for none.
    */
   char *labels;
+  /*
+   * In the unit that the name ends in.
+   */
   protobuf_c_boolean has_value;
   double value;
 };

@@ -217,6 +217,9 @@ struct  Sightglass__V1__MediaRecord
 struct  Sightglass__V1__RecordMediaRequest
 {
   ProtobufCMessage base;
+  /*
+   * Instance of the controller, 1 to 128 bytes.
+   */
   char *controller_id;
   /*
    * At most 500.
@@ -229,11 +232,20 @@ struct  Sightglass__V1__RecordMediaRequest
     , NULL, 0,NULL }
 
 
+/*
+ * A record that is not stored.
+ */
 struct  Sightglass__V1__RejectedRecord
 {
   ProtobufCMessage base;
+  /*
+   * As the sender gave it.
+   */
   protobuf_c_boolean has_spool_id;
   uint64_t spool_id;
+  /*
+   * Begins with the path of the field that is wrong, "records[3].file.path", where one is.
+   */
   char *message;
 };
 #define SIGHTGLASS__V1__REJECTED_RECORD__INIT \
@@ -265,11 +277,11 @@ struct  Sightglass__V1__ReportVolumeRequest
   ProtobufCMessage base;
   Sightglass__V1__VolumeStatus *volume;
   /*
-   * The instance that owns it: "cc-0".
+   * The instance that owns it: "cc-0". 1 to 128 bytes.
    */
   char *owner;
   /*
-   * Where the owner answers ReadSegment. Empty for an archive volume.
+   * Where the owner answers ReadSegment. At most 512 bytes; empty for an archive volume.
    */
   char *owner_address;
 };
@@ -290,9 +302,12 @@ struct  Sightglass__V1__ReportVolumeReply
 struct  Sightglass__V1__ListFilesRequest
 {
   ProtobufCMessage base;
+  /*
+   * 1 to 128 bytes.
+   */
   char *volume_id;
   /*
-   * Paths after this one, in byte order. Absent: from the start.
+   * Paths after this one, in byte order, at most 1024 bytes. Absent: from the start.
    */
   char *after_path;
   /*
@@ -323,7 +338,7 @@ struct  Sightglass__V1__QueryMediaRequest
 {
   ProtobufCMessage base;
   /*
-   * Either one, or both absent for all.
+   * 1 to 128 bytes. Asset and source are either one, or both absent for all.
    */
   char *asset;
   Sightglass__V1__SourceName *source;
@@ -339,7 +354,7 @@ struct  Sightglass__V1__QueryMediaRequest
   protobuf_c_boolean has_limit;
   uint32_t limit;
   /*
-   * From the reply before.
+   * From the reply before, at most 1100 bytes.
    */
   char *page_token;
 };
@@ -369,6 +384,9 @@ struct  Sightglass__V1__QueryMediaReply
 struct  Sightglass__V1__CoverageRequest
 {
   ProtobufCMessage base;
+  /*
+   * 1 to 128 bytes. At least one of asset and source.
+   */
   char *asset;
   Sightglass__V1__SourceName *source;
   Sightglass__V1__Window *window;
@@ -391,8 +409,14 @@ struct  Sightglass__V1__CoverageReply
    */
   size_t n_gaps;
   Sightglass__V1__Gap **gaps;
+  /*
+   * Files that the spans consist of.
+   */
   protobuf_c_boolean has_segments;
   uint64_t segments;
+  /*
+   * Their sizes together.
+   */
   protobuf_c_boolean has_bytes;
   uint64_t bytes;
 };
@@ -410,6 +434,9 @@ struct  Sightglass__V1__ListCamerasRequest
      }
 
 
+/*
+ * What there is of one camera.
+ */
 struct  Sightglass__V1__CameraSummary
 {
   ProtobufCMessage base;
@@ -422,10 +449,19 @@ struct  Sightglass__V1__CameraSummary
   int64_t oldest_us;
   protobuf_c_boolean has_newest_us;
   int64_t newest_us;
+  /*
+   * Files of footage.
+   */
   protobuf_c_boolean has_segments;
   uint64_t segments;
+  /*
+   * Pictures.
+   */
   protobuf_c_boolean has_snapshots;
   uint64_t snapshots;
+  /*
+   * Sizes of all files together.
+   */
   protobuf_c_boolean has_bytes;
   uint64_t bytes;
 };
@@ -452,7 +488,7 @@ struct  Sightglass__V1__RequestedCamera
 {
   ProtobufCMessage base;
   /*
-   * The asset, or "device/endpoint"; as the footage is called in the archive.
+   * As the footage is called in the archive: the asset, 1 to 128 bytes, or "device/endpoint" of the source, the default.
    */
   char *camera;
   Sightglass__V1__SourceName *source;
@@ -461,6 +497,9 @@ struct  Sightglass__V1__RequestedCamera
    */
   protobuf_c_boolean has_footage;
   Sightglass__V1__FootageState footage;
+  /*
+   * At most 1024 bytes.
+   */
   char *footage_reason;
 };
 #define SIGHTGLASS__V1__REQUESTED_CAMERA__INIT \
@@ -476,7 +515,7 @@ struct  Sightglass__V1__SubmitEventRequest
    */
   char *event_key;
   /*
-   * Name of the mapping that took it: events with the same rule and cameras can extend one another.
+   * Name of the mapping that took it: events with the same rule and cameras can extend one another. At most 128 bytes.
    */
   char *rule;
   /*
@@ -485,23 +524,32 @@ struct  Sightglass__V1__SubmitEventRequest
   protobuf_c_boolean has_event_us;
   int64_t event_us;
   /*
-   * Signed milliseconds from the event's time to the window's start and end: -15000 and +5000. -86400000 to 86400000.
+   * Signed milliseconds from the event's time to the window's start: -15000. -86400000 to 86400000.
    */
   protobuf_c_boolean has_start_offset_ms;
   int64_t start_offset_ms;
+  /*
+   * The same to the window's end: +5000. -86400000 to 86400000, greater than start_offset_ms.
+   */
   protobuf_c_boolean has_end_offset_ms;
   int64_t end_offset_ms;
   /*
-   * Longest window that extensions may make, in milliseconds; default 600000.
+   * Longest window that extensions may make, in milliseconds, 1 to 86400000; default 600000.
    */
   protobuf_c_boolean has_maximum_ms;
   uint64_t maximum_ms;
+  /*
+   * 1 to 64.
+   */
   size_t n_cameras;
   Sightglass__V1__RequestedCamera **cameras;
   /*
-   * Who and why, for audit and manifest: "mqtt:alerts/line1", "anomaly 4711".
+   * Who, for audit and manifest: "mqtt:alerts/line1". At most 256 bytes.
    */
   char *requested_by;
+  /*
+   * Why, for audit and manifest: "anomaly 4711". At most 1024 bytes.
+   */
   char *reason;
   protobuf_c_boolean has_delivery;
   Sightglass__V1__Delivery delivery;
@@ -531,15 +579,30 @@ struct  Sightglass__V1__SubmitArchiveRequest
    * [A-Za-z0-9._-].
    */
   char *request_id;
+  /*
+   * May begin at most so far in the future as an event (default 1 h).
+   */
   Sightglass__V1__Window *window;
+  /*
+   * 1 to 64.
+   */
   size_t n_cameras;
   Sightglass__V1__RequestedCamera **cameras;
+  /*
+   * As SubmitEventRequest.requested_by, at most 256 bytes.
+   */
   char *requested_by;
+  /*
+   * As SubmitEventRequest.reason, at most 1024 bytes.
+   */
   char *reason;
   protobuf_c_boolean has_delivery;
   Sightglass__V1__Delivery delivery;
   protobuf_c_boolean has_mode;
   Sightglass__V1__ArchiveMode mode;
+  /*
+   * As SubmitEventRequest.priority.
+   */
   protobuf_c_boolean has_priority;
   int32_t priority;
   size_t n_kinds;
@@ -562,9 +625,15 @@ struct  Sightglass__V1__SubmitReply
     , 0, SIGHTGLASS__V1__RECEIPT__RECEIPT_UNSPECIFIED, NULL }
 
 
+/*
+ * One file of a request, on its way or there.
+ */
 struct  Sightglass__V1__DeliveredFile
 {
   ProtobufCMessage base;
+  /*
+   * Of the item that brings it.
+   */
   protobuf_c_boolean has_item_id;
   uint64_t item_id;
   protobuf_c_boolean has_kind;
@@ -600,6 +669,9 @@ struct  Sightglass__V1__DeliveredFile
     , 0, 0, 0, SIGHTGLASS__V1__ITEM_KIND__ITEM_KIND_UNSPECIFIED, 0, SIGHTGLASS__V1__ITEM_STATE__ITEM_STATE_UNSPECIFIED, NULL, NULL, NULL, NULL, 0, 0, 0, {0,NULL}, NULL, NULL, NULL }
 
 
+/*
+ * What was asked for, and how far it is.
+ */
 struct  Sightglass__V1__ArchiveRequest
 {
   ProtobufCMessage base;
@@ -636,10 +708,19 @@ struct  Sightglass__V1__ArchiveRequest
   Sightglass__V1__DeliveredFile **files;
   size_t n_gaps;
   Sightglass__V1__Gap **gaps;
+  /*
+   * Sizes of its files together, as far as they are known.
+   */
   protobuf_c_boolean has_bytes_total;
   uint64_t bytes_total;
+  /*
+   * Of them on the archive volume.
+   */
   protobuf_c_boolean has_bytes_archived;
   uint64_t bytes_archived;
+  /*
+   * Of them in the blob store.
+   */
   protobuf_c_boolean has_bytes_uploaded;
   uint64_t bytes_uploaded;
   char *manifest_path;
@@ -648,6 +729,9 @@ struct  Sightglass__V1__ArchiveRequest
    */
   protobuf_c_boolean has_cursor;
   uint64_t cursor;
+  /*
+   * As SubmitEventRequest.priority.
+   */
   protobuf_c_boolean has_priority;
   int32_t priority;
   size_t n_kinds;
@@ -661,6 +745,9 @@ struct  Sightglass__V1__ArchiveRequest
 struct  Sightglass__V1__GetRequestRequest
 {
   ProtobufCMessage base;
+  /*
+   * As SubmitArchiveRequest.request_id, 1 to 64 bytes.
+   */
   char *request_id;
 };
 #define SIGHTGLASS__V1__GET_REQUEST_REQUEST__INIT \
@@ -711,7 +798,13 @@ struct  Sightglass__V1__ListRequestsReply
 struct  Sightglass__V1__CancelRequestRequest
 {
   ProtobufCMessage base;
+  /*
+   * As SubmitArchiveRequest.request_id, 1 to 64 bytes.
+   */
   char *request_id;
+  /*
+   * At most 128 bytes. Absent: the envelope's caller.
+   */
   char *requested_by;
 };
 #define SIGHTGLASS__V1__CANCEL_REQUEST_REQUEST__INIT \
@@ -725,7 +818,7 @@ struct  Sightglass__V1__ClaimItemsRequest
   protobuf_c_boolean has_work;
   Sightglass__V1__Work work;
   /*
-   * Instance: "archiver/archiver-0".
+   * Instance: "archiver/archiver-0". 1 to 128 bytes.
    */
   char *worker;
   /*
@@ -760,6 +853,9 @@ struct  Sightglass__V1__ClaimItemsRequest
 struct  Sightglass__V1__ClaimedItem
 {
   ProtobufCMessage base;
+  /*
+   * Names it in all calls.
+   */
   protobuf_c_boolean has_item_id;
   uint64_t item_id;
   /*
@@ -830,11 +926,20 @@ struct  Sightglass__V1__ClaimItemsReply
     , 0,NULL }
 
 
+/*
+ * The right of one worker to an item.
+ */
 struct  Sightglass__V1__ItemClaim
 {
   ProtobufCMessage base;
+  /*
+   * As ClaimedItem.item_id, at most 9223372036854775807.
+   */
   protobuf_c_boolean has_item_id;
   uint64_t item_id;
+  /*
+   * As ClaimedItem.epoch, 1 to 9223372036854775807.
+   */
   protobuf_c_boolean has_epoch;
   uint64_t epoch;
 };
@@ -846,9 +951,18 @@ struct  Sightglass__V1__ItemClaim
 struct  Sightglass__V1__RenewClaimsRequest
 {
   ProtobufCMessage base;
+  /*
+   * As in ClaimItems, 1 to 128 bytes.
+   */
   char *worker;
+  /*
+   * At most 256.
+   */
   size_t n_claims;
   Sightglass__V1__ItemClaim **claims;
+  /*
+   * Time until the claims fall back, 1000 to 600000; default 30000.
+   */
   protobuf_c_boolean has_lease_ms;
   uint32_t lease_ms;
 };
@@ -877,17 +991,26 @@ struct  Sightglass__V1__CompleteItemRequest
   Sightglass__V1__ItemClaim *claim;
   protobuf_c_boolean has_work;
   Sightglass__V1__Work work;
+  /*
+   * As in ClaimItems, 1 to 128 bytes.
+   */
   char *worker;
+  /*
+   * Needed for WORK_ARCHIVE, at most 1099511627776 (1 TiB).
+   */
   protobuf_c_boolean has_size_bytes;
   uint64_t size_bytes;
   /*
-   * Read back from what was written, 32 bytes.
+   * Read back from what was written, 32 bytes. Needed for WORK_ARCHIVE.
    */
   protobuf_c_boolean has_sha256;
   ProtobufCBinaryData sha256;
+  /*
+   * Needed for WORK_ARCHIVE, 1 to 128 bytes.
+   */
   char *archive_volume_id;
   /*
-   * Upload: where it is now, without a signature.
+   * Needed for WORK_UPLOAD unless handed over: where it is now, without user and query. At most 2048 bytes.
    */
   char *blob_url;
   /*
@@ -918,9 +1041,12 @@ struct  Sightglass__V1__FailItemRequest
   Sightglass__V1__ItemClaim *claim;
   protobuf_c_boolean has_work;
   Sightglass__V1__Work work;
+  /*
+   * As in ClaimItems, 1 to 128 bytes.
+   */
   char *worker;
   /*
-   * For a person; names the file and what to do.
+   * For a person; names the file and what to do. 1 to 1024 bytes.
    */
   char *reason;
   /*
@@ -929,7 +1055,7 @@ struct  Sightglass__V1__FailItemRequest
   protobuf_c_boolean has_retryable;
   protobuf_c_boolean retryable;
   /*
-   * Not before so many milliseconds; default by back-off.
+   * Not before so many milliseconds, 0 to 3600000; default by back-off.
    */
   protobuf_c_boolean has_retry_after_ms;
   uint32_t retry_after_ms;
@@ -950,17 +1076,35 @@ struct  Sightglass__V1__FailItemReply
     , 0, SIGHTGLASS__V1__ITEM_STATE__ITEM_STATE_UNSPECIFIED }
 
 
+/*
+ * Footage that must stay.
+ */
 struct  Sightglass__V1__Hold
 {
   ProtobufCMessage base;
+  /*
+   * Of a legal hold 1 to 64 bytes of [A-Za-z0-9._-]. Absent in a request: the indexer makes one.
+   */
   char *hold_id;
   protobuf_c_boolean has_kind;
   Sightglass__V1__HoldKind kind;
+  /*
+   * As RequestedCamera.camera: an asset of 1 to 128 bytes, or "device/endpoint", the default.
+   */
   char *camera;
   Sightglass__V1__SourceName *source;
   Sightglass__V1__Window *window;
+  /*
+   * 1 to 128 bytes.
+   */
   char *placed_by;
+  /*
+   * 1 to 1024 bytes.
+   */
   char *reason;
+  /*
+   * Set by the indexer, and passed over in a request; so is request_id.
+   */
   protobuf_c_boolean has_placed_us;
   int64_t placed_us;
   char *request_id;
@@ -986,7 +1130,13 @@ struct  Sightglass__V1__PlaceHoldRequest
 struct  Sightglass__V1__ReleaseHoldRequest
 {
   ProtobufCMessage base;
+  /*
+   * 1 to 128 bytes.
+   */
   char *hold_id;
+  /*
+   * At most 128 bytes. Absent: the envelope's caller.
+   */
   char *requested_by;
 };
 #define SIGHTGLASS__V1__RELEASE_HOLD_REQUEST__INIT \
@@ -1028,7 +1178,13 @@ struct  Sightglass__V1__ListHoldsReply
 struct  Sightglass__V1__GetDeletionGrantsRequest
 {
   ProtobufCMessage base;
+  /*
+   * 1 to 128 bytes.
+   */
   char *volume_id;
+  /*
+   * The instance that owns it, 1 to 128 bytes.
+   */
   char *owner;
   /*
    * 1 to 1000; default 200.
@@ -1041,6 +1197,9 @@ struct  Sightglass__V1__GetDeletionGrantsRequest
     , NULL, NULL, 0, 0 }
 
 
+/*
+ * A file that its owner may delete.
+ */
 struct  Sightglass__V1__DeletionGrant
 {
   ProtobufCMessage base;
@@ -1076,8 +1235,17 @@ struct  Sightglass__V1__GetDeletionGrantsReply
 struct  Sightglass__V1__ReportDeletedRequest
 {
   ProtobufCMessage base;
+  /*
+   * 1 to 128 bytes.
+   */
   char *volume_id;
+  /*
+   * The instance that owns it, 1 to 128 bytes.
+   */
   char *owner;
+  /*
+   * At most 2000, each as MediaFile.path.
+   */
   size_t n_paths;
   char **paths;
 };
@@ -1098,6 +1266,9 @@ struct  Sightglass__V1__ReportDeletedReply
 struct  Sightglass__V1__IndexerChangesRequest
 {
   ProtobufCMessage base;
+  /*
+   * Give what came after this cursor, at most 9223372036854775807. 0: from the oldest that is kept.
+   */
   protobuf_c_boolean has_after;
   uint64_t after;
   /*
@@ -1111,9 +1282,15 @@ struct  Sightglass__V1__IndexerChangesRequest
     , 0, 0, 0, 0 }
 
 
+/*
+ * One entry of the list of changes.
+ */
 struct  Sightglass__V1__IndexerChange
 {
   ProtobufCMessage base;
+  /*
+   * Its position, which only grows.
+   */
   protobuf_c_boolean has_cursor;
   uint64_t cursor;
   /*
@@ -1137,6 +1314,9 @@ struct  Sightglass__V1__IndexerChangesReply
   ProtobufCMessage base;
   size_t n_changes;
   Sightglass__V1__IndexerChange **changes;
+  /*
+   * The newest cursor there is.
+   */
   protobuf_c_boolean has_newest;
   uint64_t newest;
 };
@@ -1148,6 +1328,9 @@ struct  Sightglass__V1__IndexerChangesReply
 struct  Sightglass__V1__ListAuditRequest
 {
   ProtobufCMessage base;
+  /*
+   * Absent: from the oldest that is kept.
+   */
   protobuf_c_boolean has_from_us;
   int64_t from_us;
   /*
@@ -1161,6 +1344,9 @@ struct  Sightglass__V1__ListAuditRequest
     , 0, 0, 0, 0 }
 
 
+/*
+ * Who did what, for the audit of a site.
+ */
 struct  Sightglass__V1__AuditEntry
 {
   ProtobufCMessage base;

@@ -138,6 +138,9 @@ struct  Sightglass__V1__InboundEndpoint
    */
   protobuf_c_boolean has_enabled;
   protobuf_c_boolean enabled;
+  /*
+   * The configuration's revision at which it last changed.
+   */
   protobuf_c_boolean has_revision;
   uint64_t revision;
 };
@@ -193,11 +196,14 @@ struct  Sightglass__V1__TaskSettings
     , 0, SIGHTGLASS__V1__TASK_TYPE__TASK_TYPE_UNSPECIFIED, 0, 0, NULL, 0, 0, 0, 0, NULL, NULL, NULL, NULL, NULL, NULL, 0, 0 }
 
 
+/*
+ * Where pictures of a stream are published.
+ */
 struct  Sightglass__V1__MqttDestination
 {
   ProtobufCMessage base;
   /*
-   * Absent: the default "{namespace}/data/{asset}/{stream}".
+   * At most 1024 bytes, without wildcards. Absent: the default "{namespace}/data/{asset}/{stream}".
    */
   char *topic;
   /*
@@ -251,6 +257,9 @@ struct  Sightglass__V1__DesiredState
     , 0, 0, NULL, NULL, NULL, 0, 0, 0, 0 }
 
 
+/*
+ * A stream as a controller needs it: what to do with which source.
+ */
 struct  Sightglass__V1__StreamDefinition
 {
   ProtobufCMessage base;
@@ -268,6 +277,9 @@ struct  Sightglass__V1__StreamDefinition
   Sightglass__V1__DesiredState *desired;
   size_t n_issues;
   Sightglass__V1__Issue **issues;
+  /*
+   * The configuration's revision at which it last changed.
+   */
   protobuf_c_boolean has_revision;
   uint64_t revision;
 };
@@ -276,6 +288,9 @@ struct  Sightglass__V1__StreamDefinition
     , NULL, NULL, 0, 0, NULL, NULL, 0,NULL, 0, 0 }
 
 
+/*
+ * What the site consists of: every endpoint and every stream.
+ */
 struct  Sightglass__V1__Configuration
 {
   ProtobufCMessage base;
@@ -299,11 +314,11 @@ struct  Sightglass__V1__ApplyRequest
   ProtobufCMessage base;
   /*
    * One or more documents in YAML or JSON (YAML: separated by "---"), in the shape of aio-compatibility 1.2 to 1.4 with
-   * `kind: Device|Asset` and `name:` (or `metadata.name`) beside `properties`. At most 1 MiB.
+   * `kind: Device|Asset` and `name:` (or `metadata.name`) beside `properties`. 1 to 1000000 bytes.
    */
   char *text;
   /*
-   * Where it comes from, for messages and audit: "file cameras.yaml", "akri".
+   * Where it comes from, for messages and audit: "file cameras.yaml", "akri". At most 256 bytes.
    */
   char *origin;
   /*
@@ -317,12 +332,18 @@ struct  Sightglass__V1__ApplyRequest
     , NULL, NULL, 0, 0 }
 
 
+/*
+ * What became of one document.
+ */
 struct  Sightglass__V1__AppliedDocument
 {
   ProtobufCMessage base;
   protobuf_c_boolean has_kind;
   Sightglass__V1__DocumentKind kind;
   char *name;
+  /*
+   * The configuration's revision at which it last changed.
+   */
   protobuf_c_boolean has_revision;
   uint64_t revision;
   /*
@@ -375,7 +396,7 @@ struct  Sightglass__V1__GetDocumentsRequest
   protobuf_c_boolean has_kind;
   Sightglass__V1__DocumentKind kind;
   /*
-   * Absent: all names.
+   * 1 to 128 bytes. Absent: all names.
    */
   char *name;
 };
@@ -384,12 +405,18 @@ struct  Sightglass__V1__GetDocumentsRequest
     , 0, SIGHTGLASS__V1__DOCUMENT_KIND__DOCUMENT_KIND_UNSPECIFIED, NULL }
 
 
+/*
+ * A document as the registry has it.
+ */
 struct  Sightglass__V1__StoredDocument
 {
   ProtobufCMessage base;
   protobuf_c_boolean has_kind;
   Sightglass__V1__DocumentKind kind;
   char *name;
+  /*
+   * The configuration's revision at which it last changed.
+   */
   protobuf_c_boolean has_revision;
   uint64_t revision;
   /*
@@ -418,8 +445,14 @@ struct  Sightglass__V1__GetDocumentsReply
 struct  Sightglass__V1__DeleteDocumentRequest
 {
   ProtobufCMessage base;
+  /*
+   * Needed, like the name.
+   */
   protobuf_c_boolean has_kind;
   Sightglass__V1__DocumentKind kind;
+  /*
+   * 1 to 128 bytes.
+   */
   char *name;
 };
 #define SIGHTGLASS__V1__DELETE_DOCUMENT_REQUEST__INIT \
@@ -445,14 +478,19 @@ struct  Sightglass__V1__SetDesiredStateRequest
   protobuf_c_boolean has_running;
   protobuf_c_boolean running;
   /*
-   * As DesiredState.override_json; checked like the stream's own configuration before it is stored.
+   * As DesiredState.override_json, at most 16 KiB; checked like the stream's own configuration before it is stored.
+   * Passed over where the task is stopped.
    */
   char *override_json;
   /*
-   * End by itself after so many milliseconds, 1 to 604800000. Absent: no end.
+   * End by itself after so many milliseconds, 1 to 604800000. Absent: no end. Passed over where the task is
+   * stopped.
    */
   protobuf_c_boolean has_ends_after_ms;
   uint64_t ends_after_ms;
+  /*
+   * As DesiredState.started_by, at most 128 bytes. Absent: the envelope's caller.
+   */
   char *started_by;
 };
 #define SIGHTGLASS__V1__SET_DESIRED_STATE_REQUEST__INIT \
@@ -494,9 +532,15 @@ struct  Sightglass__V1__ChangesRequest
     , 0, 0, 0, 0 }
 
 
+/*
+ * One entry of the list of changes.
+ */
 struct  Sightglass__V1__RegistryChange
 {
   ProtobufCMessage base;
+  /*
+   * Its position, which only grows.
+   */
   protobuf_c_boolean has_cursor;
   uint64_t cursor;
   /*
@@ -535,7 +579,13 @@ struct  Sightglass__V1__Lease
 {
   ProtobufCMessage base;
   Sightglass__V1__SourceName *source;
+  /*
+   * Instance of the controller.
+   */
   char *holder;
+  /*
+   * Grows with each other holder of the source.
+   */
   protobuf_c_boolean has_epoch;
   uint64_t epoch;
   /*
@@ -557,17 +607,20 @@ struct  Sightglass__V1__AcquireLeasesRequest
 {
   ProtobufCMessage base;
   /*
-   * Instance of the controller: "cc-0".
+   * Instance of the controller: "cc-0". 1 to 128 bytes.
    */
   char *holder;
+  /*
+   * Where it answers requests: "ipc:///run/sightglass/cc-0.rpc". At most 512 bytes.
+   */
   char *holder_address;
   /*
-   * Sources that it can take in all.
+   * Sources that it can take in all, 0 to 10000.
    */
   protobuf_c_boolean has_capacity;
   uint32_t capacity;
   /*
-   * What it believes to hold, with epochs. An entry whose epoch is no longer the present one is missing in the answer.
+   * What it believes to hold: sources with epochs, at most 10000. An entry whose epoch is no longer the present one is missing in the answer.
    */
   size_t n_held;
   Sightglass__V1__Lease **held;
@@ -604,7 +657,13 @@ struct  Sightglass__V1__AcquireLeasesReply
 struct  Sightglass__V1__ReleaseLeasesRequest
 {
   ProtobufCMessage base;
+  /*
+   * 1 to 128 bytes.
+   */
   char *holder;
+  /*
+   * Sources with epochs, at most 10000.
+   */
   size_t n_leases;
   Sightglass__V1__Lease **leases;
 };
