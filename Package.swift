@@ -88,7 +88,7 @@ let services: [Target] = [
 ]
 
 let supports: [Target] = [
-    support("Harness", ["Wire"]),
+    support("Harness", ["Wire", "RPC"]),
     support("BlobServer", [nioCore, nioPosix, nioHTTP1, crypto]),
     .executableTarget(
         name: "BlobServerCommand", dependencies: ["BlobServer", arguments],

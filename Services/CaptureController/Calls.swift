@@ -33,11 +33,13 @@ struct Calls: Sendable {
     }
 
     private func listStatus(_ request: ListStatusRequest) async throws -> ListStatusReply {
+        let asset = try FieldCheck.nameIfAny(request.asset, "asset")
+        let stream = try FieldCheck.nameIfAny(request.stream, "stream")
         let report = await status.whole()
         var tasks = report.tasks
-        if let asset = request.asset { tasks = tasks.filter { $0.stream?.asset == asset } }
-        if let stream = request.stream { tasks = tasks.filter { $0.stream?.stream == stream } }
-        let isFiltered = request.asset != nil || request.stream != nil
+        if let asset { tasks = tasks.filter { $0.stream?.asset == asset } }
+        if let stream { tasks = tasks.filter { $0.stream?.stream == stream } }
+        let isFiltered = asset != nil || stream != nil
         let named = Set(tasks.compactMap { SourceKey($0.source) })
         let sources = report.sources.filter { source in
             !isFiltered || SourceKey(source.source).map { named.contains($0) } ?? false
@@ -51,18 +53,9 @@ struct Calls: Sendable {
 
     private func takeSnapshot(_ request: TakeSnapshotRequest) async throws -> TakeSnapshotReply {
         guard let name = Planner.pictureFormat(request.format), let format = PictureFormat(rawValue: name) else {
-            throw RPCError.invalidArgument("format", "use jpeg, png, bmp or tiff")
+            throw FieldCheck.wrong("format", "is unknown: jpeg, png, bmp and tiff are allowed")
         }
-        let stream = StreamKey(request.stream)
-        let source: SourceKey
-        if let named = SourceKey(request.source) {
-            source = named
-        } else if let stream {
-            guard let found = await engine.source(of: stream) else { throw RPCError.notFound("no stream \(stream)") }
-            source = found
-        } else {
-            throw RPCError.invalidArgument("stream", "name a stream or a source")
-        }
+        let (source, stream) = try await wanted(request)
         guard let session = engine.sessions[source] else {
             throw RPCError.notFound("this controller does not hold the camera \(source)")
         }
@@ -84,6 +77,22 @@ struct Calls: Sendable {
             file: stored, widthPx: UInt32(clamping: picture.widthPx), heightPx: UInt32(clamping: picture.heightPx))
     }
 
+    /// The source that is named, or that of the stream that is named.
+    private func wanted(_ request: TakeSnapshotRequest) async throws -> (SourceKey, StreamKey?) {
+        switch (request.source, request.stream) {
+        case (let source?, nil): return (try SourceKey(checking: source, "source"), nil)
+        case (nil, let named?):
+            let (asset, name) = try FieldCheck.stream(named, "stream")
+            let stream = StreamKey(asset: asset, stream: name)
+            guard let source = await engine.source(of: stream) else {
+                throw RPCError.notFound("no stream \(stream) is here: see the status of its controller")
+            }
+            return (source, stream)
+        case (nil, nil): throw FieldCheck.wrong("stream", "is missing: name a stream or a source")
+        case (_?, _?): throw FieldCheck.wrong("source", "is given beside a stream: name one of the two")
+        }
+    }
+
     private func store(_ picture: Picture, _ file: MediaFile, leaseEpoch: UInt64) async throws -> MediaFile {
         try await withCheckedThrowingContinuation { continuation in
             let work = PictureFile(
@@ -102,23 +111,21 @@ struct Calls: Sendable {
     }
 
     private func readSegment(_ request: ReadSegmentRequest) async throws -> ReadSegmentReply {
-        let length = request.length ?? 262_144
-        guard (1...921_600).contains(length) else {
-            throw RPCError.invalidArgument("length", "1 to 921600 bytes can be read at once")
+        let length = try FieldCheck.bounded(request.length, "length", default: 262_144, 1...921_600)
+        let volumeID = try FieldCheck.someText(request.volumeID, "volume_id")
+        let path: RelativePath
+        do { path = try RelativePath(request.path ?? "") } catch {
+            throw FieldCheck.wrong("path", "cannot be used: \(error.detail)")
+        }
+        // What the volume keeps for itself is nobody else's business.
+        guard !path.parts.contains(where: { $0.hasPrefix(".") }) else {
+            throw FieldCheck.wrong("path", "names a hidden file, which cannot be read")
         }
         guard let volume = keeper.current else {
             throw RPCError.unavailable(keeper.error ?? "the recording volume is not open")
         }
-        guard request.volumeID == volume.volumeID else {
-            throw RPCError.notFound("this controller has volume \(volume.volumeID), not \(request.volumeID ?? "none")")
-        }
-        let path: RelativePath
-        do { path = try RelativePath(request.path ?? "") } catch {
-            throw RPCError.invalidArgument("path", error.detail)
-        }
-        // What the volume keeps for itself is nobody else's business.
-        guard !path.parts.contains(where: { $0.hasPrefix(".") }) else {
-            throw RPCError.invalidArgument("path", "hidden files cannot be read")
+        guard volumeID == volume.volumeID else {
+            throw RPCError.notFound("this controller has volume \(volume.volumeID), not \(volumeID)")
         }
         guard let offset = Int64(exactly: request.offset ?? 0) else {
             throw RPCError.outOfRange("the offset lies beyond the end of \(path)")
@@ -129,7 +136,7 @@ struct Calls: Sendable {
                 guard offset <= reader.sizeBytes else {
                     throw RPCError.outOfRange("the offset lies beyond the \(reader.sizeBytes) bytes of \(path)")
                 }
-                let data = try reader.read(at: offset, count: Int(length))
+                let data = try reader.read(at: offset, count: length)
                 return ReadSegmentReply(data: data, sizeBytes: UInt64(reader.sizeBytes))
             }
         } catch let error as VolumeError {

@@ -1,38 +1,27 @@
 // EnsureFootage: keeps the footage of a window, from the rings and the disk for what is past, by recording for what comes.
 // Answers at once. The windows are kept in the state directory, so that a promise survives a restart.
-import CivilTime
 import RPC
+import ServiceKit
 import Wire
 
 struct FootageCalls: Sendable {
     let engine: CaptureEngine
     let inventory: Inventory
 
-    static let defaultHoldMs: UInt32 = 900_000
-    static let longestWindowUs: Int64 = 86_400_000_000
+    static let defaultHoldMs = 900_000
+    static let mostSources = 1000
     /// Windows of one source at a time: every packet looks at each. With holds of 15 minutes that is four new ones a second.
     static let mostWindows = 4096
 
     func ensure(_ request: EnsureFootageRequest) async throws -> EnsureFootageReply {
-        let key = request.key ?? ""
-        guard (1...128).contains(key.utf8.count) else {
-            throw RPCError.invalidArgument("key", "the key must have 1 to 128 bytes")
-        }
-        guard !request.sources.isEmpty, request.sources.count <= 1000 else {
-            throw RPCError.invalidArgument("sources", "name 1 to 1000 sources")
-        }
-        let span = try Self.span(request.window)
-        let holdMs = request.holdMs ?? Self.defaultHoldMs
-        guard (1000...86_400_000).contains(holdMs) else {
-            throw RPCError.invalidArgument("hold_ms", "the hold must last from 1000 to 86400000 ms")
-        }
+        let key = try FieldCheck.someText(request.key, "key")
+        try FieldCheck.entries(request.sources, "sources", 1...Self.mostSources)
+        let range = try FieldCheck.window(request.window, "window")
+        let span = Span(startUs: range.lowerBound, endUs: range.upperBound)
+        let holdMs = try FieldCheck.bounded(
+            request.holdMs, "hold_ms", default: Self.defaultHoldMs, 1000...86_400_000)
+        let sources = try request.sources.enumerated().map { try SourceKey(checking: $1, "sources[\($0)]") }
         let nowUs = wallClockUs()
-        let sources = try request.sources.enumerated().map { index, name in
-            guard let source = SourceKey(name) else {
-                throw RPCError.invalidArgument("sources[\(index)]", "device and endpoint must be named")
-            }
-            return source
-        }
         // The hold counts from now, or from the window's end where that lies ahead.
         let windows = sources.map {
             FootageWindow(
@@ -64,16 +53,6 @@ struct FootageCalls: Sendable {
         do { return try await inventory.covered(window.source, window.span) } catch {
             throw RPCError.unavailable("the footage inventory cannot be read: \(error)")
         }
-    }
-
-    private static func span(_ window: Window?) throws -> Span {
-        guard let startUs = window?.startUs, let endUs = window?.endUs else {
-            throw RPCError.invalidArgument("window", "start_us and end_us are needed")
-        }
-        guard startUs > 0, endUs <= TimeStamp.latestUs, endUs > startUs, endUs - startUs <= longestWindowUs else {
-            throw RPCError.invalidArgument("window", "end_us must lie after start_us, by 24 hours at most")
-        }
-        return Span(startUs: startUs, endUs: endUs)
     }
 
     /// The state by the contract. Pure.

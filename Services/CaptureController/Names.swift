@@ -1,5 +1,7 @@
 // The two names that everything here is keyed by, complete and comparable, and how they come out of the contract's
 // messages, where every field may be absent.
+import RPC
+import ServiceKit
 import Wire
 
 /// A source of pictures: an inbound endpoint of a device. One camera session, one lease.
@@ -17,6 +19,12 @@ struct SourceKey: Hashable, Sendable, Comparable, CustomStringConvertible {
         guard let device = name?.device, let endpoint = name?.endpoint, !device.isEmpty, !endpoint.isEmpty else {
             return nil
         }
+        self.init(device: device, endpoint: endpoint)
+    }
+
+    /// Of a request: INVALID_ARGUMENT names the part that is missing or wrong.
+    init(checking name: SourceName, _ field: String) throws(RPCError) {
+        let (device, endpoint) = try FieldCheck.source(name, field)
         self.init(device: device, endpoint: endpoint)
     }
 

@@ -89,6 +89,7 @@ struct StatusReporter: Service, CustomStringConvertible {
         var told = Told()
         var hinted = Told()
         var lastFull: ContinuousClock.Instant?
+        var refusal: RPCError?
         while !Task.isCancelled {
             let now = ContinuousClock.now
             let isFull = lastFull.map { now - $0 >= fullEvery } ?? true
@@ -100,12 +101,17 @@ struct StatusReporter: Service, CustomStringConvertible {
             let changes = told.changes(report)
             let send = isFull ? report : changes
             if isFull || !send.sources.isEmpty || !send.tasks.isEmpty || !send.volumes.isEmpty {
-                do {
+                do throws(RPCError) {
                     _ = try await adapter.call(MqttEdgeAdapterMethods.reportStatus, send, timeout: .seconds(2))
                     told.remember(report)
                     if isFull { lastFull = now }
                 } catch {
                     logger.debug("status not reported: \(error)")
+                    // Not an absence but a defect of one of the two, which hides the status of every camera.
+                    if error.code == .invalidArgument, refusal != error {
+                        logger.error("the adapter refuses the status", metadata: ["reason": "\(error)"])
+                        refusal = error
+                    }
                 }
             }
             await bell.wait(atMost: Self.lookEvery)

@@ -2,6 +2,7 @@
 
 import GRDB
 import RPC
+import ServiceKit
 import Wire
 
 struct ClaimCalls: Sendable {
@@ -24,10 +25,10 @@ struct ClaimCalls: Sendable {
     func claimItems(_ request: ClaimItemsRequest, remaining: Duration) async throws -> ClaimItemsReply {
         let kinds = try Self.kinds(request.kinds)
         let order = ClaimOrder(
-            work: try Check.work(request.work), worker: try Check.someText(request.worker, "worker"),
-            limit: try Check.bounded(request.limit, "limit", default: 4, 1...64),
+            work: try FieldCheck.work(request.work), worker: try FieldCheck.someText(request.worker, "worker"),
+            limit: try FieldCheck.bounded(request.limit, "limit", default: 4, 1...64),
             leaseUs: try Self.lease(request.leaseMs), kinds: kinds)
-        let waitMs = try Check.bounded(request.waitMs, "wait_ms", default: 0, 0...20_000)
+        let waitMs = try FieldCheck.bounded(request.waitMs, "wait_ms", default: 0, 0...20_000)
         let end = ContinuousClock.now + min(.milliseconds(waitMs), remaining - Self.answerTime)
         let topic: WorkBell.Topic = order.work == .archive ? .archive : .upload
         while true {
@@ -45,10 +46,8 @@ struct ClaimCalls: Sendable {
     }
 
     func renewClaims(_ request: RenewClaimsRequest) async throws -> RenewClaimsReply {
-        let worker = try Check.someText(request.worker, "worker")
-        guard request.claims.count <= 256 else {
-            throw RPCError.invalidArgument("claims", "has \(request.claims.count): at most 256 are allowed")
-        }
+        let worker = try FieldCheck.someText(request.worker, "worker")
+        try FieldCheck.entries(request.claims, "claims", 0...256)
         var claims: [HeldClaim] = []
         for (index, claim) in request.claims.enumerated() { claims.append(try Self.claim(claim, "claims[\(index)]")) }
         let leaseUs = try Self.lease(request.leaseMs)
@@ -59,17 +58,19 @@ struct ClaimCalls: Sendable {
 
     func completeItem(_ request: CompleteItemRequest) async throws -> CompleteItemReply {
         let claim = try Self.claim(request.claim, "claim")
-        let work = try Check.work(request.work)
-        _ = try Check.someText(request.worker, "worker")
+        let work = try FieldCheck.work(request.work)
+        _ = try FieldCheck.someText(request.worker, "worker")
         var result = ItemResult(handedOver: request.handedOver ?? false)
-        result.sha256 = try Check.digest(request.sha256, "sha256")
-        result.sizeBytes = try request.sizeBytes.map { value throws(RPCError) in try Check.count(value, "size_bytes") }
+        result.sha256 = try FieldCheck.digest(request.sha256, "sha256")
+        result.sizeBytes = try request.sizeBytes.map { value throws(RPCError) in
+            try FieldCheck.fileSize(value, "size_bytes")
+        }
         if work == .archive {
-            result.archiveVolumeID = try Check.someText(request.archiveVolumeID, "archive_volume_id")
+            result.archiveVolumeID = try FieldCheck.someText(request.archiveVolumeID, "archive_volume_id")
             guard result.sha256 != nil else {
-                throw RPCError.invalidArgument("sha256", "is missing: read the file back and give its SHA-256")
+                throw FieldCheck.wrong("sha256", "is missing: read the file back and give its SHA-256")
             }
-            guard result.sizeBytes != nil else { throw RPCError.invalidArgument("size_bytes", "is missing") }
+            guard result.sizeBytes != nil else { throw FieldCheck.wrong("size_bytes", "is missing") }
         }
         result.blobURL = try Self.blobURL(request.blobURL, isRequired: work == .upload && !result.handedOver)
         let checked = result
@@ -80,11 +81,11 @@ struct ClaimCalls: Sendable {
 
     func failItem(_ request: FailItemRequest) async throws -> FailItemReply {
         let claim = try Self.claim(request.claim, "claim")
-        let work = try Check.work(request.work)
-        _ = try Check.someText(request.worker, "worker")
-        let reason = try Check.someText(request.reason, "reason", maximumBytes: 1024)
+        let work = try FieldCheck.work(request.work)
+        _ = try FieldCheck.someText(request.worker, "worker")
+        let reason = try FieldCheck.someText(request.reason, "reason", maximumBytes: 1024)
         let retryAfter = try request.retryAfterMs.map { value throws(RPCError) in
-            Int64(try Check.bounded(value, "retry_after_ms", default: 0, 0...3_600_000)) * Micro.millisecond
+            Int64(try FieldCheck.bounded(value, "retry_after_ms", default: 0, 0...3_600_000)) * Micro.millisecond
         }
         let retryable = request.retryable ?? true
         let state = try await catalogue.write { turn in
@@ -101,7 +102,7 @@ struct ClaimCalls: Sendable {
             switch value {
             case .segment, .snapshot, .clip, .manifest: continue
             case .unspecified, .unrecognized:
-                throw .invalidArgument(
+                throw FieldCheck.wrong(
                     "kinds[\(index)]", "is \(value.name): segment, snapshot, clip and manifest are allowed")
             }
         }
@@ -109,25 +110,31 @@ struct ClaimCalls: Sendable {
     }
 
     private static func lease(_ value: UInt32?) throws(RPCError) -> Int64 {
-        Int64(try Check.bounded(value, "lease_ms", default: 30_000, 1000...600_000)) * Micro.millisecond
+        Int64(try FieldCheck.bounded(value, "lease_ms", default: 30_000, 1000...600_000)) * Micro.millisecond
     }
 
     private static func claim(_ value: ItemClaim?, _ field: String) throws(RPCError) -> HeldClaim {
-        guard let itemID = value?.itemID else { throw .invalidArgument("\(field).item_id", "is missing") }
-        guard let epoch = value?.epoch, epoch > 0 else { throw .invalidArgument("\(field).epoch", "is missing") }
+        guard let value else {
+            throw FieldCheck.wrong(field, "is missing: give item_id and epoch as they were claimed")
+        }
+        guard let itemID = value.itemID else { throw FieldCheck.wrong("\(field).item_id", "is missing") }
+        guard let epoch = value.epoch, epoch > 0 else {
+            throw FieldCheck.wrong("\(field).epoch", "is missing or 0: give the one that the claim got")
+        }
         return HeldClaim(
-            itemID: try Check.count(itemID, "\(field).item_id"), epoch: try Check.count(epoch, "\(field).epoch"))
+            itemID: try FieldCheck.count(itemID, "\(field).item_id"),
+            epoch: try FieldCheck.count(epoch, "\(field).epoch"))
     }
 
     /// Where the file is, without the signature that gives access to it.
     private static func blobURL(_ value: String?, isRequired: Bool) throws(RPCError) -> String? {
         guard let value, !value.isEmpty else {
-            if isRequired { throw .invalidArgument("blob_url", "is missing: say where the file is now") }
+            if isRequired { throw FieldCheck.wrong("blob_url", "is missing: say where the file is now") }
             return nil
         }
-        let url = try Check.text(value, "blob_url", maximumBytes: 2048)
+        let url = try FieldCheck.text(value, "blob_url", maximumBytes: 2048)
         guard !url.contains("?"), !url.contains("@") else {
-            throw .invalidArgument("blob_url", "has a query or a user: give it without signature and credential")
+            throw FieldCheck.wrong("blob_url", "has a query or a user: give it without signature and credential")
         }
         return url
     }

@@ -6,7 +6,7 @@
 //   event at 103 s, window still open           -> extension to [85, 108)
 //   event at 143 s, window open until 140 s     -> would be [85, 148): 63 s, past the maximum -> new request [128, 148)
 
-import CivilTime
+import ServiceKit
 
 /// What an event says about its window, checked for its ranges by the caller.
 struct EventWindow: Sendable, Equatable {
@@ -40,16 +40,13 @@ struct EventWindow: Sendable, Equatable {
         case extend(requestID: String, Span)
     }
 
-    /// The contract's bound for any window.
-    static let longestUs = Micro.day
-
     /// The window of this event alone, its end clipped to the maximum.
     func span(nowUs: Int64, futureBoundUs: Int64) throws(Refusal) -> Span {
         guard eventUs <= nowUs + futureBoundUs else { throw .tooFarAhead(byUs: eventUs - nowUs - futureBoundUs) }
         guard startOffsetMs < endOffsetMs else { throw .emptyWindow }
         let start = eventUs + startOffsetMs * Micro.millisecond
         let end = min(eventUs + endOffsetMs * Micro.millisecond, start + lengthBoundUs)
-        guard start > 0, end <= TimeStamp.latestUs else { throw .outOfTime }
+        guard start > 0, FieldCheck.timesUs.contains(end) else { throw .outOfTime }
         return Span(start, end)
     }
 
@@ -67,5 +64,5 @@ struct EventWindow: Sendable, Equatable {
         return .open(own, maximumEndUs: own.startUs + lengthBoundUs)
     }
 
-    private var lengthBoundUs: Int64 { min(maximumMs * Micro.millisecond, Self.longestUs) }
+    private var lengthBoundUs: Int64 { min(maximumMs * Micro.millisecond, FieldCheck.longestWindowUs) }
 }

@@ -4,6 +4,7 @@
 import Foundation
 import GRDB
 import RPC
+import ServiceKit
 import Wire
 
 /// Where a page ended: start and path of its last file.
@@ -19,7 +20,7 @@ struct PageToken: Sendable, Equatable {
     init(parsing text: String) throws(RPCError) {
         let parts = text.split(separator: ":", maxSplits: 1, omittingEmptySubsequences: false)
         guard parts.count == 2, let start = Int64(parts[0]), text.utf8.count <= 1100 else {
-            throw .invalidArgument("page_token", "is not one that a reply gave: leave it out to start over")
+            throw FieldCheck.wrong("page_token", "is not one that a reply gave: leave it out to start over")
         }
         self.init(startUs: start, path: String(parts[1]))
     }

@@ -2,6 +2,7 @@
 
 import GRDB
 import RPC
+import ServiceKit
 import Wire
 
 struct QueryCalls: Sendable {
@@ -20,24 +21,24 @@ struct QueryCalls: Sendable {
         switch request.kind {
         case nil, .unspecified: kind = nil
         case .segment, .snapshot: kind = request.kind
-        case .unrecognized: throw RPCError.invalidArgument("kind", "is unknown: segment and snapshot are allowed")
+        case .unrecognized: throw FieldCheck.wrong("kind", "is unknown: segment and snapshot are allowed")
         }
         let question = MediaQuestion(
-            asset: try asset(request.asset), source: try source(request.source),
-            window: try request.window.map { window throws(RPCError) in try Check.window(window, "window") },
+            asset: try FieldCheck.nameIfAny(request.asset, "asset"), source: try source(request.source),
+            window: try request.window.map { window throws(RPCError) in try FieldCheck.span(window, "window") },
             kind: kind,
-            limit: try Check.bounded(request.limit, "limit", default: 500, 1...2000),
+            limit: try FieldCheck.bounded(request.limit, "limit", default: 500, 1...2000),
             after: try request.pageToken.map { token throws(RPCError) in try PageToken(parsing: token) })
         return try await catalogue.read { db in try db.page(question) }
     }
 
     func coverage(_ request: CoverageRequest) async throws -> CoverageReply {
-        let asset = try asset(request.asset)
+        let asset = try FieldCheck.nameIfAny(request.asset, "asset")
         let source = try source(request.source)
         guard asset != nil || source != nil else {
-            throw RPCError.invalidArgument("source", "is missing: give an asset or a source")
+            throw FieldCheck.wrong("source", "is missing: give an asset or a source")
         }
-        let window = try Check.window(request.window, "window")
+        let window = try FieldCheck.span(request.window, "window")
         let seamUs = catalogue.policy.seamUs
         return try await catalogue.read { db in
             var reply = CoverageReply(segments: 0, bytes: 0)
@@ -68,15 +69,14 @@ struct QueryCalls: Sendable {
     }
 
     func changes(_ request: IndexerChangesRequest) async throws -> IndexerChangesReply {
-        let after = try Check.count(request.after, "after")
-        let limit = try Check.bounded(request.limit, "limit", default: 100, 1...1000)
+        let after = try FieldCheck.count(request.after, "after")
+        let limit = try FieldCheck.bounded(request.limit, "limit", default: 100, 1...1000)
         return try await catalogue.read { db in try db.changes(after: after, limit: limit) }
     }
 
     func listAudit(_ request: ListAuditRequest) async throws -> ListAuditReply {
-        let limit = try Check.bounded(request.limit, "limit", default: 100, 1...1000)
-        let fromUs = request.fromUs ?? 0
-        guard fromUs >= 0 else { throw RPCError.invalidArgument("from_us", "must not be negative") }
+        let limit = try FieldCheck.bounded(request.limit, "limit", default: 100, 1...1000)
+        let fromUs = try FieldCheck.timeIfAny(request.fromUs, "from_us") ?? 0
         return try await catalogue.read { db in
             var room = MessageRoom()
             let entries = try db.auditEntries(fromUs: fromUs, limit: limit)
@@ -84,13 +84,8 @@ struct QueryCalls: Sendable {
         }
     }
 
-    private func asset(_ value: String?) throws(RPCError) -> String? {
-        guard let value, !value.isEmpty else { return nil }
-        return try Check.name(value, "asset")
-    }
-
     private func source(_ value: SourceName?) throws(RPCError) -> SourceID? {
         guard let value else { return nil }
-        return try Check.source(value, "source")
+        return try FieldCheck.sourceID(value, "source")
     }
 }

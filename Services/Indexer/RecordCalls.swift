@@ -37,19 +37,19 @@ struct RecordCalls: Sendable {
 
     /// Stores a batch in one transaction. A bad record is rejected with its reason and costs the others nothing.
     func recordMedia(_ request: RecordMediaRequest) async throws -> RecordMediaReply {
-        let controllerID = try Check.someText(request.controllerID, "controller_id")
-        guard request.records.count <= Self.mostRecords else {
-            throw RPCError.invalidArgument(
-                "records", "has \(request.records.count) records: at most \(Self.mostRecords) are allowed")
-        }
+        let controllerID = try FieldCheck.someText(request.controllerID, "controller_id")
+        try FieldCheck.entries(request.records, "records", 0...Self.mostRecords)
         var good: [(spoolID: UInt64, record: CheckedRecord)] = []
         var rejected: [RejectedRecord] = []
         for (index, record) in request.records.enumerated() {
             do throws(RPCError) {
-                good.append((record.spoolID ?? 0, try Self.check(record, "records[\(index)]")))
+                let checked = try Self.check(record, "records[\(index)]")
+                guard let spoolID = record.spoolID else {
+                    throw FieldCheck.wrong("records[\(index)].spool_id", "is missing: the reply could not name it")
+                }
+                good.append((spoolID, checked))
             } catch {
-                let place = error.field.map { "\($0) " } ?? ""
-                rejected.append(RejectedRecord(spoolID: record.spoolID, message: place + error.message))
+                rejected.append(RejectedRecord(spoolID: record.spoolID, message: error.message))
             }
         }
         let checked = good
@@ -62,15 +62,16 @@ struct RecordCalls: Sendable {
     }
 
     func reportVolume(_ request: ReportVolumeRequest) async throws -> ReportVolumeReply {
-        guard let volume = request.volume else { throw RPCError.invalidArgument("volume", "is missing") }
-        let volumeID = try Check.someText(volume.volumeID, "volume.volume_id")
-        let owner = try Check.someText(request.owner, "owner")
-        let address = try Check.text(request.ownerAddress, "owner_address", maximumBytes: 512)
+        guard let volume = request.volume else { throw FieldCheck.wrong("volume", "is missing") }
+        let volumeID = try FieldCheck.someText(volume.volumeID, "volume.volume_id")
+        let owner = try FieldCheck.someText(request.owner, "owner")
+        let given = request.ownerAddress ?? ""
+        let address = given.isEmpty ? "" : try FieldCheck.address(given, "owner_address")
         guard let role = volume.role, role == "recording" || role == "archive" else {
-            throw RPCError.invalidArgument("volume.role", "must be 'recording' or 'archive'")
+            throw FieldCheck.wrong("volume.role", "must be 'recording' or 'archive'")
         }
-        _ = try Check.count(volume.totalBytes, "volume.total_bytes")
-        _ = try Check.count(volume.freeBytes, "volume.free_bytes")
+        _ = try FieldCheck.count(volume.totalBytes, "volume.total_bytes")
+        _ = try FieldCheck.count(volume.freeBytes, "volume.free_bytes")
         try await catalogue.write { turn in
             try turn.storeVolume(volume, id: volumeID, role: role, owner: owner, address: address)
         }
@@ -78,9 +79,9 @@ struct RecordCalls: Sendable {
     }
 
     func listFiles(_ request: ListFilesRequest) async throws -> ListFilesReply {
-        let volumeID = try Check.someText(request.volumeID, "volume_id")
-        let after = try Check.text(request.afterPath, "after_path")
-        let limit = try Check.bounded(request.limit, "limit", default: 1000, 1...2000)
+        let volumeID = try FieldCheck.someText(request.volumeID, "volume_id")
+        let after = try FieldCheck.text(request.afterPath, "after_path")
+        let limit = try FieldCheck.bounded(request.limit, "limit", default: 1000, 1...2000)
         return try await catalogue.read { db in try db.files(volumeID: volumeID, after: after, limit: limit) }
     }
 
@@ -89,7 +90,7 @@ struct RecordCalls: Sendable {
     static func check(_ record: MediaRecord, _ place: String) throws(RPCError) -> CheckedRecord {
         let given = [record.file != nil, record.run != nil, record.anchor != nil, record.gap != nil].count { $0 }
         guard given == 1 else {
-            throw .invalidArgument(place, "must have exactly one of file, run, anchor and gap, not \(given)")
+            throw FieldCheck.wrong(place, "must have exactly one of file, run, anchor and gap, not \(given)")
         }
         if let file = record.file { return .media(try check(file, "\(place).file")) }
         if let run = record.run { return try check(run, "\(place).run") }
@@ -98,81 +99,82 @@ struct RecordCalls: Sendable {
     }
 
     private static func check(_ file: MediaFile, _ place: String) throws(RPCError) -> NewMedia {
-        let volumeID = try Check.someText(file.volumeID, "\(place).volume_id")
-        let path = try Check.path(file.path, "\(place).path")
-        let source = try Check.source(file.source, "\(place).source")
-        let start = try Check.time(file.startUs, "\(place).start_us")
-        let end = try Check.time(file.endUs, "\(place).end_us")
+        let volumeID = try FieldCheck.someText(file.volumeID, "\(place).volume_id")
+        let path = try FieldCheck.path(file.path, "\(place).path")
+        let source = try FieldCheck.sourceID(file.source, "\(place).source")
+        let start = try FieldCheck.time(file.startUs, "\(place).start_us")
+        let end = try FieldCheck.time(file.endUs, "\(place).end_us")
         let kind = file.kind ?? .unspecified
         switch kind {
         case .segment:
             guard end > start else {
-                throw .invalidArgument("\(place).end_us", "must be greater than start_us for a segment")
+                throw FieldCheck.wrong("\(place).end_us", "must be greater than start_us for a segment")
             }
-            guard end - start <= EventWindow.longestUs else {
-                throw .invalidArgument("\(place).end_us", "a segment has at most 24 hours")
+            guard end - start <= FieldCheck.longestWindowUs else {
+                throw FieldCheck.wrong(
+                    "\(place).end_us", "lies more than 24 hours after start_us: a segment is no longer")
             }
         case .snapshot:
             guard end == start else {
-                throw .invalidArgument("\(place).end_us", "must be equal to start_us for a snapshot")
+                throw FieldCheck.wrong("\(place).end_us", "must be equal to start_us for a snapshot")
             }
         case .unspecified, .unrecognized:
-            throw .invalidArgument("\(place).kind", "is missing or unknown: segment and snapshot are allowed")
+            throw FieldCheck.wrong("\(place).kind", "is missing or unknown: segment and snapshot are allowed")
         }
         let asset = try file.stream.map { stream throws(RPCError) in
-            _ = try Check.name(stream.stream, "\(place).stream.stream")
-            return try Check.name(stream.asset, "\(place).stream.asset")
+            try FieldCheck.stream(stream, "\(place).stream").asset
         }
         let ending = file.fileExtension ?? path.name.split(separator: ".").last.map(String.init) ?? ""
         let isPlain = ending.utf8.allSatisfy { byte in
             (0x30...0x39).contains(byte) || (0x41...0x5a).contains(byte) || (0x61...0x7a).contains(byte)
         }
         guard (1...16).contains(ending.utf8.count), isPlain, ending.lowercased() != "json" else {
-            throw .invalidArgument("\(place).file_extension", "is 1 to 16 letters and digits, and not 'json'")
+            throw FieldCheck.wrong("\(place).file_extension", "is not 1 to 16 letters and digits, or is 'json'")
         }
-        _ = try Check.digest(file.sha256, "\(place).sha256")
+        _ = try FieldCheck.digest(file.sha256, "\(place).sha256")
         var checked = file
         checked.fileExtension = ending
         if file.sha256?.isEmpty == true { checked.sha256 = nil }
         return NewMedia(
             file: checked, source: source, volumeID: volumeID, path: path.string, kind: kind, span: Span(start, end),
-            sizeBytes: try Check.count(file.sizeBytes, "\(place).size_bytes"),
-            leaseEpoch: try Check.count(file.leaseEpoch, "\(place).lease_epoch"),
-            runID: try Check.text(file.runID, "\(place).run_id", maximumBytes: 128), asset: asset)
+            sizeBytes: try FieldCheck.fileSize(file.sizeBytes, "\(place).size_bytes"),
+            leaseEpoch: try FieldCheck.count(file.leaseEpoch, "\(place).lease_epoch"),
+            runID: try FieldCheck.text(file.runID, "\(place).run_id", maximumBytes: 128), asset: asset)
     }
 
     private static func check(_ run: Run, _ place: String) throws(RPCError) -> CheckedRecord {
-        if let ended = run.endedUs { _ = try Check.time(ended, "\(place).ended_us") }
-        _ = try Check.text(run.endReason, "\(place).end_reason")
+        try FieldCheck.timeIfAny(run.endedUs, "\(place).ended_us")
+        _ = try FieldCheck.text(run.endReason, "\(place).end_reason")
+        _ = try FieldCheck.text(run.controllerID, "\(place).controller_id", maximumBytes: 128)
         return .run(
-            run, id: try Check.someText(run.runID, "\(place).run_id"),
-            source: try Check.source(run.source, "\(place).source"),
-            startedUs: try Check.time(run.startedUs, "\(place).started_us"),
-            leaseEpoch: try Check.count(run.leaseEpoch, "\(place).lease_epoch"))
+            run, id: try FieldCheck.someText(run.runID, "\(place).run_id"),
+            source: try FieldCheck.sourceID(run.source, "\(place).source"),
+            startedUs: try FieldCheck.time(run.startedUs, "\(place).started_us"),
+            leaseEpoch: try FieldCheck.count(run.leaseEpoch, "\(place).lease_epoch"))
     }
 
     private static func check(_ anchor: Anchor, _ place: String) throws(RPCError) -> CheckedRecord {
-        let runID = try Check.someText(anchor.runID, "\(place).run_id")
-        guard let version = anchor.version else { throw .invalidArgument("\(place).version", "is missing") }
+        let runID = try FieldCheck.someText(anchor.runID, "\(place).run_id")
+        guard let version = anchor.version else { throw FieldCheck.wrong("\(place).version", "is missing") }
         guard (-500...500).contains(anchor.ratePpm ?? 0) else {
-            throw .invalidArgument("\(place).rate_ppm", "is \(anchor.ratePpm ?? 0): -500 to 500 are allowed")
+            throw FieldCheck.wrong("\(place).rate_ppm", "is \(anchor.ratePpm ?? 0): -500 to 500 are allowed")
         }
-        guard let mediaUs = anchor.mediaUs else { throw .invalidArgument("\(place).media_us", "is missing") }
-        _ = try Check.text(anchor.origin, "\(place).origin", maximumBytes: 64)
+        guard let mediaUs = anchor.mediaUs else { throw FieldCheck.wrong("\(place).media_us", "is missing") }
+        _ = try FieldCheck.text(anchor.origin, "\(place).origin", maximumBytes: 64)
         return .anchor(
             anchor, runID: runID, version: Int64(version), mediaUs: mediaUs,
-            wallUs: try Check.time(anchor.wallUs, "\(place).wall_us"))
+            wallUs: try FieldCheck.time(anchor.wallUs, "\(place).wall_us"))
     }
 
     private static func check(_ gap: Gap, _ place: String) throws(RPCError) -> CheckedRecord {
         // Longer than the contract's window: a camera that was dark for a week is one report.
-        let span = try Check.window(gap.window, "\(place).window", longestUs: Timeline.longestGapUs)
+        let span = try FieldCheck.span(gap.window, "\(place).window", longestUs: Timeline.longestGapUs)
         return .gap(
             KnownGap(
-                span: span, cause: try Check.someText(gap.cause, "\(place).cause", maximumBytes: 64),
-                reason: try Check.text(gap.reason, "\(place).reason"),
-                runID: try Check.text(gap.runID, "\(place).run_id", maximumBytes: 128),
-                framesLost: Int64(gap.framesLost ?? 0)), try Check.source(gap.source, "\(place).source"))
+                span: span, cause: try FieldCheck.someText(gap.cause, "\(place).cause", maximumBytes: 64),
+                reason: try FieldCheck.text(gap.reason, "\(place).reason"),
+                runID: try FieldCheck.text(gap.runID, "\(place).run_id", maximumBytes: 128),
+                framesLost: Int64(gap.framesLost ?? 0)), try FieldCheck.sourceID(gap.source, "\(place).source"))
     }
 }
 

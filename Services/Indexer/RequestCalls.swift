@@ -4,6 +4,7 @@
 import Foundation
 import GRDB
 import RPC
+import ServiceKit
 import Wire
 
 struct RequestCalls: Sendable {
@@ -23,19 +24,19 @@ struct RequestCalls: Sendable {
     }
 
     func submitEvent(_ request: SubmitEventRequest) async throws -> SubmitReply {
-        let key = try Check.someText(request.eventKey, "event_key")
+        let key = try FieldCheck.someText(request.eventKey, "event_key")
         guard request.eventUs != nil else {
-            throw RPCError.invalidArgument(
+            throw FieldCheck.wrong(
                 "event_us",
-                "the event says no time: without one there is no window; give the moment in microseconds "
-                    + "since 1970, UTC, or map the payload's time to it")
+                "is missing: an event without a time has no window; give the moment in microseconds since 1970, UTC, or "
+                    + "map the payload's time to it")
         }
         let event = EventWindow(
-            eventUs: try Check.time(request.eventUs, "event_us"),
+            eventUs: try FieldCheck.time(request.eventUs, "event_us"),
             startOffsetMs: try Self.offset(request.startOffsetMs, "start_offset_ms"),
             endOffsetMs: try Self.offset(request.endOffsetMs, "end_offset_ms"),
             maximumMs: try Self.maximum(request.maximumMs))
-        let rule = try Check.text(request.rule, "rule", maximumBytes: 128)
+        let rule = try FieldCheck.text(request.rule, "rule", maximumBytes: 128)
         let cameras = try Self.cameras(request.cameras)
         var draft = try Self.draft(
             cameras: cameras, requestedBy: request.requestedBy, why: request.reason, delivery: request.delivery,
@@ -50,14 +51,12 @@ struct RequestCalls: Sendable {
     }
 
     func submitArchive(_ request: SubmitArchiveRequest) async throws -> SubmitReply {
-        let window = try Check.window(request.window, "window")
+        let window = try FieldCheck.span(request.window, "window")
         let cameras = try Self.cameras(request.cameras)
         var draft = try Self.draft(
             cameras: cameras, requestedBy: request.requestedBy, why: request.reason, delivery: request.delivery,
             mode: request.mode, priority: request.priority, kinds: request.kinds)
-        if let given = request.requestID, !given.isEmpty {
-            draft.requestID = try Check.identifier(given, "request_id")
-        }
+        if let given = request.requestID { draft.requestID = try FieldCheck.identifier(given, "request_id") }
         (draft.window, draft.maximumEndUs) = (window, window.endUs)
         let wanted = draft
         let reply = try await catalogue.write { turn in try turn.submit(wanted, cameras: cameras) }
@@ -66,7 +65,7 @@ struct RequestCalls: Sendable {
     }
 
     func getRequest(_ request: GetRequestRequest) async throws -> ArchiveRequest {
-        let requestID = try Check.identifier(request.requestID, "request_id")
+        let requestID = try FieldCheck.identifier(request.requestID, "request_id")
         return try await catalogue.read { db in
             guard let found = try db.request(requestID) else { throw Self.unknown(requestID) }
             return try db.view(found, inFull: true)
@@ -75,21 +74,21 @@ struct RequestCalls: Sendable {
 
     func listRequests(_ request: ListRequestsRequest) async throws -> ListRequestsReply {
         if case .unrecognized = request.state {
-            throw RPCError.invalidArgument("state", "is unknown: give one of the contract's states")
+            throw FieldCheck.wrong("state", "is unknown: give one of the contract's states")
         }
         let state = request.state == .unspecified ? nil : request.state
-        let limit = try Check.bounded(request.limit, "limit", default: 50, 1...200)
+        let limit = try FieldCheck.bounded(request.limit, "limit", default: 50, 1...200)
+        let beforeUs = try FieldCheck.timeIfAny(request.beforeUs, "before_us") ?? Int64.max
         return try await catalogue.read { db in
             ListRequestsReply(
                 requests: try db.list(
-                    state: state, openOnly: request.openOnly ?? false, limit: limit,
-                    beforeUs: request.beforeUs ?? Int64.max))
+                    state: state, openOnly: request.openOnly ?? false, limit: limit, beforeUs: beforeUs))
         }
     }
 
     func cancelRequest(_ request: CancelRequestRequest, caller: String) async throws -> ArchiveRequest {
-        let requestID = try Check.identifier(request.requestID, "request_id")
-        let named = try Check.text(request.requestedBy, "requested_by", maximumBytes: 128)
+        let requestID = try FieldCheck.identifier(request.requestID, "request_id")
+        let named = try FieldCheck.text(request.requestedBy, "requested_by", maximumBytes: 128)
         let who = named.isEmpty ? caller : named
         return try await catalogue.write { turn in
             guard var found = try turn.db.request(requestID) else { throw Self.unknown(requestID) }
@@ -110,25 +109,18 @@ struct RequestCalls: Sendable {
     }
 
     static func cameras(_ values: [RequestedCamera]) throws(RPCError) -> [WantedCamera] {
-        guard !values.isEmpty else { throw .invalidArgument("cameras", "is empty: name at least one camera") }
-        guard values.count <= mostCameras else {
-            throw .invalidArgument("cameras", "has \(values.count): at most \(mostCameras) are allowed")
-        }
+        try FieldCheck.entries(values, "cameras", 1...mostCameras)
         var result: [WantedCamera] = []
         for (index, value) in values.enumerated() {
             let place = "cameras[\(index)]"
-            let source = try Check.source(value.source, "\(place).source")
-            let camera = try Check.someText(value.camera ?? source.text, "\(place).camera", maximumBytes: 257)
-            if camera != source.text { _ = try Check.name(camera, "\(place).camera") }
-            if case .unrecognized = value.footage {
-                throw .invalidArgument("\(place).footage", "is unknown: give what EnsureFootage answered")
-            }
+            let source = try FieldCheck.sourceID(value.source, "\(place).source")
+            let camera = try FieldCheck.camera(value.camera, of: source, "\(place).camera")
             // Two assets of one source are one camera: its footage is delivered once, under the first name.
             if result.contains(where: { $0.source == source }) { continue }
             result.append(
                 WantedCamera(
                     camera: camera, source: source, footage: value.footage ?? .unspecified,
-                    footageReason: try Check.text(value.footageReason, "\(place).footage_reason")))
+                    footageReason: try FieldCheck.text(value.footageReason, "\(place).footage_reason")))
         }
         return result
     }
@@ -139,27 +131,20 @@ struct RequestCalls: Sendable {
     ) throws(RPCError) -> RequestRow {
         RequestRow(
             requestID: UUID().uuidString.lowercased(),
-            machine: RequestMachine(delivery: try Check.delivery(delivery)), window: Span(0, 0), maximumEndUs: 0,
-            mode: try Check.mode(mode), kinds: try Check.kinds(kinds, "kinds"), priority: Int64(priority ?? 0),
-            requestedBy: try Check.text(requestedBy, "requested_by", maximumBytes: 256),
-            why: try Check.text(why, "reason"), cameraKey: WantedCamera.key(cameras), acceptedUs: 0)
+            machine: RequestMachine(delivery: try FieldCheck.delivery(delivery)), window: Span(0, 0), maximumEndUs: 0,
+            mode: try FieldCheck.mode(mode), kinds: try FieldCheck.kinds(kinds, "kinds"),
+            priority: Int64(priority ?? 0),
+            requestedBy: try FieldCheck.text(requestedBy, "requested_by", maximumBytes: 256),
+            why: try FieldCheck.text(why, "reason"), cameraKey: WantedCamera.key(cameras), acceptedUs: 0)
     }
 
     private static func offset(_ value: Int64?, _ field: String) throws(RPCError) -> Int64 {
-        let value = value ?? 0
-        guard (-86_400_000...86_400_000).contains(value) else {
-            throw .invalidArgument(field, "is \(value) ms: -86400000 to 86400000 are allowed")
-        }
-        return value
+        Int64(try FieldCheck.bounded(value, field, default: 0, -86_400_000...86_400_000))
     }
 
     private static func maximum(_ value: UInt64?) throws(RPCError) -> Int64 {
         // Ten minutes: longer than an incident's usual chain of alarms, short enough to be delivered the same hour.
-        let value = value ?? 600_000
-        guard (1...86_400_000).contains(value) else {
-            throw .invalidArgument("maximum_ms", "is \(value): 1 to 86400000 are allowed")
-        }
-        return Int64(value)
+        Int64(try FieldCheck.bounded(value, "maximum_ms", default: 600_000, 1...86_400_000))
     }
 }
 
@@ -214,7 +199,7 @@ extension Turn {
             return SubmitReply(receipt: .duplicate, request: try view(wanted.requestID))
         }
         guard wanted.window.startUs <= nowUs + policy.futureBoundUs else {
-            throw RPCError.invalidArgument(
+            throw FieldCheck.wrong(
                 "window.start_us",
                 "lies more than \(policy.futureBoundUs / Micro.second) s in the future: ask again later")
         }
@@ -240,14 +225,14 @@ extension EventWindow.Refusal {
     func asRPCError(_ policy: Policy) -> RPCError {
         switch self {
         case .tooFarAhead(let byUs):
-            .invalidArgument(
+            FieldCheck.wrong(
                 "event_us",
                 "lies \((byUs + policy.futureBoundUs) / Micro.second) s in the future: at most "
                     + "\(policy.futureBoundUs / Micro.second) s are allowed; check the sender's clock")
         case .emptyWindow:
-            .invalidArgument("end_offset_ms", "must be greater than start_offset_ms: the window would be empty")
+            FieldCheck.wrong("end_offset_ms", "must be greater than start_offset_ms: the window would be empty")
         case .outOfTime:
-            .invalidArgument("start_offset_ms", "the window would begin before 1970 or end after 2100")
+            FieldCheck.wrong("start_offset_ms", "makes a window that begins before 1970 or ends after 2100")
         }
     }
 }

@@ -1,6 +1,7 @@
 // Payloads of N/media-sync/archive and N/media-sync/cancel (scenario 2.3), and the body of a stream command. Pure.
 
 import JSON
+import ServiceKit
 import Wire
 
 /// An archive request as an operator writes it:
@@ -93,7 +94,7 @@ struct ArchiveCommand: Sendable, Equatable {
         case (nil, nil): throw Rejection(field: "durationSeconds", reason: "is missing (or give `end`)")
         case (_?, _?): throw Rejection(field: "end", reason: "is given besides durationSeconds: give one of them")
         }
-        guard endUs > startUs, endUs - startUs <= 86_400_000_000, TimeText.allowedUs.contains(endUs) else {
+        guard endUs > startUs, endUs - startUs <= FieldCheck.longestWindowUs, FieldCheck.timesUs.contains(endUs) else {
             throw Rejection(field: "end", reason: "has to lie after the start, at most 24 h later, before 2100")
         }
         return Window(startUs: startUs, endUs: endUs)

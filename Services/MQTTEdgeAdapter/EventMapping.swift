@@ -1,6 +1,7 @@
 // From a message to an event: pure. Each mapping is a small function; what they share (cameras, window, key) is below.
 
 import JSON
+import ServiceKit
 import Wire
 
 /// Applies event rules to messages.
@@ -108,7 +109,7 @@ enum EventMapping {
             startOffsetMs: start, endOffsetMs: end, maximumMs: max(rule.maximumMs, UInt64(end - start)),
             cameraNames: cameraNames, reason: found.reason,
             delivery: rule.delivery, mode: rule.mode, kinds: rule.kinds, priority: rule.priority)
-        guard TimeText.allowedUs.contains(event.eventUs + end * 1_000) else {
+        guard FieldCheck.timesUs.contains(event.eventUs + end * 1_000) else {
             throw Rejection(reason: "the window ends outside 1970 to 2100")
         }
         return event

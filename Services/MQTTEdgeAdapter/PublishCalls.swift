@@ -26,7 +26,7 @@ struct PublishCalls: Sendable {
         server.handle(MqttEdgeAdapterMethods.publishSnapshot) { request, context in
             try await publish(request, context)
         }
-        server.handle(MqttEdgeAdapterMethods.reportStatus) { request, _ in report(request) }
+        server.handle(MqttEdgeAdapterMethods.reportStatus) { request, _ in try report(request) }
     }
 
     private func publish(_ request: PublishSnapshotRequest, _ context: RPCContext) async throws -> PublishSnapshotReply
@@ -70,27 +70,42 @@ struct PublishCalls: Sendable {
     }
 
     private func checked(_ request: PublishSnapshotRequest) throws(RPCError) -> StreamName {
-        guard let stream = request.stream, let asset = stream.asset, let name = stream.stream, !asset.isEmpty,
-            !name.isEmpty
-        else { throw .invalidArgument("stream", "the stream needs asset and stream") }
+        let (asset, name) = try FieldCheck.stream(request.stream, "stream")
+        if let source = request.source { try FieldCheck.source(source, "source") }
         guard let picture = request.picture, !picture.isEmpty else {
-            throw .invalidArgument("picture", "the picture of \(asset)/\(name) is empty")
+            throw FieldCheck.wrong("picture", "of \(asset)/\(name) is empty")
         }
         guard picture.count <= Self.maximumPictureBytes else {
-            throw .invalidArgument(
-                "picture", "the picture of \(asset)/\(name) has \(picture.count) bytes; 32 MiB less 64 KiB are taken")
+            throw FieldCheck.wrong(
+                "picture", "of \(asset)/\(name) has \(picture.count) bytes: at most 32 MiB less 64 KiB are allowed")
         }
-        guard (request.destination?.qos ?? 1) <= 1 else {
-            throw .invalidArgument("destination.qos", "QoS \(request.destination?.qos ?? 0) is not 0 or 1")
-        }
+        try FieldCheck.timeIfAny(request.capturedUs, "captured_us")
+        _ = try FieldCheck.bounded(request.destination?.qos, "destination.qos", default: 1, 0...1)
         guard request.destination?.ttlS != 0 else {
-            throw .invalidArgument("destination.ttl_s", "a picture that is valid for 0 s reaches nobody")
+            throw FieldCheck.wrong("destination.ttl_s", "is 0: such a picture reaches nobody; 1 and more are allowed")
         }
-        return stream
+        _ = try FieldCheck.text(request.runID, "run_id", maximumBytes: 128)
+        return StreamName(asset: asset, stream: name)
     }
 
-    private func report(_ request: ReportStatusRequest) -> ReportStatusReply {
-        let id = request.controllerID
+    private func report(_ request: ReportStatusRequest) throws(RPCError) -> ReportStatusReply {
+        let id = try FieldCheck.text(request.controllerID, "controller_id", maximumBytes: 128)
+        for (index, source) in request.sources.enumerated() {
+            let field = "sources[\(index)]"
+            try FieldCheck.source(source.source, field + ".source")
+            try FieldCheck.timeIfAny(source.lastPacketUs, field + ".last_packet_us")
+            try FieldCheck.timeIfAny(source.syncedToUs, field + ".synced_to_us")
+            try FieldCheck.timeIfAny(source.ringFromUs, field + ".ring_from_us")
+        }
+        for (index, task) in request.tasks.enumerated() {
+            let field = "tasks[\(index)]"
+            try FieldCheck.stream(task.stream, field + ".stream")
+            if let source = task.source { try FieldCheck.source(source, field + ".source") }
+            try FieldCheck.timeIfAny(task.lastOutputUs, field + ".last_output_us")
+        }
+        for (index, volume) in request.volumes.enumerated() where volume.volumeID != nil {
+            _ = try FieldCheck.someText(volume.volumeID, "volumes[\(index)].volume_id")
+        }
         status.show(
             request.tasks.compactMap { StatusJSON.task($0, controllerID: id, topics: topics) }
                 + request.sources.compactMap { StatusJSON.source($0, controllerID: id, topics: topics) }

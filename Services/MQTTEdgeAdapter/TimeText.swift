@@ -3,6 +3,7 @@
 
 import CivilTime
 import JSON
+import ServiceKit
 
 /// How a time is written.
 enum TimeFormat: String, Sendable, CaseIterable {
@@ -16,9 +17,6 @@ enum TimeFormat: String, Sendable, CaseIterable {
 }
 
 enum TimeText {
-    /// What the contract allows: after 1970, before 2100. In microseconds.
-    static let allowedUs: ClosedRange<Int64> = 1...TimeStamp.latestUs
-
     /// The time in microseconds, or what is wrong with it, for a person.
     static func parse(_ value: JSONValue, _ format: TimeFormat) throws(Problem) -> Int64 {
         let us: Int64
@@ -29,7 +27,7 @@ enum TimeText {
         case .number(let literal) where format != .rfc3339: us = try microseconds(literal, format)
         default: throw Problem("is \(value.kindName); expected \(expected(format))")
         }
-        guard allowedUs.contains(us) else { throw Problem("lies outside 1970 to 2100") }
+        guard FieldCheck.timesUs.contains(us) else { throw Problem("lies outside 1970 to 2100") }
         return us
     }
 
@@ -54,7 +52,7 @@ enum TimeText {
         case .auto, .rfc3339: perUnit = value < 1e11 ? 1e6 : value < 1e14 ? 1e3 : value < 1e17 ? 1 : 1e-3
         }
         let us = (value * perUnit).rounded()
-        guard us > 0, us <= Double(allowedUs.upperBound) else { throw Problem("lies outside 1970 to 2100") }
+        guard us > 0, us <= Double(FieldCheck.timesUs.upperBound) else { throw Problem("lies outside 1970 to 2100") }
         return Int64(us)
     }
 

@@ -34,15 +34,16 @@ struct DocumentKey: Sendable, Hashable, Comparable {
 }
 
 enum DocumentReading {
-    /// The contract's bound for the text of one call.
-    static let maximumTextBytes = 1 << 20
+    /// The contract's bound for the text of one call: what a message of 1 MiB holds beside its envelope.
+    static let maximumTextBytes = 1_000_000
     /// One call is one transaction and one answer of at most 1 MiB.
     static let maximumDocuments = 2000
 
     /// Reads the documents of a text.
     static func read(_ text: String) throws(RPCError) -> [RegistryDocument] {
-        guard text.utf8.count <= maximumTextBytes else {
-            throw .invalidArgument("text", "the text has \(text.utf8.count) bytes: apply at most 1 MiB at a time")
+        guard (1...maximumTextBytes).contains(text.utf8.count) else {
+            throw .invalidArgument(
+                "text", "the text has \(text.utf8.count) bytes: apply 1 to \(maximumTextBytes) at a time")
         }
         let values = try readValues(text)
         guard !values.isEmpty else {
@@ -92,16 +93,18 @@ enum DocumentReading {
         switch value["kind"]?.string {
         case "Device": kind = .device
         case "Asset": kind = .asset
-        case let other?: throw refuse("kind", "the kind \(other.quotedForMessage) is not known: use Device or Asset")
-        case nil: throw refuse("kind", "the document has no kind: begin with kind: Device or kind: Asset")
+        case let other?:
+            throw refuse("text.kind", "the kind \(other.quotedForMessage) is not known: use Device or Asset")
+        case nil: throw refuse("text.kind", "the document has no kind: begin with kind: Device or kind: Asset")
         }
         guard let name = value["name"]?.string ?? value["metadata"]?["name"]?.string else {
             throw refuse(
-                "name", "the \(kind.name) has no name: give it as name or metadata.name, in quotes if it is a number")
+                "text.name",
+                "the \(kind.name) has no name: give it as name or metadata.name, in quotes if it is a number")
         }
-        if let problem = Names.problem(name) { throw refuse("name", "the name of the \(kind.name) \(problem)") }
+        if let problem = Names.problem(name) { throw refuse("text.name", "the name of the \(kind.name) \(problem)") }
         guard let body = value["properties"] ?? value["spec"], body.members != nil else {
-            throw refuse("properties", "\(kind.name) \(name) has no properties (or spec) with its settings")
+            throw refuse("text.properties", "\(kind.name) \(name) has no properties (or spec) with its settings")
         }
         try refuseCredentials(value, what: "\(kind.name) \(name)")
         let key = DocumentKey(kind: kind, name: name)

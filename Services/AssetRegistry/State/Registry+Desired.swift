@@ -2,6 +2,7 @@
 
 import JSON
 import RPC
+import ServiceKit
 import Wire
 
 extension Registry {
@@ -12,16 +13,12 @@ extension Registry {
         _ request: SetDesiredStateRequest, caller: String, idempotencyKey: String?
     ) throws(RPCError) -> SetDesiredStateReply {
         if let idempotencyKey, let stored = try storedAnswer(idempotencyKey) { return stored }
-        guard let name = request.stream, !(name.asset ?? "").isEmpty, !(name.stream ?? "").isEmpty else {
-            throw .invalidArgument("stream", "stream must name asset and stream")
-        }
+        let (asset, stream) = try FieldCheck.stream(request.stream, "stream")
+        let name = StreamName(asset: asset, stream: stream)
         guard let running = request.running else {
-            throw .invalidArgument("running", "running is missing: true starts the task, false stops it")
+            throw FieldCheck.wrong("running", "is missing: true starts the task, false stops it")
         }
-        let startedBy = request.startedBy ?? caller
-        guard startedBy.utf8.count <= 128 else {
-            throw .invalidArgument("started_by", "started_by has more than 128 bytes")
-        }
+        let startedBy = try FieldCheck.text(request.startedBy ?? caller, "started_by", maximumBytes: 128)
         guard let definition = model.definition(of: name) else {
             throw .notFound("there is no stream \(name.text): see `sightglass get streams`")
         }
@@ -60,8 +57,8 @@ extension Registry {
     ) throws(RPCError) -> DesiredState? {
         let endsAfterMs = request.endsAfterMs
         if let endsAfterMs, !(1...DesiredTransition.maximumEndsAfterMs).contains(endsAfterMs) {
-            throw .invalidArgument(
-                "ends_after_ms", "ends_after_ms must be 1 to \(DesiredTransition.maximumEndsAfterMs)")
+            throw FieldCheck.wrong(
+                "ends_after_ms", "is \(endsAfterMs): 1 to \(DesiredTransition.maximumEndsAfterMs) are allowed")
         }
         let override = try checkedOverride(request.overrideJSON, of: definition)
         return DesiredTransition.start(
@@ -79,13 +76,12 @@ extension Registry {
         var canonical: String?
         if let json, !json.isEmpty {
             guard json.utf8.count <= DesiredTransition.maximumOverrideBytes else {
-                throw .invalidArgument(
-                    "override_json", "override_json has \(json.utf8.count) bytes: at most 16 KiB are possible")
+                throw FieldCheck.wrong("override_json", "has \(json.utf8.count) bytes: at most 16 KiB are allowed")
             }
             guard !StreamURL.holdsUserInformation(json) else {
-                throw .invalidArgument(
+                throw FieldCheck.wrong(
                     "override_json",
-                    "override_json holds an address with a user name or password ('@'): use mediaServerUsernameRef and "
+                    "holds an address with a user name or password ('@'): use mediaServerUsernameRef and "
                         + "mediaServerPasswordRef, which name secrets")
             }
             do throws(LayerError) {

@@ -1,6 +1,7 @@
 // Apply, Get, Delete and Changes.
 
 import RPC
+import ServiceKit
 import Wire
 
 extension Registry {
@@ -9,11 +10,10 @@ extension Registry {
 
     /// Reads the text before it is the registry's turn, so that a large one keeps nobody else waiting.
     nonisolated func apply(_ request: ApplyRequest) async throws(RPCError) -> ApplyReply {
-        guard let text = request.text, !text.isEmpty else {
-            throw .invalidArgument("text", "text is missing: it holds the documents to apply")
+        guard let text = request.text else {
+            throw FieldCheck.wrong("text", "is missing: it holds the documents to apply")
         }
-        let origin = request.origin ?? ""
-        guard origin.utf8.count <= 256 else { throw .invalidArgument("origin", "origin has more than 256 bytes") }
+        let origin = try FieldCheck.text(request.origin, "origin", maximumBytes: 256)
         return try await apply(
             DocumentReading.read(text), origin: origin, isDryRun: request.dryRun ?? false)
     }
@@ -93,12 +93,13 @@ extension Registry {
 
     func getDocuments(_ request: GetDocumentsRequest) throws(RPCError) -> GetDocumentsReply {
         let kind = request.kind ?? .unspecified
-        if case .unrecognized = kind { throw .invalidArgument("kind", "the kind is not known: use DEVICE or ASSET") }
+        if case .unrecognized = kind { throw FieldCheck.wrong("kind", "is not known: use DEVICE or ASSET") }
+        let name = try FieldCheck.nameIfAny(request.name, "name")
         let chosen = model.documents
             .filter { kind == .unspecified || $0.key.kind == kind }
-            .filter { request.name == nil || $0.key.name == request.name }
+            .filter { name == nil || $0.key.name == name }
             .sorted { $0.key < $1.key }
-        if let name = request.name, chosen.isEmpty {
+        if let name, chosen.isEmpty {
             throw .notFound("there is no \(kind == .unspecified ? "document" : kind.name) \(name.quotedForMessage)")
         }
         let size = chosen.reduce(0) { $0 + $1.value.document.json.utf8.count }
@@ -115,9 +116,9 @@ extension Registry {
 
     func deleteDocument(_ request: DeleteDocumentRequest) throws(RPCError) -> DeleteDocumentReply {
         guard let kind = request.kind, kind == .device || kind == .asset else {
-            throw .invalidArgument("kind", "kind must be DEVICE or ASSET")
+            throw FieldCheck.wrong("kind", "is missing or unknown: use DEVICE or ASSET")
         }
-        guard let name = request.name, !name.isEmpty else { throw .invalidArgument("name", "name is missing") }
+        let name = try FieldCheck.name(request.name, "name")
         let key = DocumentKey(kind: kind, name: name)
         guard model.documents[key] != nil else { return DeleteDocumentReply(existed: false) }
         var next = model
@@ -143,11 +144,10 @@ extension Registry {
     }
 
     func changes(_ request: ChangesRequest) throws(RPCError) -> RegistryChangesReply {
-        let limit = request.limit ?? 100
-        guard (1...1000).contains(limit) else { throw .invalidArgument("limit", "limit must be 1 to 1000") }
+        let limit = try FieldCheck.bounded(request.limit, "limit", default: 100, 1...1000)
         let result: (changes: [RegistryChange], newest: UInt64)?
         do {
-            result = try store.changes(after: request.after ?? 0, limit: Int(limit))
+            result = try store.changes(after: request.after ?? 0, limit: limit)
         } catch {
             throw .unavailable("registry.sqlite cannot be read: \(error)")
         }

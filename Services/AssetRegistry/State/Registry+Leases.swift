@@ -1,27 +1,24 @@
 // AcquireLeases, ReleaseLeases and ListLeases.
 
 import RPC
+import ServiceKit
 import Wire
 
 extension Registry {
     /// More than any host can take in; a number above it is a mistake.
-    static let maximumCapacity: UInt32 = 10_000
+    static let maximumCapacity = 10_000
 
     func acquireLeases(_ request: AcquireLeasesRequest) throws(RPCError) -> AcquireLeasesReply {
         let holder = try checkedHolder(request.holder)
-        let address = request.holderAddress ?? ""
-        do {
-            _ = try RPCAddress(parsing: address, allowInsecure: true)
-        } catch {
-            throw .invalidArgument("holder_address", "holder_address: \(error.message)")
+        let address = try FieldCheck.address(request.holderAddress, "holder_address")
+        guard request.capacity != nil else {
+            throw FieldCheck.wrong("capacity", "is missing: give how many sources the holder can take in all")
         }
-        guard let capacity = request.capacity, capacity <= Self.maximumCapacity else {
-            throw .invalidArgument("capacity", "capacity must be 0 to \(Self.maximumCapacity)")
-        }
+        let capacity = try FieldCheck.bounded(request.capacity, "capacity", default: 0, 0...Self.maximumCapacity)
         let believed = try checkedLeases(request.held, field: "held")
         var leases = leaseTable
         let outcome = leases.acquire(
-            holder: holder, address: address, capacity: Int(capacity), believed: believed,
+            holder: holder, address: address, capacity: capacity, believed: believed,
             eligible: model.eligibleSources(), nowMs: options.nowMs())
         if outcome.changed.isEmpty {
             // A renewal changes nothing that has to be durable.
@@ -54,20 +51,21 @@ extension Registry {
 
     private func checkedHolder(_ holder: String?) throws(RPCError) -> String {
         guard let holder else {
-            throw .invalidArgument("holder", "holder is missing: it is the instance of the controller, such as cc-0")
+            throw FieldCheck.wrong("holder", "is missing: it is the instance of the controller, such as cc-0")
         }
-        if let problem = Names.problem(holder) { throw .invalidArgument("holder", "holder \(problem)") }
+        if let problem = Names.problem(holder) { throw FieldCheck.wrong("holder", problem) }
         return holder
     }
 
     private func checkedLeases(_ leases: [Lease], field: String) throws(RPCError) -> [SourceName: UInt64] {
+        try FieldCheck.entries(leases, field, 0...Self.maximumCapacity)
         var result: [SourceName: UInt64] = [:]
         for (index, lease) in leases.enumerated() {
-            guard let source = lease.source, source.device != nil, source.endpoint != nil, let epoch = lease.epoch
-            else {
-                throw .invalidArgument("\(field)[\(index)]", "\(field)[\(index)] needs source and epoch")
+            let (device, endpoint) = try FieldCheck.source(lease.source, "\(field)[\(index)].source")
+            guard let epoch = lease.epoch else {
+                throw FieldCheck.wrong("\(field)[\(index)].epoch", "is missing: give the lease's")
             }
-            result[source] = epoch
+            result[SourceName(device: device, endpoint: endpoint)] = epoch
         }
         return result
     }

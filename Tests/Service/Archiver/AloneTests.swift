@@ -149,6 +149,11 @@ import Wire
         try await eventually("it answers") { try await site.health().live }
         let complaints = await BadMessage.complaints(to: "ipc://\(site.folder.path("run/archiver.rpc"))")
         #expect(complaints.isEmpty)
+        let client = try site.client()
+        defer { client.close() }
+        let table = [BadRequests(withoutFields: HealthMethods.check)]
+        let others = await BadRequests.complaints(table, of: HealthMethods.all, to: client)
+        #expect(others.isEmpty)
         #expect(try await archiver.terminate() == 0)
     }
 }

@@ -78,11 +78,13 @@ import Wire
 
         /// The reasons in its health answer; nil while it does not answer.
         func health(_ file: String = "archiver.rpc") async throws -> HealthReply {
-            let client = RPCClient(
-                role: "archiver", addresses: [try RPCAddress(parsing: "ipc://\(folder.path("run/" + file))")],
-                caller: "test")
+            let client = try client(file)
             defer { client.close() }
-            return try await client.call(HealthMethods.check, HealthRequest(), timeout: .seconds(2))
+            return try await client.health()
+        }
+
+        func client(_ file: String = "archiver.rpc") throws -> ServiceClient {
+            try ServiceClient("archiver", at: "ipc://\(folder.path("run/" + file))")
         }
     }
 

@@ -65,14 +65,13 @@ import Wire
     // MARK: - Neighbours
 
     private func ready(_ bench: RegistryBench) async throws -> Bool? {
-        let health = try await bench.client.call(HealthMethods.check, HealthRequest(), timeout: .seconds(2))
+        let health = try await bench.client.health()
         return health.live == true && health.ready == true ? true : nil
     }
 
     /// One life of a controller: a connection of its own, the lease, and gone without a word.
     private func lease(_ bench: RegistryBench) async throws -> UInt64 {
-        let client = RPCClient(
-            role: "asset-registry", addresses: [try RPCAddress(parsing: bench.address)], caller: "test/cc-0")
+        let client = try ServiceClient("asset-registry", at: bench.address, caller: "test/cc-0")
         defer { client.close() }
         let reply = try await client.call(
             AssetRegistryMethods.acquireLeases,

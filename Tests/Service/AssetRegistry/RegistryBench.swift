@@ -3,7 +3,6 @@
 
 import Foundation
 import Harness
-import RPC
 import Testing
 import Wire
 
@@ -13,7 +12,7 @@ let ownsProcess = givenAddress == nil
 /// One registry with a client, and names that no other test uses.
 final class RegistryBench: Sendable {
     let folder: TemporaryDirectory
-    let client: RPCClient
+    let client: ServiceClient
     let address: String
     let device: String
     let asset: String
@@ -23,15 +22,11 @@ final class RegistryBench: Sendable {
         folder = try TemporaryDirectory()
         self.leaseMs = leaseMs
         address = givenAddress ?? "ipc://\(folder.path("asset-registry.rpc"))"
-        client = RPCClient(
-            role: "asset-registry", addresses: [try RPCAddress(parsing: address, allowInsecure: true)],
-            caller: "test/registry")
+        client = try ServiceClient("asset-registry", at: address, caller: "test/registry")
         let tag = String(UInt32.random(in: 0...UInt32.max), radix: 36)
         device = "cam-\(tag)"
         asset = "line-\(tag)"
     }
-
-    deinit { client.close() }
 
     /// Starts the process; nil where one was given.
     func start() throws -> ServiceProcess? {
@@ -80,17 +75,6 @@ final class RegistryBench: Sendable {
     func definition(_ stream: String) async throws -> StreamDefinition {
         let all = try await client.call(AssetRegistryMethods.getConfiguration, GetConfigurationRequest())
         return try #require(all.streams.first { $0.name == self.stream(stream) })
-    }
-
-    /// The error that a call gives; fails the test where it gives none.
-    func refusal<Request, Reply>(
-        _ method: RPCMethod<Request, Reply>, _ request: Request, at location: SourceLocation = #_sourceLocation
-    ) async throws -> RPCError {
-        do {
-            _ = try await client.call(method, request)
-        } catch { return error }
-        Testing.Issue.record("\(method.name) took it", sourceLocation: location)
-        throw HarnessError("no refusal")
     }
 }
 

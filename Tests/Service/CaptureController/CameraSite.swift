@@ -16,7 +16,7 @@ final class CameraSite: Sendable {
     let adapter: FakeAdapter
     let volumeID: String
     let cameraPort: UInt16
-    let client: RPCClient
+    let client: ServiceClient
 
     static let source = SourceName(device: "line1", endpoint: "main")
 
@@ -40,12 +40,8 @@ final class CameraSite: Sendable {
         } else {
             volumeID = ""
         }
-        client = RPCClient(
-            role: "capture-controller",
-            addresses: [try RPCAddress(parsing: "ipc://\(run)/capture-controller.rpc")], caller: "test/test-0")
+        client = try ServiceClient("capture-controller", at: "ipc://\(run)/capture-controller.rpc")
     }
-
-    deinit { client.close() }
 
     var address: String { "ipc://\(folder.path("run"))/capture-controller.rpc" }
     var volume: String { folder.path("volume") }

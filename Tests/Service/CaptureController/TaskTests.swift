@@ -90,14 +90,6 @@ import Wire
         let stored = try Data(contentsOf: URL(fileURLWithPath: site.volume + "/" + path))
         #expect([UInt8](stored) == reply.picture)
         try await eventually("the catalogue is told") { site.records.compactMap(\.file).first { $0.path == path } }
-        do throws(RPCError) {
-            _ = try await site.client.call(
-                CaptureControllerMethods.takeSnapshot,
-                TakeSnapshotRequest(source: SourceName(device: "line9", endpoint: "main")))
-            Testing.Issue.record("an unknown source gave a picture")
-        } catch {
-            #expect(error.code == .notFound)
-        }
         try await controller.terminate()
         try await camera.kill()
     }

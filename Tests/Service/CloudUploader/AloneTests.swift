@@ -168,6 +168,11 @@ import Wire
         try await eventually("it answers") { try await all.site.health().live }
         let complaints = await BadMessage.complaints(to: "ipc://\(all.site.folder.path("run/cloud-uploader.rpc"))")
         #expect(complaints.isEmpty)
+        let client = try all.site.client()
+        defer { client.close() }
+        let table = [BadRequests(withoutFields: HealthMethods.check)]
+        let others = await BadRequests.complaints(table, of: HealthMethods.all, to: client)
+        #expect(others.isEmpty)
         #expect(try await uploader.terminate() == 0)
         try await all.end()
     }

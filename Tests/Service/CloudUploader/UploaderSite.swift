@@ -76,11 +76,13 @@ struct UploaderSite {
     }
 
     func health() async throws -> HealthReply {
-        let client = RPCClient(
-            role: "cloud-uploader",
-            addresses: [try RPCAddress(parsing: "ipc://\(folder.path("run/cloud-uploader.rpc"))")], caller: "test")
+        let client = try client()
         defer { client.close() }
-        return try await client.call(HealthMethods.check, HealthRequest(), timeout: .seconds(2))
+        return try await client.health()
+    }
+
+    func client() throws -> ServiceClient {
+        try ServiceClient("cloud-uploader", at: "ipc://\(folder.path("run/cloud-uploader.rpc"))")
     }
 
     /// Requests for a blob that arrived whole and were answered well.

@@ -80,22 +80,22 @@ import Wire
     // MARK: - Neighbours
 
     private func ready(_ bench: IndexerBench) async throws -> Bool? {
-        let health = try await bench.client.call(HealthMethods.check, HealthRequest(), timeout: .seconds(2))
+        let health = try await bench.client.health()
         return health.live == true && health.ready == true ? true : nil
     }
 
-    private func connect(_ bench: IndexerBench, as name: String) throws -> RPCClient {
-        RPCClient(role: "indexer", addresses: [try RPCAddress(parsing: bench.address)], caller: "test/\(name)-0")
+    private func connect(_ bench: IndexerBench, as name: String) throws -> ServiceClient {
+        try ServiceClient("indexer", at: bench.address, caller: "test/\(name)-0")
     }
 
-    private func record(_ client: RPCClient, _ bench: IndexerBench) async throws {
+    private func record(_ client: ServiceClient, _ bench: IndexerBench) async throws {
         let records = (0..<3).map { bench.segment(Double($0) * 10, Double($0) * 10 + 10, spool: UInt64($0)) }
         let reply = try await client.call(
             IndexerMethods.recordMedia, RecordMediaRequest(controllerID: "cc-0", records: records))
         #expect(reply.acknowledged.count == 3)
     }
 
-    private func claim(_ client: RPCClient, waitMs: UInt32) async throws -> [ClaimedItem] {
+    private func claim(_ client: ServiceClient, waitMs: UInt32) async throws -> [ClaimedItem] {
         try await client.call(
             IndexerMethods.claimItems,
             ClaimItemsRequest(work: .archive, worker: "worker-0", limit: 1, leaseMs: 1000, waitMs: waitMs)

@@ -16,7 +16,7 @@ let ownsProcess = givenAddress == nil
 /// One indexer with a client, and names that no other test uses.
 final class IndexerBench: Sendable {
     let folder: TemporaryDirectory
-    let client: RPCClient
+    let client: ServiceClient
     let address: String
     let tag: String
     /// A moment some minutes ago, in microseconds: the zero of the test's seconds.
@@ -25,13 +25,10 @@ final class IndexerBench: Sendable {
     init() throws {
         folder = try TemporaryDirectory()
         address = givenAddress ?? "ipc://\(folder.path("indexer.rpc"))"
-        client = RPCClient(
-            role: "indexer", addresses: [try RPCAddress(parsing: address, allowInsecure: true)], caller: "test/indexer")
+        client = try ServiceClient("indexer", at: address, caller: "test/indexer")
         tag = String(UInt32.random(in: 0...UInt32.max), radix: 36)
         zeroUs = (Int64(Date().timeIntervalSince1970) - 600) * 1_000_000
     }
-
-    deinit { client.close() }
 
     /// Starts the process; nil where one was given.
     func start(_ arguments: [String] = []) throws -> ServiceProcess? {
@@ -89,10 +86,11 @@ final class IndexerBench: Sendable {
             reason: "look", delivery: delivery, priority: Int32.max, kinds: [.segment])
     }
 
-    func event(_ key: String, at: Double) -> SubmitEventRequest {
+    func event(_ key: String, at: Double, footage: FootageState = .sealed) -> SubmitEventRequest {
         SubmitEventRequest(
             eventKey: "\(key)-\(tag)", rule: "rule-\(tag)", eventUs: us(at), startOffsetMs: -10_000, endOffsetMs: 5000,
-            cameras: [requested()], requestedBy: "mqtt:alerts", reason: "anomaly", delivery: .archive, kinds: [.segment]
+            cameras: [requested("cam", footage)], requestedBy: "mqtt:alerts", reason: "anomaly", delivery: .archive,
+            kinds: [.segment]
         )
     }
 
@@ -127,17 +125,6 @@ final class IndexerBench: Sendable {
         for request in open where request.cameras.contains(where: { $0.camera?.hasSuffix(tag) == true }) {
             _ = try await call(IndexerMethods.cancelRequest, CancelRequestRequest(requestID: request.requestID))
         }
-    }
-
-    /// The error that a call gives; fails the test where it gives none.
-    func refusal<Q, R>(
-        _ method: RPCMethod<Q, R>, _ request: Q, at location: SourceLocation = #_sourceLocation
-    ) async throws -> RPCError {
-        do {
-            _ = try await client.call(method, request)
-        } catch { return error }
-        Testing.Issue.record("\(method.name) took it", sourceLocation: location)
-        throw HarnessError("no refusal")
     }
 }
 

@@ -55,7 +55,7 @@ import Wire
         let again = try #require(try await bench.claim(.archive, limit: 1, waitMs: 9000).first)
         #expect(again.itemID == lost.itemID)
         #expect(
-            try await bench.refusal(IndexerMethods.completeItem, bench.completion(lost, .archive)).code
+            try await bench.client.refusal(of: IndexerMethods.completeItem, bench.completion(lost, .archive)).code
                 == .failedPrecondition)
         try await bench.complete(again, .archive)
         try await second.terminate()

@@ -116,17 +116,14 @@ struct AdapterSite {
         }
     }
 
-    func client() throws -> RPCClient {
-        RPCClient(
-            role: "mqtt-edge-adapter",
-            addresses: [try RPCAddress(parsing: "ipc://\(folder.path("run/mqtt-edge-adapter.rpc"))")], caller: "test",
-            limits: .init())
+    func client() throws -> ServiceClient {
+        try ServiceClient("mqtt-edge-adapter", at: "ipc://\(folder.path("run/mqtt-edge-adapter.rpc"))")
     }
 
     func health() async throws -> HealthReply {
         let client = try client()
         defer { client.close() }
-        return try await client.call(HealthMethods.check, HealthRequest(), timeout: .seconds(2))
+        return try await client.health()
     }
 
     // MARK: MQTT

@@ -65,10 +65,26 @@ public struct BadMessage: Sendable {
         if case .reply(let reply) = await sendRaw(oversized, to: address), reply.code ?? .ok == .ok {
             complaints.append("\(oversizedBytes) bytes were taken: \(reply)")
         }
-        let check = RequestEnvelope(method: HealthMethods.check.name, version: WireVersion.current, remainingMs: 3000)
-        guard case .reply(let reply) = await sendRaw(check.encoded(), to: address), reply.code ?? .ok == .ok,
-            let health = try? HealthReply(wire: reply.body ?? []), health.live == true
-        else { return complaints + ["it does not tell its health after the bad messages"] }
+        for version in neighbouringVersions {
+            let check = RequestEnvelope(
+                method: HealthMethods.check.name, version: version, remainingMs: 3000, body: fieldsOfALaterVersion)
+            let reply = await sendRaw(check.encoded() + fieldsOfALaterVersion, to: address)
+            if case .reply(let reply) = reply, reply.code ?? .ok == .ok,
+                let health = try? HealthReply(wire: reply.body ?? []), health.live == true
+            {
+                continue
+            }
+            complaints.append("it does not tell its health to a caller of version \(version) after the bad messages")
+        }
         return complaints
     }
+
+    /// Versions whose callers must be answered: the minor before, this one, and one that is still to come.
+    private static let neighbouringVersions = [WireVersion.current - 1, WireVersion.current, WireVersion.current + 1]
+        .filter(WireVersion.answers)
+
+    /// Fields that no message has yet: number 1000 as a varint, 1001 as a fixed64, 1002 as bytes, 1003 as a fixed32.
+    private static let fieldsOfALaterVersion: [UInt8] =
+        [0xC0, 0x3E, 0x2A] + [0xC9, 0x3E, 1, 2, 3, 4, 5, 6, 7, 8] + [0xD2, 0x3E, 2, 0xFF, 0]
+        + [0xDD, 0x3E, 1, 2, 3, 4]
 }

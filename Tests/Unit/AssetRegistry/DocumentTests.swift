@@ -40,9 +40,10 @@ func device(_ inbound: String, enabled: String = "true") throws -> DeviceDocumen
     }
 
     @Test(arguments: [
-        ("a: 1", "kind"), ("kind: Camera\nname: x\nproperties: {}", "kind"), ("kind: Device\nproperties: {}", "name"),
-        ("kind: Device\nname: a/b\nproperties: {}", "name"), ("kind: Device\nname: .staging\nproperties: {}", "name"),
-        ("kind: Device\nname: x", "properties"), ("- 1", "text"), ("", "text"), ("# only a comment", "text"),
+        ("a: 1", "text.kind"), ("kind: Camera\nname: x\nproperties: {}", "text.kind"),
+        ("kind: Device\nproperties: {}", "text.name"), ("kind: Device\nname: a/b\nproperties: {}", "text.name"),
+        ("kind: Device\nname: .staging\nproperties: {}", "text.name"), ("kind: Device\nname: x", "text.properties"),
+        ("- 1", "text"), ("", "text"), ("# only a comment", "text"),
         ("kind: Device\nname: x\nkind: Device\nproperties: {}", "text"), ("{\"kind\": Device}", "text"),
         ("kind: Device\nname: x\nproperties: {}\n---\nkind: Device\nname: x\nproperties: {}", "text"),
     ])
@@ -79,7 +80,7 @@ func device(_ inbound: String, enabled: String = "true") throws -> DeviceDocumen
         #expect(error?.message.contains("hunter2") == false)
     }
 
-    @Test func refusesMoreThanAMebibyte() {
+    @Test func refusesMoreThanAMessageHolds() {
         let error = #expect(throws: RPCError.self) {
             try DocumentReading.read(String(repeating: "#", count: DocumentReading.maximumTextBytes + 1))
         }

@@ -76,4 +76,11 @@ import Testing
         #expect(TimeText.rfc3339(us) == text)
         #expect(try TimeText.parseRFC3339(text) == us)
     }
+
+    /// A status with such a time ended the adapter.
+    @Test func everyNumberCanBeWrittenAsATime() {
+        #expect(TimeText.rfc3339(.min) == "-9223372036854775808 us")
+        #expect(TimeText.rfc3339(.max) == "9223372036854775807 us")
+        #expect(TimeText.rfc3339(-1) == "-1 us")
+    }
 }

@@ -1,0 +1,70 @@
+// What the suites call the executable under test with. It notes what every call was answered in the file that
+// SIGHTGLASS_CALLS_FILE names, so that Tests/Support/contract/coverage can tell which methods nobody called.
+
+import Foundation
+import RPC
+import Synchronization
+import Wire
+
+/// A client of the executable under test, never of a fake.
+public final class ServiceClient: Sendable {
+    private let client: RPCClient
+
+    /// Begins to connect. `role` is the executable's name, "indexer".
+    public init(_ role: String, at address: String, caller: String = "test/test-0") throws {
+        client = RPCClient(
+            role: role, addresses: [try RPCAddress(parsing: address, allowInsecure: true)], caller: caller)
+    }
+
+    deinit { client.close() }
+
+    /// Ends all calls and connections.
+    public func close() { client.close() }
+
+    /// Calls a method, as `RPCClient` does.
+    public func call<Q: WireMessage, R: WireMessage>(
+        _ method: RPCMethod<Q, R>, _ request: Q, timeout: Duration = .seconds(10), idempotencyKey: String? = nil
+    ) async throws(RPCError) -> R {
+        do throws(RPCError) {
+            let reply = try await client.call(method, request, timeout: timeout, idempotencyKey: idempotencyKey)
+            CallRecord.note(client.role, method.name, .ok, "")
+            // The one method that refuses parts of a request inside its reply.
+            for rejected in (reply as? RecordMediaReply)?.rejected ?? [] {
+                let field = rejected.message?.split(separator: " ").first.map(String.init)
+                CallRecord.note(client.role, method.name, .invalidArgument, field ?? "")
+            }
+            return reply
+        } catch {
+            CallRecord.note(client.role, method.name, error.code, error.field ?? "")
+            throw error
+        }
+    }
+
+    /// The error that a call gives. Throws where it gives none.
+    public func refusal<Q: WireMessage, R: WireMessage>(
+        of method: RPCMethod<Q, R>, _ request: Q
+    ) async throws -> RPCError {
+        do { _ = try await call(method, request) } catch { return error }
+        throw HarnessError("\(method.name) took \(request)")
+    }
+
+    /// How the service is.
+    public func health() async throws(RPCError) -> HealthReply {
+        try await call(HealthMethods.check, HealthRequest(), timeout: .seconds(2))
+    }
+}
+
+/// The file of calls and their answers: role, method, code and field of each, once.
+private enum CallRecord {
+    private static let written = Mutex<Set<String>>([])
+
+    static func note(_ role: String, _ method: String, _ code: Code, _ field: String) {
+        guard let path = ProcessInfo.processInfo.environment["SIGHTGLASS_CALLS_FILE"], !path.isEmpty else { return }
+        let line = "\(role)\t\(method)\t\(code.name)\t\(field)\n"
+        guard written.withLock({ $0.insert(line).inserted }) else { return }
+        let descriptor = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0o644)
+        guard descriptor >= 0 else { return }
+        defer { close(descriptor) }
+        _ = Array(line.utf8).withUnsafeBytes { write(descriptor, $0.baseAddress, $0.count) }
+    }
+}
