@@ -319,7 +319,8 @@ extension ReportStatusReply: WireMessage {
     }
 }
 
-/// Methods of `sightglass.v1.MqttEdgeAdapter`.
+/// Takes pictures and status from the controllers.
+/// Callers: capture-controller
 public enum MqttEdgeAdapterMethods {
     /// Answers when the broker has it (QoS 1), or when it was handed to the connection (QoS 0). UNAVAILABLE while there is no
     /// broker, INVALID_ARGUMENT where the picture is larger than the broker takes.
@@ -331,4 +332,6 @@ public enum MqttEdgeAdapterMethods {
         name: "sightglass.v1.MqttEdgeAdapter/ReportStatus", idempotency: .idempotent)
     /// The names of all methods, as they stand in envelopes.
     public static let all: [String] = ["sightglass.v1.MqttEdgeAdapter/PublishSnapshot", "sightglass.v1.MqttEdgeAdapter/ReportStatus"]
+    /// The roles that may call, and listen to the hints. Over TLS nobody else is let in.
+    public static let callerRoles: [String] = ["capture-controller"]
 }

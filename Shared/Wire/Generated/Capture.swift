@@ -1226,6 +1226,7 @@ extension ReadSegmentReply: WireMessage {
 }
 
 /// Hints: "sources/" when a session's state changed, "tasks/" when a task's did.
+/// Callers: archiver, mqtt-edge-adapter, operator
 public enum CaptureControllerMethods {
     /// How cameras, tasks and the volume are at this moment.
     public static let listStatus = RPCMethod<ListStatusRequest, ListStatusReply>(
@@ -1243,4 +1244,6 @@ public enum CaptureControllerMethods {
         name: "sightglass.v1.CaptureController/ReadSegment", idempotency: .noSideEffects)
     /// The names of all methods, as they stand in envelopes.
     public static let all: [String] = ["sightglass.v1.CaptureController/ListStatus", "sightglass.v1.CaptureController/TakeSnapshot", "sightglass.v1.CaptureController/EnsureFootage", "sightglass.v1.CaptureController/ReadSegment"]
+    /// The roles that may call, and listen to the hints. Over TLS nobody else is let in.
+    public static let callerRoles: [String] = ["archiver", "mqtt-edge-adapter", "operator"]
 }

@@ -1133,11 +1133,14 @@ extension MetricValue: WireMessage {
     }
 }
 
-/// Answered by every service, on every socket.
+/// Answered by every service, on every socket for requests.
+/// Callers: operator
 public enum HealthMethods {
     /// How the service is: whether it can serve, why not, and its counters. Under any load; no errors.
     public static let check = RPCMethod<HealthRequest, HealthReply>(
         name: "sightglass.v1.Health/Check", idempotency: .noSideEffects)
     /// The names of all methods, as they stand in envelopes.
     public static let all: [String] = ["sightglass.v1.Health/Check"]
+    /// The roles that may call, and listen to the hints. Over TLS nobody else is let in.
+    public static let callerRoles: [String] = ["operator"]
 }

@@ -4400,6 +4400,7 @@ extension ListAuditReply: WireMessage {
 }
 
 /// Hints: "requests/" (name: request id), "media/" (name: camera), "claims/archive" and "claims/upload" when work appeared.
+/// Callers: capture-controller, archiver, cloud-uploader, mqtt-edge-adapter, operator
 public enum IndexerMethods {
     /// Stores what controllers made. The same record again is acknowledged and changes nothing.
     public static let recordMedia = RPCMethod<RecordMediaRequest, RecordMediaReply>(
@@ -4471,4 +4472,6 @@ public enum IndexerMethods {
         name: "sightglass.v1.Indexer/ListAudit", idempotency: .noSideEffects)
     /// The names of all methods, as they stand in envelopes.
     public static let all: [String] = ["sightglass.v1.Indexer/RecordMedia", "sightglass.v1.Indexer/ReportVolume", "sightglass.v1.Indexer/ListFiles", "sightglass.v1.Indexer/QueryMedia", "sightglass.v1.Indexer/Coverage", "sightglass.v1.Indexer/ListCameras", "sightglass.v1.Indexer/SubmitEvent", "sightglass.v1.Indexer/SubmitArchive", "sightglass.v1.Indexer/GetRequest", "sightglass.v1.Indexer/ListRequests", "sightglass.v1.Indexer/CancelRequest", "sightglass.v1.Indexer/ClaimItems", "sightglass.v1.Indexer/RenewClaims", "sightglass.v1.Indexer/CompleteItem", "sightglass.v1.Indexer/FailItem", "sightglass.v1.Indexer/PlaceHold", "sightglass.v1.Indexer/ReleaseHold", "sightglass.v1.Indexer/ListHolds", "sightglass.v1.Indexer/GetDeletionGrants", "sightglass.v1.Indexer/ReportDeleted", "sightglass.v1.Indexer/Changes", "sightglass.v1.Indexer/ListAudit"]
+    /// The roles that may call, and listen to the hints. Over TLS nobody else is let in.
+    public static let callerRoles: [String] = ["capture-controller", "archiver", "cloud-uploader", "mqtt-edge-adapter", "operator"]
 }

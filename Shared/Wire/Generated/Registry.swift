@@ -2250,6 +2250,7 @@ extension ListLeasesReply: WireMessage {
 }
 
 /// Hints: "configuration/" when the configuration's revision grew, "leases/" when a lease moved.
+/// Callers: capture-controller, mqtt-edge-adapter, operator
 public enum AssetRegistryMethods {
     /// Checks and stores devices and assets. INVALID_ARGUMENT where a document cannot be read or has no kind or name, with
     /// line and column; then nothing of the call is stored. Issues inside a document are in the answer.
@@ -2282,4 +2283,6 @@ public enum AssetRegistryMethods {
         name: "sightglass.v1.AssetRegistry/ListLeases", idempotency: .noSideEffects)
     /// The names of all methods, as they stand in envelopes.
     public static let all: [String] = ["sightglass.v1.AssetRegistry/Apply", "sightglass.v1.AssetRegistry/GetConfiguration", "sightglass.v1.AssetRegistry/GetDocuments", "sightglass.v1.AssetRegistry/DeleteDocument", "sightglass.v1.AssetRegistry/SetDesiredState", "sightglass.v1.AssetRegistry/Changes", "sightglass.v1.AssetRegistry/AcquireLeases", "sightglass.v1.AssetRegistry/ReleaseLeases", "sightglass.v1.AssetRegistry/ListLeases"]
+    /// The roles that may call, and listen to the hints. Over TLS nobody else is let in.
+    public static let callerRoles: [String] = ["capture-controller", "mqtt-edge-adapter", "operator"]
 }
