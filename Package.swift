@@ -101,10 +101,10 @@ let supports: [Target] = [
 
 let suites: [Target] = [
     tests("Unit", "Wire", ["Wire"]),
-    tests("Unit", "RPC", ["RPC", "Wire", "CNNG", "CNNGRepair"]),
+    tests("Unit", "RPC", ["RPC", "Wire", "CNNG", "CNNGRepair", "Harness"]),
     tests("Unit", "CivilTime", ["CivilTime"]),
     tests("Unit", "JSON", ["JSON"]),
-    tests("Unit", "ServiceKit", ["ServiceKit"]),
+    tests("Unit", "ServiceKit", ["ServiceKit", "Harness"]),
     tests("Unit", "Volume", ["Volume"]),
     tests("Unit", "Media", ["Media", "LibAV"]),
     tests("Unit", "BlobServer", ["BlobServer", http]),

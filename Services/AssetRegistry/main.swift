@@ -5,9 +5,10 @@ import Foundation
 import RPC
 import ServiceKit
 import ServiceLifecycle
+import Wire
 
 await ServiceProgram(
-    role: "asset-registry",
+    role: "asset-registry", callers: AssetRegistryMethods.callerRoles,
     summary:
         "Knows the cameras and what shall be done with them: devices, assets, tasks and who may open which camera.",
     settings: RegistryKeys.all

@@ -30,11 +30,11 @@ struct Connections: ParsableArguments {
     @Option(help: "Address of cloud-uploader.") var cloudUploader: String?
     @Option(help: "Address of mqtt-edge-adapter.") var mqttEdgeAdapter: String?
 
-    @Option(name: .customLong("tls-ca"), help: "PEM file with the authorities of the services.")
-    var tlsAuthority: String?
-    @Option(name: .customLong("tls-certificate"), help: "PEM file with this operator's certificate.")
+    @Option(help: "Folder with the authority of each role, {role}.pem, for tls+tcp:// addresses.")
+    var tlsAuthorities: String?
+    @Option(help: "PEM file with this operator's certificate.")
     var tlsCertificate: String?
-    @Option(name: .customLong("tls-key"), help: "PEM file with this operator's private key.")
+    @Option(help: "PEM file with this operator's private key.")
     var tlsKey: String?
     @Flag(help: "Allow tcp:// addresses beyond loopback, readable by anybody on the network.")
     var insecure = false
@@ -72,12 +72,18 @@ struct Connections: ParsableArguments {
         }
     }
 
-    private func tls() throws -> RPCTLS? {
-        switch (tlsAuthority, tlsCertificate, tlsKey) {
+    /// Trusts the one role that is called. Files come from flags or, as those of a service, from the environment.
+    private func tls(calling role: String) throws -> RPCTLS? {
+        let environment = ProcessInfo.processInfo.environment
+        switch (
+            tlsAuthorities ?? environment["SIGHTGLASS_TLS_AUTHORITIES"],
+            tlsCertificate ?? environment["SIGHTGLASS_TLS_CERTIFICATE"], tlsKey ?? environment["SIGHTGLASS_TLS_KEY"]
+        ) {
         case (nil, nil, nil): return nil
-        case (let authority?, let certificate?, let key?):
-            return RPCTLS(authorityPath: authority, certificatePath: certificate, keyPath: key)
-        default: throw Failure("--tls-ca, --tls-certificate and --tls-key belong together", Status.usage)
+        case (let authorities?, let certificate?, let key?):
+            return RPCTLS(
+                authoritiesPath: authorities, trustedRoles: [role], certificatePath: certificate, keyPath: key)
+        default: throw Failure("--tls-authorities, --tls-certificate and --tls-key belong together", Status.usage)
         }
     }
 
@@ -93,7 +99,9 @@ struct Connections: ParsableArguments {
     }
 
     func rpcClient(_ role: String, _ address: RPCAddress) throws -> RPCClient {
-        let client = RPCClient(role: role, addresses: [address], caller: operatorName, tls: try tls())
+        let client = RPCClient(
+            role: role, addresses: [address], caller: operatorName,
+            tls: address.needsTLS ? try tls(calling: role) : nil)
         if let problem = client.setupError { throw Failure("\(role): \(problem.message)", Status.usage) }
         return client
     }

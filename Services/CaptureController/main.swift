@@ -9,7 +9,7 @@ import ServiceLifecycle
 import Wire
 
 await ServiceProgram(
-    role: "capture-controller",
+    role: "capture-controller", callers: CaptureControllerMethods.callerRoles,
     summary: "Records cameras: one session per camera, segments on the recording volume, pictures, live pushes.",
     settings: ControllerKeys.all
 ).run { runtime in

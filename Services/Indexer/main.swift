@@ -4,9 +4,11 @@
 import RPC
 import ServiceKit
 import ServiceLifecycle
+import Wire
 
 await ServiceProgram(
-    role: "indexer", summary: "The catalogue: what was recorded, what is to be archived, what may be deleted.",
+    role: "indexer", callers: IndexerMethods.callerRoles,
+    summary: "The catalogue: what was recorded, what is to be archived, what may be deleted.",
     settings: IndexerKeys.all
 ).run { runtime in
     let state = try StateDirectory(

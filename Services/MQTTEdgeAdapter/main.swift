@@ -7,9 +7,10 @@
 import Footage
 import RPC
 import ServiceKit
+import Wire
 
 await ServiceProgram(
-    role: "mqtt-edge-adapter",
+    role: "mqtt-edge-adapter", callers: MqttEdgeAdapterMethods.callerRoles,
     summary: "The door to MQTT: takes commands, events and archive requests; publishes pictures, status and receipts.",
     settings: AdapterKeys.all
 ).run { runtime in

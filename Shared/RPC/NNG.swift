@@ -161,7 +161,8 @@ final class NNGSocket: Sendable {
     private static func material(_ tls: TLSMaterial?, _ address: RPCAddress) throws(RPCError) -> TLSMaterial {
         guard let tls else {
             throw .invalidArgument(
-                "address", "\(address) needs certificates: set tls-ca, tls-certificate and tls-key, or use ipc://")
+                "address",
+                "\(address) needs certificates: set tls-authorities, tls-certificate and tls-key, or use ipc://")
         }
         return tls
     }

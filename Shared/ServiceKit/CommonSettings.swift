@@ -33,10 +33,11 @@ public enum CommonSettings {
     public static let hints = Setting<[String]>(
         "hints", default: [], shownDefault: "ipc://{run-directory}/{role}.hints",
         help: "Addresses on which hints are published, by the services that do.", reason: "As for listen.")
-    /// CA certificates.
-    public static let tlsCA = Setting<String>(
-        "tls-ca", default: "", help: "PEM file with the authorities that issue the certificates of the callers.",
-        reason: "Only tls+tcp addresses need it.")
+    /// Folder of the CA certificates.
+    public static let tlsAuthorities = Setting<String>(
+        "tls-authorities", default: "",
+        help: "Folder with the certificate of each role's authority, {role}.pem. A role without a file is not trusted.",
+        reason: "Only tls+tcp addresses need it. Who is let in, the contract says; who is who, these files.")
     /// Own certificate.
     public static let tlsCertificate = Setting<String>(
         "tls-certificate", default: "", help: "PEM file with this service's certificate.",
@@ -85,7 +86,7 @@ public enum CommonSettings {
         let neighbours: [any AnySetting] = calledRoles.filter { $0 != role }.flatMap { called -> [any AnySetting] in
             [neighbour(called), neighbourHints(called)]
         }
-        return own + neighbours + [tlsCA, tlsCertificate, tlsKey, insecure]
+        return own + neighbours + [tlsAuthorities, tlsCertificate, tlsKey, insecure]
     }
 }
 

@@ -36,15 +36,19 @@ public struct ServiceProgram: Sendable {
     public typealias Start = @Sendable (ServiceRuntime) async throws -> [any Service]
 
     let role: String
+    let callers: [String]
     let summary: String
     let settings: [any AnySetting]
 
     /// - Parameters:
     ///   - role: "indexer"; names sockets, log lines and the neighbour settings of others.
+    ///   - callers: the roles that its contract lets call, `IndexerMethods.callerRoles`: over TLS it trusts their
+    ///     authorities and those that Health names. None: it answers Health only.
     ///   - summary: one sentence for --help.
     ///   - settings: the service's own; the common ones are added.
-    public init(role: String, summary: String, settings: [any AnySetting]) {
+    public init(role: String, callers: [String] = [], summary: String, settings: [any AnySetting]) {
         self.role = role
+        self.callers = callers
         self.summary = summary
         self.settings = settings
     }
@@ -102,7 +106,8 @@ public struct ServiceProgram: Sendable {
         LoggingSystem.bootstrap { StandardErrorLog(label: $0, service: service, level: level, format: format) }
         let metrics = MetricsStore()
         MetricsSystem.bootstrap(metrics)
-        return ServiceRuntime(role: role, settings: settings, logger: Logger(label: role), metrics: metrics)
+        return ServiceRuntime(
+            role: role, callers: callers, settings: settings, logger: Logger(label: role), metrics: metrics)
     }
 
     private struct Unreadable: Error, CustomStringConvertible { let description: String }

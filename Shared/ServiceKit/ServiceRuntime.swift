@@ -28,16 +28,20 @@ public final class ServiceRuntime: Sendable {
     public let metrics: MetricsStore
 
     private let addresses: Addresses
+    private let callers: [String]
     private let startedUs = MonotonicTime.nowUs()
     private let clients = Mutex<[RPCClient]>([])
     private let subscribers = Mutex<[HintSubscriber]>([])
+    /// Whether the log has told which callers are not trusted.
+    private let hasToldUntrusted = Atomic(false)
 
     /// ServiceProgram makes it; tests may.
     public init(
-        role: String, settings: Settings, logger: Logger, metrics: MetricsStore = MetricsStore(),
-        clock: any WallClock = SystemWallClock()
+        role: String, callers: [String] = [], settings: Settings, logger: Logger,
+        metrics: MetricsStore = MetricsStore(), clock: any WallClock = SystemWallClock()
     ) {
         addresses = Addresses(role: role, settings: settings)
+        self.callers = callers + HealthMethods.callerRoles.filter { !callers.contains($0) }
         self.role = role
         instance = addresses.instance
         caller = "\(role)/\(addresses.instance)"
@@ -54,7 +58,7 @@ public final class ServiceRuntime: Sendable {
     public func makeServer(limits: RPCServerLimits = .init()) throws(SettingsError) -> RPCServer {
         let listen = try parsed(addresses.listen, setting: "listen")
         let server = RPCServer(
-            addresses: listen, limits: limits, tls: try tls(for: listen, at: "setting 'listen'"), logger: logger
+            addresses: listen, limits: limits, tls: try listenerTLS(for: listen, at: "setting 'listen'"), logger: logger
         ) { outcome in
             let method = ("method", outcome.method)
             Counter(label: "sightglass_rpc_requests_total", dimensions: [method, ("code", outcome.code.name)])
@@ -72,7 +76,7 @@ public final class ServiceRuntime: Sendable {
     /// A publisher on the addresses of `hints`; it listens at once.
     public func makePublisher() throws -> HintPublisher {
         let hints = try parsed(addresses.hints, setting: "hints")
-        return try HintPublisher(addresses: hints, tls: try tls(for: hints, at: "setting 'hints'"))
+        return try HintPublisher(addresses: hints, tls: try listenerTLS(for: hints, at: "setting 'hints'"))
     }
 
     /// A client of a neighbour, at the addresses of the setting named for its role; several are equal ones. It is shown as a
@@ -85,7 +89,7 @@ public final class ServiceRuntime: Sendable {
     /// A client of one address that a message named, not a setting; the caller closes it. Throws where TLS is not set up for
     /// it or its certificates cannot be read.
     public func connect(role: String, to address: RPCAddress) throws -> RPCClient {
-        let tls = try tls(for: [address], at: role)
+        let tls = try tls(for: [address], trusting: [role], at: role)
         let client = RPCClient(role: role, addresses: [address], caller: caller, tls: tls)
         if let error = client.setupError { throw error }
         return client
@@ -96,7 +100,7 @@ public final class ServiceRuntime: Sendable {
         let setting = "\(role)-hints"
         let all = try parsed(addresses.neighbourHints(role), setting: setting)
         let subscriber = HintSubscriber(
-            addresses: all, topics: topics, tls: try tls(for: all, at: "setting '\(setting)'"))
+            addresses: all, topics: topics, tls: try tls(for: all, trusting: [role], at: "setting '\(setting)'"))
         if let error = subscriber.setupError { throw SettingsError("setting '\(setting)': \(error.message)") }
         subscribers.withLock { $0.append(subscriber) }
         return subscriber
@@ -119,7 +123,7 @@ public final class ServiceRuntime: Sendable {
     private func client(
         _ role: String, _ addresses: [RPCAddress], _ limits: RPCClientLimits
     ) throws(SettingsError) -> RPCClient {
-        let tls = try tls(for: addresses, at: "setting '\(role)'")
+        let tls = try tls(for: addresses, trusting: [role], at: "setting '\(role)'")
         let client = RPCClient(role: role, addresses: addresses, caller: caller, limits: limits, tls: tls)
         if let error = client.setupError { throw SettingsError("setting '\(role)': \(error.message)") }
         clients.withLock { $0.append(client) }
@@ -138,15 +142,31 @@ public final class ServiceRuntime: Sendable {
         return result
     }
 
-    private func tls(for addresses: [RPCAddress], at place: String) throws(SettingsError) -> RPCTLS? {
-        guard addresses.contains(where: \.needsTLS) else { return nil }
-        let (authority, certificate, key) = (
-            settings[CommonSettings.tlsCA], settings[CommonSettings.tlsCertificate], settings[CommonSettings.tlsKey]
-        )
-        guard !authority.isEmpty, !certificate.isEmpty, !key.isEmpty else {
-            throw SettingsError(
-                "\(place) has a tls+tcp address: it needs tls-ca, tls-certificate and tls-key as well")
+    /// For a listener: trusts the callers.
+    private func listenerTLS(for addresses: [RPCAddress], at place: String) throws(SettingsError) -> RPCTLS? {
+        guard let tls = try tls(for: addresses, trusting: callers, at: place) else { return nil }
+        do { try tls.check() } catch { throw SettingsError("setting '\(error.field ?? "tls")': \(error.message)") }
+        let absent = tls.rolesWithoutAuthority
+        if !absent.isEmpty, !hasToldUntrusted.exchange(true, ordering: .relaxed) {
+            let roles = absent.joined(separator: ", ")
+            logger.notice("over TLS nobody is let in as \(roles): \(tls.authoritiesPath) has no file of that name")
         }
-        return RPCTLS(authorityPath: authority, certificatePath: certificate, keyPath: key)
+        return tls
+    }
+
+    private func tls(
+        for addresses: [RPCAddress], trusting roles: [String], at place: String
+    ) throws(SettingsError) -> RPCTLS? {
+        guard addresses.contains(where: \.needsTLS) else { return nil }
+        let (authorities, certificate, key) = (
+            settings[CommonSettings.tlsAuthorities], settings[CommonSettings.tlsCertificate],
+            settings[CommonSettings.tlsKey]
+        )
+        guard !authorities.isEmpty, !certificate.isEmpty, !key.isEmpty else {
+            throw SettingsError(
+                "\(place) has a tls+tcp address: it needs tls-authorities, tls-certificate and tls-key as well")
+        }
+        return RPCTLS(
+            authoritiesPath: authorities, trustedRoles: roles, certificatePath: certificate, keyPath: key)
     }
 }

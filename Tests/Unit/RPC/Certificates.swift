@@ -1,58 +1,54 @@
-// Certificates for the TLS tests, made by openssl into a folder of their own.
+// The certificates of the RPC tests: an indexer that lets archivers call, and those who come with others. And a client that
+// says how its first handshake ended.
 
+import CNNG
 import Foundation
+import Harness
 
 @testable import RPC
 
-/// Two authorities: "ours" signed localhost's server and client; "foreign" signed another client.
 struct Certificates: Sendable {
-    private static let made = Task { try await make() }
+    let site: SiteCertificates
 
-    let folder: TemporaryFolder
-    var server: RPCTLS { tls("ours", "server") }
-    var client: RPCTLS { tls("ours", "client") }
-    var foreignClient: RPCTLS { tls("ours", "foreign-client") }
-    /// A client that trusts another authority than the server's.
-    var mistrustfulClient: RPCTLS { tls("foreign", "client") }
+    static func shared() async throws -> Certificates { Certificates(site: try await .shared()) }
 
-    static func shared() async throws -> Certificates { try await made.value }
+    var server: RPCTLS { tls(of: "indexer", trusting: ["archiver"]) }
+    var client: RPCTLS { tls(of: "archiver", trusting: ["indexer"]) }
+    /// A client whose role the server does not let call.
+    var foreignClient: RPCTLS { tls(of: "cloud-uploader", trusting: ["indexer"]) }
+    /// A client that calls another role than the server's.
+    var mistrustfulClient: RPCTLS { tls(of: "archiver", trusting: ["asset-registry"]) }
 
-    private func tls(_ authority: String, _ name: String) -> RPCTLS {
+    func tls(of role: String, trusting roles: [String], in authorities: String? = nil) -> RPCTLS {
         RPCTLS(
-            authorityPath: "\(folder.path)/\(authority).pem", certificatePath: "\(folder.path)/\(name).pem",
-            keyPath: "\(folder.path)/\(name).key")
+            authoritiesPath: authorities ?? site.authorities, trustedRoles: roles,
+            certificatePath: site.certificate(of: role), keyPath: site.key(of: role))
     }
 
-    private struct Failed: Error { let output: String }
-
-    private static func make() async throws -> Certificates {
-        let folder = try TemporaryFolder()
-        let script = """
-            set -e; cd "$1"
-            key="-newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes"
-            for authority in ours foreign; do
-              openssl req -x509 $key -keyout $authority.key -out $authority.pem -days 2 -subj "/CN=$authority"
-            done
-            sign() {
-              openssl req $key -keyout $2.key -out $2.csr -subj "/CN=localhost"
-              printf 'subjectAltName=DNS:localhost\\n' > $2.ext
-              openssl x509 -req -in $2.csr -CA $1.pem -CAkey $1.key -CAcreateserial -out $2.pem -days 2 -extfile $2.ext
+    /// Connects once as `role`, or without a certificate, trusting the authority of `serverRole`; gives nng's result: 0 when
+    /// both sides took each other's certificate.
+    func handshake(
+        as role: String?, with serverRole: String = "indexer", at address: RPCAddress
+    ) async throws -> Int32 {
+        func text(_ path: String) throws -> String { try String(contentsOfFile: path, encoding: .utf8) }
+        let authority = try text("\(site.authorities)/\(serverRole).pem")
+        let own = try role.map { (try text(site.certificate(of: $0)), try text(site.key(of: $0))) }
+        return await onOwnThread {
+            var (socket, dialer) = (nng_socket(), nng_dialer())
+            var configuration: OpaquePointer?
+            guard nng_req0_open(&socket) == 0 else { return -1 }
+            defer { nng_close(socket) }
+            guard nng_tls_config_alloc(&configuration, NNG_TLS_MODE_CLIENT) == 0, let configuration else { return -2 }
+            defer { nng_tls_config_free(configuration) }
+            nng_tls_config_auth_mode(configuration, NNG_TLS_AUTH_MODE_REQUIRED)
+            nng_tls_config_server_name(configuration, "localhost")
+            guard nng_tls_config_ca_chain(configuration, authority, nil) == 0 else { return -3 }
+            if let (certificate, key) = own, nng_tls_config_own_cert(configuration, certificate, key, nil) != 0 {
+                return -4
             }
-            sign ours server; sign ours client; sign foreign foreign-client
-            """
-        let (status, output) = await onOwnThread { () -> (Int32, String) in
-            let process = Process()
-            process.executableURL = URL(fileURLWithPath: "/bin/sh")
-            process.arguments = ["-c", script, "sh", folder.path]
-            let pipe = Pipe()
-            process.standardOutput = pipe
-            process.standardError = pipe
-            do { try process.run() } catch { return (-1, "\(error)") }
-            let output = pipe.fileHandleForReading.readDataToEndOfFile()
-            process.waitUntilExit()
-            return (process.terminationStatus, String(decoding: output, as: UTF8.self))
+            guard nng_dialer_create(&dialer, socket, "\(address)") == 0 else { return -5 }
+            nng_dialer_set_ptr(dialer, NNG_OPT_TLS_CONFIG, UnsafeMutableRawPointer(configuration))
+            return nng_dialer_start(dialer, 0)
         }
-        guard status == 0 else { throw Failed(output: output) }
-        return Certificates(folder: folder)
     }
 }

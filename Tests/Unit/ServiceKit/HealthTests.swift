@@ -90,7 +90,7 @@ struct HealthTests {
             }
         }
         #expect(refusal("tcp://0.0.0.0:1")?.hasPrefix("setting 'listen': ") == true)
-        #expect(refusal("tls+tcp://host:1")?.contains("tls-ca") == true)
+        #expect(refusal("tls+tcp://host:1")?.contains("tls-authorities") == true)
         #expect(refusal("tcp://127.0.0.1:1") == nil)
     }
 }
