@@ -110,25 +110,39 @@ final class WireArena {
     }
 }
 
-/// A message in its C form, ready to be packed. Lent by `withPacking`; not to be kept.
+/// A message that is ready to be packed. Lent by `withPacking`; not to be kept.
 public struct WirePacking {
-    private let message: UnsafePointer<ProtobufCMessage>
+    private enum Form {
+        /// A generated C struct.
+        case structure(UnsafePointer<ProtobufCMessage>)
+        case encoded(UnsafeRawBufferPointer)
+    }
+
+    private let form: Form
     /// How many bytes `pack` writes.
     public let sizeBytes: Int
 
     /// - Parameter filled: a generated C struct; they all begin with a ProtobufCMessage.
     init<C>(_ filled: UnsafeMutablePointer<C>) {
-        message = UnsafeRawPointer(filled).assumingMemoryBound(to: ProtobufCMessage.self)
+        let message = UnsafeRawPointer(filled).assumingMemoryBound(to: ProtobufCMessage.self)
+        form = .structure(message)
         sizeBytes = protobuf_c_message_get_packed_size(message)
+    }
+
+    /// Of a message that is there in its encoded form only.
+    public init(encoded bytes: UnsafeRawBufferPointer) {
+        form = .encoded(bytes)
+        sizeBytes = bytes.count
     }
 
     /// Writes the encoded message to where there is room for `sizeBytes`, and gives how many bytes it wrote.
     @discardableResult public func pack(into room: UnsafeMutableRawPointer) -> Int {
-        protobuf_c_message_pack(message, room.assumingMemoryBound(to: UInt8.self))
-    }
-
-    /// The same for room of bytes.
-    @discardableResult public func pack(into room: UnsafeMutablePointer<UInt8>) -> Int {
-        protobuf_c_message_pack(message, room)
+        switch form {
+        case .structure(let message):
+            return protobuf_c_message_pack(message, room.assumingMemoryBound(to: UInt8.self))
+        case .encoded(let bytes):
+            if let base = bytes.baseAddress { room.copyMemory(from: base, byteCount: bytes.count) }
+            return bytes.count
+        }
     }
 }

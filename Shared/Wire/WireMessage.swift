@@ -29,7 +29,7 @@ extension WireMessage {
     public func encoded() -> [UInt8] {
         withPacking { packing in
             [UInt8](unsafeUninitializedCapacity: packing.sizeBytes) { buffer, count in
-                count = buffer.baseAddress.map { packing.pack(into: $0) } ?? 0
+                count = buffer.baseAddress.map { packing.pack(into: UnsafeMutableRawPointer($0)) } ?? 0
             }
         }
     }
@@ -50,8 +50,8 @@ public struct WireError: Error, Sendable, Equatable, CustomStringConvertible {
 
 /// The version of the contract that this code speaks: major * 1000 + minor.
 public enum WireVersion {
-    /// 1.0.
-    public static let current: UInt32 = 1000
+    /// 1.1.
+    public static let current: UInt32 = 1001
 
     /// Whether a server of `current` answers a caller of `version`: same major, and at most one minor behind. A newer
     /// minor of the same major is answered too, because fields are only added.

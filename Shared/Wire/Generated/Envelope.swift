@@ -522,6 +522,8 @@ extension CancelCallReply: WireMessage {
 }
 
 /// Answered by every service, for its callers' calls.
+///
+/// Callers: asset-registry, capture-controller, indexer, archiver, cloud-uploader, mqtt-edge-adapter, operator
 public enum CallsMethods {
     /// Ends the work on a call whose caller does not wait any more; without it, the work goes on until the time that the call has.
     /// Concerns calls that came by the same connection only.
@@ -529,4 +531,6 @@ public enum CallsMethods {
         name: "sightglass.v1.Calls/Cancel", idempotency: .idempotent)
     /// The names of all methods, as they stand in envelopes.
     public static let all: [String] = ["sightglass.v1.Calls/Cancel"]
+    /// The roles that may call, and listen to the hints. Over TLS nobody else is let in.
+    public static let callerRoles: [String] = ["asset-registry", "capture-controller", "indexer", "archiver", "cloud-uploader", "mqtt-edge-adapter", "operator"]
 }

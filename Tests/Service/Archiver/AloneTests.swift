@@ -151,8 +151,7 @@ import Wire
         #expect(complaints.isEmpty)
         let client = try site.client()
         defer { client.close() }
-        let table = [BadRequests(withoutFields: HealthMethods.check)]
-        let others = await BadRequests.complaints(table, of: HealthMethods.all, to: client)
+        let others = await BadRequests.complaints(to: client)
         #expect(others.isEmpty)
         #expect(try await archiver.terminate() == 0)
     }

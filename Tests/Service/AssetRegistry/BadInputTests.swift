@@ -11,7 +11,7 @@ import Wire
             let before = try await bench.client.call(AssetRegistryMethods.getDocuments, GetDocumentsRequest())
             let complaints = await BadRequests.complaints(
                 documents(bench) + desiredState(bench) + queries(bench) + leases(bench),
-                of: AssetRegistryMethods.all + HealthMethods.all, to: bench.client)
+                of: AssetRegistryMethods.all, to: bench.client)
             #expect(complaints.isEmpty)
             let after = try await bench.client.call(AssetRegistryMethods.getDocuments, GetDocumentsRequest())
             #expect(after == before, "nothing of what was refused is stored")
@@ -96,7 +96,6 @@ import Wire
                 AssetRegistryMethods.changes, like: ChangesRequest(), code: .outOfRange,
                 ["": [{ $0.after = .max }]]),
             BadRequests(withoutFields: AssetRegistryMethods.listLeases),
-            BadRequests(withoutFields: HealthMethods.check),
         ]
     }
 

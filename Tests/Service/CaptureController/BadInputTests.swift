@@ -21,7 +21,7 @@ import Wire
         try site.folder.write("12345", to: "volume/given/file.bin")
         let complaints = await BadRequests.complaints(
             status + snapshots + footage(site) + segments(site),
-            of: CaptureControllerMethods.all + HealthMethods.all, to: site.client)
+            of: CaptureControllerMethods.all, to: site.client)
         #expect(complaints.isEmpty)
         #expect(try await controller.terminate() == 0)
     }
@@ -33,8 +33,7 @@ import Wire
                 [
                     "asset": Bad.each(Bad.namesIfAny) { $0.asset = $1 },
                     "stream": Bad.each(Bad.namesIfAny) { $0.stream = $1 },
-                ], taken: [{ $0.asset = nil }, { $0.stream = Bad.text(128) }]),
-            BadRequests(withoutFields: HealthMethods.check),
+                ], taken: [{ $0.asset = nil }, { $0.stream = Bad.text(128) }])
         ]
     }
 

@@ -170,8 +170,7 @@ import Wire
         #expect(complaints.isEmpty)
         let client = try all.site.client()
         defer { client.close() }
-        let table = [BadRequests(withoutFields: HealthMethods.check)]
-        let others = await BadRequests.complaints(table, of: HealthMethods.all, to: client)
+        let others = await BadRequests.complaints(to: client)
         #expect(others.isEmpty)
         #expect(try await uploader.terminate() == 0)
         try await all.end()

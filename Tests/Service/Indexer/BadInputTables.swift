@@ -69,7 +69,6 @@ extension IndexerBench {
                 ], taken: [{ $0.limit = 1 }, { $0.limit = 1000 }]),
             BadRequests(withoutFields: IndexerMethods.listCameras),
             BadRequests(withoutFields: IndexerMethods.listHolds),
-            BadRequests(withoutFields: HealthMethods.check),
         ]
     }
 

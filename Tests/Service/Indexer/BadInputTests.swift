@@ -17,7 +17,7 @@ extension IndexerContract {
                 let tables =
                     bench.badQueries + bench.badRequests + bench.badRetention + bench.badClaims(of: item)
                 let complaints = await BadRequests.complaints(
-                    tables, of: IndexerMethods.all + HealthMethods.all, to: bench.client)
+                    tables, of: IndexerMethods.all, to: bench.client)
                 #expect(complaints.isEmpty)
                 // The claim that all of it was about is still the worker's, and the catalogue as it was.
                 #expect(try await bench.complete(item, .archive).state == .archived)

@@ -14,8 +14,8 @@ import Wire
         let client = try site.client()
         defer { client.close() }
         let complaints = await BadRequests.complaints(
-            [picture, status, BadRequests(withoutFields: HealthMethods.check)],
-            of: MqttEdgeAdapterMethods.all + HealthMethods.all, to: client)
+            [picture, status],
+            of: MqttEdgeAdapterMethods.all, to: client)
         #expect(complaints.isEmpty)
         let last = ReportStatusRequest(tasks: [
             TaskStatus(stream: StreamName(asset: "line1", stream: "last"), state: .running)

@@ -49,11 +49,23 @@ public struct BadRequests: Sendable {
         accepted = Mirror(reflecting: Q()).children.isEmpty ? [[]] : []
     }
 
-    /// Sends them all, and to each of `methods` a body that is no message; the service must go on. Gives what was not as
-    /// promised, one text each, also for each method that no entry of `table` is about.
+    /// Of the methods that every service answers.
+    private static let everyServices = [
+        BadRequests(withoutFields: HealthMethods.check),
+        BadRequests(
+            CallsMethods.cancel, like: CancelCallRequest(requestID: "nobody's"),
+            ["request_id": Bad.each(["", Bad.text(65), nil]) { $0.requestID = $1 }],
+            taken: [{ $0.requestID = Bad.text(64) }]),
+    ]
+
+    /// Sends them all, and to each of `methods` a body that is no message, as well as to the methods that every service answers;
+    /// the service must go on. Gives what was not as promised, one text each, also for each method that no entry of `table`
+    /// is about.
     public static func complaints(
-        _ table: [BadRequests], of methods: [String], to client: ServiceClient
+        _ own: [BadRequests] = [], of ownMethods: [String] = [], to client: ServiceClient
     ) async -> [String] {
+        let table = own + everyServices
+        let methods = ownMethods + HealthMethods.all + CallsMethods.all
         var complaints: [String] = []
         for method in methods where !table.contains(where: { $0.method == method && !$0.isEmpty }) {
             complaints.append("\(method) has no bad request in the table")
@@ -129,5 +141,7 @@ private struct RawBody: WireMessage {
     init() { bytes = [] }
     init(_ bytes: [UInt8]) { self.bytes = bytes }
     init(wire: UnsafeRawBufferPointer) throws(WireError) { bytes = Array(wire) }
-    func encoded() -> [UInt8] { bytes }
+    func withPacking<R>(_ body: (WirePacking) -> R) -> R {
+        bytes.withUnsafeBytes { body(WirePacking(encoded: $0)) }
+    }
 }
