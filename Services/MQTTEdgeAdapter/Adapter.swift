@@ -44,8 +44,10 @@ struct Adapter {
         let outbound = OutboundSession(
             bell: try bell(), greeting: presence("online"), farewell: presence("offline"),
             onConnected: { ends.brokerConnected() })
+        let reminder = FootageReminder(footage: footage, clock: runtime.clock)
         let requests = RequestFollower(
-            indexer: indexer, outbound: outbound, topics: topics, clock: runtime.clock, logger: runtime.logger)
+            indexer: indexer, outbound: outbound, topics: topics, reminder: reminder, clock: runtime.clock,
+            logger: runtime.logger)
         let status = RetainedStatus(outbound: outbound)
         ends.connect(requests: requests, status: status)
 
@@ -86,6 +88,7 @@ struct Adapter {
         return [
             server,
             BackgroundLoop("request follower") { try await requests.run(hints: hints.hints) },
+            BackgroundLoop("footage reminder", every: FootageReminder.interval) { await reminder.turn() },
             BackgroundLoop("configuration") {
                 try await follow(registryHints.hints) {
                     if let known = await footage.refresh() { status.retain(known, topics: topics) }

@@ -21,6 +21,7 @@ actor RequestFollower {
     private let indexer: RPCClient
     private let outbound: OutboundSession
     private let topics: Topics
+    private let reminder: FootageReminder
     private let clock: any WallClock
     private let logger: Logger
     private var cursor: UInt64?
@@ -32,10 +33,14 @@ actor RequestFollower {
     private let wakes: AsyncStream<Void>
     private let waker: AsyncStream<Void>.Continuation
 
-    init(indexer: RPCClient, outbound: OutboundSession, topics: Topics, clock: any WallClock, logger: Logger) {
+    init(
+        indexer: RPCClient, outbound: OutboundSession, topics: Topics, reminder: FootageReminder, clock: any WallClock,
+        logger: Logger
+    ) {
         self.indexer = indexer
         self.outbound = outbound
         self.topics = topics
+        self.reminder = reminder
         self.clock = clock
         self.logger = logger
         (wakes, waker) = AsyncStream.makeStream(of: Void.self, bufferingPolicy: .bufferingNewest(1))
@@ -74,6 +79,7 @@ actor RequestFollower {
     /// Publishes a request as it is now, where that is news.
     func show(_ request: ArchiveRequest) {
         guard let id = request.requestID, !id.isEmpty else { return }
+        reminder.saw(request)
         let isFinal = RequestJSON.isFinal(request.state)
         if isFinal { open.remove(id) } else if open.count < Self.maximumRemembered { open.insert(id) }
         var expiryS: UInt32?

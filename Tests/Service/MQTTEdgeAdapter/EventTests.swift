@@ -1,6 +1,7 @@
 // Events and archive requests from the broker: footage first, then the indexer, then the receipt, then PUBACK; and what
 // happens when somebody is away or dies in between.
 
+import Foundation
 import Harness
 import RPC
 import Testing
@@ -26,6 +27,24 @@ import Wire
         let again = try await site.retained("media-sync/receipts/e-1") { $0["receipt"]?.text == "duplicate" }
         #expect(again["requestId"]?.text == "request-e-1")
         #expect(site.known.all == ["e-1"])
+        try await adapter.terminate()
+    }
+
+    @Test func footageIsAskedForAgainUntilAControllerThatWasAwayAnswers() async throws {
+        let site = try await AdapterSite(away: ["controller"])
+        let adapter = try await site.startReady()
+        let nowUs = Int64(Date().timeIntervalSince1970 * 1_000_000)
+        site.indexer.show(
+            ArchiveRequest(
+                requestID: "r-1", state: .waiting, window: Window(startUs: nowUs, endUs: nowUs + 60_000_000),
+                cameras: [
+                    RequestedCamera(
+                        camera: "line1", source: SourceName(device: "dev1", endpoint: "main"), footage: .unspecified)
+                ]))
+        try await site.retained("media-sync/requests/r-1")
+        #expect(site.chronicle.all == [])
+        site.controller.server.start()
+        try await eventually("the controller is asked") { site.chronicle.all == ["ensure r-1"] ? true : nil }
         try await adapter.terminate()
     }
 
