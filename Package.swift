@@ -88,7 +88,7 @@ let services: [Target] = [
 ]
 
 let supports: [Target] = [
-    support("Harness", ["Wire", "RPC"]),
+    support("Harness", ["Wire", "RPC", crypto]),
     support("BlobServer", [nioCore, nioPosix, nioHTTP1, crypto]),
     .executableTarget(
         name: "BlobServerCommand", dependencies: ["BlobServer", arguments],
@@ -97,6 +97,11 @@ let supports: [Target] = [
     .executableTarget(
         name: "FakeServiceCommand", dependencies: ["Fakes", arguments], path: "Tests/Support/FakeServiceCommand",
         swiftSettings: strict),
+    .target(name: "CSubreaper", path: "Tests/Support/CSubreaper"),
+    .executableTarget(
+        name: "FaultCampaign",
+        dependencies: ["Harness", "Wire", "RPC", "CSubreaper", http, nioCore, crypto, arguments],
+        path: "Tests/Fault", exclude: ["seeds"], swiftSettings: strict),
 ]
 
 let suites: [Target] = [
@@ -116,6 +121,7 @@ let suites: [Target] = [
     tests("Unit", "Claims", ["Claims"]),
     tests("Unit", "MQTTEdgeAdapter", ["MQTTEdgeAdapter", "JSON"]),
     tests("Unit", "Footage", ["Footage", "Fakes"]),
+    tests("Unit", "FaultCampaign", ["FaultCampaign"]),
     tests("Contract", "Golden", ["Wire"]),
     tests("Service", "AssetRegistry", ["Harness", "Wire", "RPC"]),
     tests("Service", "CaptureController", ["Harness", "Fakes", "Volume"]),
@@ -142,6 +148,7 @@ let package = Package(
         .executable(name: "sightglass", targets: ["CLI"]),
         .executable(name: "blob-server", targets: ["BlobServerCommand"]),
         .executable(name: "fake-service", targets: ["FakeServiceCommand"]),
+        .executable(name: "fault-campaign", targets: ["FaultCampaign"]),
         // For Tests/Bench, a package of its own.
         .library(name: "RPC", targets: ["RPC"]),
         .library(name: "Wire", targets: ["Wire"]),

@@ -1,6 +1,7 @@
 // Where the suites find the executables under test, and the folders they may use.
 
 import Foundation
+import Synchronization
 
 /// The folder with the built executables: SIGHTGLASS_BIN, else the folder of the running test bundle.
 public enum Executables {
@@ -40,10 +41,11 @@ public struct HarnessError: Error, CustomStringConvertible {
     public init(_ description: String) { self.description = description }
 }
 
-/// A folder that exists as long as this object. Kept when the test environment sets SIGHTGLASS_KEEP.
+/// A folder that exists as long as this object. Kept when the test environment sets SIGHTGLASS_KEEP, or after `keep`.
 public final class TemporaryDirectory: Sendable {
     /// The folder. Short, because an ipc socket's path has at most 107 bytes.
     public let url: URL
+    private let isKept = Atomic(false)
 
     /// Makes an empty folder below the system's temporary folder.
     public init() throws {
@@ -52,8 +54,11 @@ public final class TemporaryDirectory: Sendable {
         try FileManager.default.createDirectory(at: url, withIntermediateDirectories: false)
     }
 
+    /// Leaves the folder where it is, for a person to look at.
+    public func keep() { isKept.store(true, ordering: .relaxed) }
+
     deinit {
-        if ProcessInfo.processInfo.environment["SIGHTGLASS_KEEP"] == nil {
+        if !isKept.load(ordering: .relaxed), ProcessInfo.processInfo.environment["SIGHTGLASS_KEEP"] == nil {
             try? FileManager.default.removeItem(at: url)
         }
     }

@@ -6,7 +6,8 @@ import Synchronization
 /// One running executable. Its output goes to files, so that nothing is lost when it is killed.
 public final class ServiceProcess: Sendable {
     private let child: ChildProcess
-    private let outputPath: String
+    /// The file that its standard output goes to.
+    public let outputPath: String
     private let errorPath: String
     /// The executable's name, for messages.
     public let name: String

@@ -1,23 +1,24 @@
-// A whole site for the system tests: deploy/local/site in a folder of the test's own. Tests speak to it as an operator does,
-// by mosquitto_pub and mosquitto_sub, and look at its files and blobs.
+// A whole site for the system tests and the fault campaign: deploy/local/site in a folder of its own. Tests speak to it as an
+// operator does, by mosquitto_pub and mosquitto_sub, and look at its files and blobs.
 
 import Crypto
 import Foundation
-import Harness
 import Synchronization
 
-/// Every process of the suite, as `deploy/local/site` names them.
-let serviceNames = [
+/// Every service of the suite, as `deploy/local/site` names them.
+public let serviceNames = [
     "asset-registry", "indexer", "capture-controller", "archiver", "cloud-uploader", "mqtt-edge-adapter",
 ]
 
 /// A running site. `down` ends it; a test that fails leaves it to the next `down`.
-struct Site: Sendable {
-    let folder: TemporaryDirectory
-    static let namespace = "azure-iot-operations"
+public struct Site: Sendable {
+    /// Where tests put what the site has not; the site itself is its folder "site".
+    public let folder: TemporaryDirectory
+    /// What all topics begin with.
+    public static let namespace = "azure-iot-operations"
 
     /// Starts everything and waits until it is ready.
-    static func up() async throws -> Site {
+    public static func up() async throws -> Site {
         let site = Site(folder: try TemporaryDirectory())
         let result = try await site.run(["up"])
         guard result.exitCode == 0 else {
@@ -26,13 +27,16 @@ struct Site: Sendable {
         return site
     }
 
-    var path: String { folder.path("site") }
+    /// The site's folder.
+    public var path: String { folder.path("site") }
 
-    private var environment: [String: String] {
+    /// For the tools that speak to it.
+    public var environment: [String: String] {
         ["SITE": path, "BIN": Executables.folder.path, "XDG_CONFIG_HOME": path + "/clients"]
     }
 
-    @discardableResult func run(_ arguments: [String]) async throws -> ToolResult {
+    /// Runs `deploy/local/site` on it, to its end.
+    @discardableResult public func run(_ arguments: [String]) async throws -> ToolResult {
         let script = Executables.repository.appendingPathComponent("deploy/local/site").path
         return try await runTool("bash", [script] + arguments, environment: environment, within: .seconds(120))
     }
@@ -44,37 +48,43 @@ struct Site: Sendable {
         }
     }
 
-    func start(_ name: String) async throws { try await must(["start", name]) }
-    func stop(_ name: String) async throws { try await must(["stop", name]) }
-    func kill(_ name: String) async throws { try await must(["kill", name]) }
-    func down() async throws { try await must(["down"]) }
+    /// Starts one process.
+    public func start(_ name: String) async throws { try await must(["start", name]) }
+    /// SIGTERM; throws when it does not end within 5 s.
+    public func stop(_ name: String) async throws { try await must(["stop", name]) }
+    /// SIGKILL.
+    public func kill(_ name: String) async throws { try await must(["kill", name]) }
+    /// Ends everything and removes the folder; throws when a process does not end within 5 s.
+    public func down() async throws { try await must(["down"]) }
 
     /// The last lines of every log, for a failed test.
-    func logs() async throws -> String {
+    public func logs() async throws -> String {
         try await runTool("bash", ["-c", "tail -n 8 \"$SITE\"/logs/*.log"], environment: environment).output
     }
 
     /// The whole log of one process.
-    func log(_ name: String) -> String {
+    public func log(_ name: String) -> String {
         (try? String(contentsOfFile: "\(path)/logs/\(name).log", encoding: .utf8)) ?? ""
     }
 
-    func sightglass(_ arguments: [String], input: String? = nil) async throws -> ToolResult {
+    /// Runs the operator's command line against it.
+    public func sightglass(_ arguments: [String], input: String? = nil) async throws -> ToolResult {
         try await runTool(
             "sightglass", arguments + ["--run-directory", path + "/run"], input: input, environment: environment)
     }
 
     // --- MQTT ---------------------------------------------------------------------------------------------------------
 
-    func publish(_ topic: String, _ payload: String) async throws {
+    /// Publishes below the namespace with QoS 1; throws when the broker does not take it within `limit`.
+    public func publish(_ topic: String, _ payload: String, within limit: Duration = .seconds(60)) async throws {
         let result = try await runTool(
             "mosquitto_pub", ["-q", "1", "-t", "\(Self.namespace)/\(topic)", "-s"], input: payload,
-            environment: environment)
+            environment: environment, within: limit)
         guard result.exitCode == 0 else { throw HarnessError("mosquitto_pub: \(result.error)") }
     }
 
     /// The retained JSON object on a topic, or nil where there is none within a second.
-    func retained(_ topic: String) async throws -> [String: JSON]? {
+    public func retained(_ topic: String) async throws -> [String: JSON]? {
         let result = try await runTool(
             "mosquitto_sub",
             ["-q", "1", "-t", "\(Self.namespace)/\(topic)", "-C", "1", "-W", "1", "--retained-only", "-F", "%p"],
@@ -84,7 +94,7 @@ struct Site: Sendable {
     }
 
     /// Waits until the retained object on a topic is as it should be, and gives it.
-    @discardableResult func status(
+    @discardableResult public func status(
         _ topic: String, within limit: Duration = .seconds(30), is wanted: @Sendable ([String: JSON]) -> Bool
     ) async throws -> [String: JSON] {
         let last = Last()
@@ -101,21 +111,23 @@ struct Site: Sendable {
 
     // --- Files --------------------------------------------------------------------------------------------------------
 
-    func archived(_ relative: String) -> String { "\(path)/archive/\(relative)" }
+    /// Where a file of the archive volume is.
+    public func archived(_ relative: String) -> String { "\(path)/archive/\(relative)" }
 
-    func sha256(_ file: String) throws -> String {
+    /// SHA-256 of a file in hexadecimal.
+    public func sha256(_ file: String) throws -> String {
         guard let data = FileManager.default.contents(atPath: file) else { throw HarnessError("no file \(file)") }
         return SHA256.hash(data: data).map { String(format: "%02x", $0) }.joined()
     }
 
     /// The sealed footage files of an asset, on the recording volume.
-    func segments(of asset: String) -> [String] {
+    public func segments(of asset: String) -> [String] {
         let files = FileManager.default.enumerator(atPath: "\(path)/recording/\(asset)")
         return (files?.compactMap { $0 as? String } ?? []).filter { $0.hasSuffix(".mp4") }
     }
 
     /// Files left in the staging folders of both volumes that belong to no open work.
-    func staged(_ volume: String) -> [String] {
+    public func staged(_ volume: String) -> [String] {
         (try? FileManager.default.contentsOfDirectory(atPath: "\(path)/\(volume)/.staging")) ?? []
     }
 }

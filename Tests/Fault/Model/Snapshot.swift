@@ -1,0 +1,99 @@
+// What a site shows at one moment, as Run/Evidence.swift collects it: the catalogue's word, the volumes' files, the blobs.
+
+/// Size and content of a file or blob.
+struct FileFact: Sendable, Hashable {
+    let sizeBytes: Int64
+    /// Hexadecimal.
+    let sha256: String
+}
+
+/// A row of the catalogue: a file on the recording volume.
+struct MediaRow: Sendable, Hashable {
+    let path: String
+    let camera: Camera
+    let isSegment: Bool
+    let span: Span
+    let fact: FileFact
+    let isSalvaged: Bool
+    let runID: String
+}
+
+/// A time without footage, with the cause that was told.
+struct NamedGap: Sendable, Hashable {
+    let camera: Camera
+    let span: Span
+    let cause: String
+    let reason: String
+}
+
+/// A file that a request delivers.
+struct DeliveredItem: Sendable, Hashable {
+    let path: String
+    let isManifest: Bool
+    let isSegment: Bool
+    /// Nil for a manifest.
+    let camera: Camera?
+    let state: String
+    let span: Span
+    let fact: FileFact?
+    let sourcePath: String?
+    let blobURL: String?
+    let error: String?
+}
+
+/// A request as the catalogue has it.
+struct RequestFact: Sendable, Hashable {
+    let id: String
+    let state: String
+    let reason: String
+    let window: Span
+    let cameras: Set<Camera>
+    let eventKeys: Set<String>
+    let acceptedUs: Int64
+    let finishedUs: Int64?
+    let files: [DeliveredItem]
+    let gaps: [NamedGap]
+    let manifestPath: String?
+
+    var isFinal: Bool { ["done", "partial", "failed", "cancelled"].contains(state) }
+}
+
+/// What a manifest on the archive volume says.
+struct ManifestFact: Sendable, Hashable {
+    struct File: Sendable, Hashable {
+        let path: String
+        let fact: FileFact?
+    }
+    let requestID: String
+    let window: Span
+    let files: Set<File>
+    let gaps: Set<Span>
+    let isWhole: Bool
+}
+
+struct Snapshot: Sendable {
+    var takenUs: Int64 = 0
+    var requests: [RequestFact] = []
+    /// State by request, as the retained topics say.
+    var retainedStates: [String: String] = [:]
+    /// By path, without what the volume keeps for itself.
+    var archive: [String: FileFact] = [:]
+    var blobs: [String: FileFact] = [:]
+    var manifests: [String: ManifestFact] = [:]
+    /// Every row of the catalogue.
+    var rows: [MediaRow] = []
+    /// Those that it shows: one for each moment, ends trimmed.
+    var shown: [MediaRow] = []
+    var recorded: [String: FileFact] = [:]
+    var recordingStaging: [String] = []
+    var archiveStaging: [String] = []
+    /// Runs that are being recorded at the moment.
+    var liveRuns: Set<String> = []
+    /// What is missing between the first and the last footage of each camera.
+    var missing: [NamedGap] = []
+    /// Work that the indexer still has, and records that the controller still has.
+    var waitingItems = 0
+    var spooledRecords = 0
+    /// What ffprobe complained about, by path.
+    var unplayable: [String: String] = [:]
+}

@@ -1,0 +1,134 @@
+// Collects what the model judges: the catalogue by RPC, both volumes, the Blob server. What was read once and has not changed is
+// not read again, so that a long campaign does not spend its time with hashing.
+
+import Crypto
+import Foundation
+import Harness
+
+actor Evidence {
+    private let site: Site
+    private let questions: Questions
+    private let blobs: BlobReader
+    /// Every so many-th new file is played by ffprobe; salvaged ones always are.
+    private let playEach: Int
+    private var hashed: [String: (size: Int64, modified: Double, fact: FileFact)] = [:]
+    private var fetched: [String: FileFact] = [:]
+    private var played: [String: String] = [:]
+    private var seen = 0
+
+    init(site: Site, questions: Questions, playEach: Int) throws {
+        self.site = site
+        self.questions = questions
+        self.blobs = try BlobReader(site: site)
+        self.playEach = playEach
+    }
+
+    /// Files that ffprobe played so far.
+    var playedCount: Int { played.count }
+
+    func snapshot(retainedStates: [String: String]) async throws -> Snapshot {
+        var snapshot = Snapshot()
+        snapshot.takenUs = nowUs()
+        snapshot.retainedStates = retainedStates
+        // Files before rows and rows before files: what is sealed meanwhile is in the second list of files.
+        let before = try files(of: "recording")
+        snapshot.rows = try await questions.rows()
+        snapshot.shown = try await questions.shown()
+        let after = try files(of: "recording")
+        let known = Set(snapshot.rows.map(\.path))
+        snapshot.recorded = after.filter { before[$0.key] != nil || known.contains($0.key) }
+        for id in try await questions.requestIDs() { snapshot.requests.append(try await questions.request(id)) }
+        snapshot.archive = try files(of: "archive")
+        for name in try await blobs.names() {
+            if fetched[name] == nil { fetched[name] = try await blobs.fact(name) }
+            snapshot.blobs[name] = fetched[name]
+        }
+        for path in snapshot.requests.compactMap(\.manifestPath) { snapshot.manifests[path] = manifest(path) }
+        let (sightings, spooled) = try await questions.sightings()
+        snapshot.liveRuns = Set(sightings.compactMap(\.runID))
+        snapshot.recordingStaging = site.staged("recording")
+        snapshot.archiveStaging = site.staged("archive")
+        snapshot.spooledRecords = spooled
+        snapshot.waitingItems = try await questions.waitingItems()
+        for camera in Camera.allCases {
+            let spans = snapshot.shown.filter { $0.camera == camera && $0.isSegment }.map(\.span)
+            guard let startUs = spans.map(\.startUs).min(), let endUs = spans.map(\.endUs).max() else { continue }
+            snapshot.missing += try await questions.missing(camera, in: Span(startUs, endUs))
+        }
+        for row in snapshot.rows where row.isSegment {
+            guard played[row.path] == nil, snapshot.recorded[row.path] != nil else { continue }
+            seen += 1
+            if row.isSalvaged || seen % playEach == 0 { played[row.path] = try await play(row.path) }
+        }
+        snapshot.unplayable = played.filter { !$0.value.isEmpty }
+        return snapshot
+    }
+
+    /// The published files of a volume, with their content.
+    private func files(of volume: String) throws -> [String: FileFact] {
+        let root = "\(site.path)/\(volume)"
+        var facts: [String: FileFact] = [:]
+        guard let walk = FileManager.default.enumerator(atPath: root) else { throw HarnessError("no folder \(root)") }
+        while let path = walk.nextObject() as? String {
+            if path.hasPrefix(".") {
+                walk.skipDescendants()
+                continue
+            }
+            guard let status = try? FileManager.default.attributesOfItem(atPath: "\(root)/\(path)"),
+                status[.type] as? FileAttributeType == .typeRegular
+            else { continue }
+            let size = (status[.size] as? NSNumber)?.int64Value ?? 0
+            let modified = (status[.modificationDate] as? Date)?.timeIntervalSince1970 ?? 0
+            let key = "\(volume)/\(path)"
+            if let known = hashed[key], known.size == size, known.modified == modified {
+                facts[path] = known.fact
+                continue
+            }
+            guard let data = FileManager.default.contents(atPath: "\(root)/\(path)") else { continue }
+            let fact = FileFact(sizeBytes: Int64(data.count), sha256: hexadecimal(SHA256.hash(data: data)))
+            hashed[key] = (size, modified, fact)
+            facts[path] = fact
+        }
+        return facts
+    }
+
+    private func manifest(_ path: String) -> ManifestFact? {
+        guard let data = FileManager.default.contents(atPath: site.archived(path)),
+            let json = try? JSONDecoder().decode(JSON.self, from: data)
+        else { return nil }
+        func span(_ json: JSON?) -> Span { Span(Self.us(json?["start"]), Self.us(json?["end"])) }
+        let files = (json["files"]?.list ?? []).map { file -> ManifestFact.File in
+            var fact: FileFact?
+            if let size = file["size_bytes"]?.number, let sha256 = file["sha256"]?.text {
+                fact = FileFact(sizeBytes: Int64(size), sha256: sha256)
+            }
+            return ManifestFact.File(path: file["path"]?.text ?? "", fact: fact)
+        }
+        let gaps = (json["cameras"]?.list ?? []).flatMap { ($0["gaps"]?.list ?? []).map { span($0) } }
+        return ManifestFact(
+            requestID: json["request_id"]?.text ?? "", window: span(json["window"]), files: Set(files),
+            gaps: Set(gaps), isWhole: json["parts"]?.number == 1)
+    }
+
+    /// "2026-11-23T06:58:13.123456Z".
+    private static func us(_ json: JSON?) -> Int64 {
+        guard let text = json?.text, text.count == 27, let fraction = Int64(text.dropFirst(20).prefix(6)),
+            let whole = ISO8601DateFormatter().date(from: text.prefix(19) + "Z")
+        else { return 0 }
+        return Int64(whole.timeIntervalSince1970) * secondUs + fraction
+    }
+
+    /// What is wrong with a segment's packets; empty for one that plays.
+    private func play(_ path: String) async throws -> String {
+        let result = try await runTool(
+            "ffprobe",
+            [
+                "-v", "error", "-count_packets", "-select_streams", "v:0", "-show_entries", "stream=nb_read_packets",
+                "-of", "csv=p=0", "\(site.path)/recording/\(path)",
+            ])
+        let error = result.error.trimmingCharacters(in: .whitespacesAndNewlines)
+        if result.exitCode != 0 || !error.isEmpty { return "exit code \(result.exitCode) \(error.prefix(300))" }
+        let packets = result.output.prefix { $0.isNumber }
+        return (Int(packets) ?? 0) > 0 ? "" : "no picture in it"
+    }
+}

@@ -1,0 +1,124 @@
+// What a request must be: one for each event, ended, delivered as promised, missing only what a fault excuses.
+
+import Testing
+
+@testable import FaultCampaign
+
+@Suite struct RequestCheckTests {
+    @Test func aRequestThatDeliversWhatItSaysIsRight() {
+        #expect(OneRequest().violations() == [])
+    }
+
+    @Test func whatIsSentAndNeverAnsweredIsFound() {
+        var one = OneRequest()
+        one.ledger.asked(Ask(key: "b", isEvent: true, cameras: [.line1], window: span(10, 20)))
+        one.ledger.sent("b", atUs: us(15))
+        #expect(one.violations() == [.unanswered])
+    }
+
+    @Test func anEventThatBecomesTwoRequestsIsFound() {
+        var one = OneRequest()
+        one.ledger.received(
+            Receipt(atUs: us(17), stamp: "17", word: "accepted", requestID: "r2", message: nil), under: "a")
+        #expect(one.violations() == [.identity])
+    }
+
+    @Test func aRequestThatNobodyWasToldOfIsFound() {
+        var one = OneRequest()
+        one.ledger = Ledger()
+        #expect(one.violations() == [.identity])
+    }
+
+    @Test func anAcceptedRequestThatTheCatalogueLostIsFound() {
+        #expect(OneRequest().violations { $0.requests = [] } == [.identity])
+    }
+
+    @Test func aRejectionIsFoundUnlessItIsOfALateCancellation() {
+        var one = OneRequest()
+        one.ledger.cancelSent("a", atUs: us(17))
+        one.ledger.received(
+            Receipt(atUs: us(18), stamp: "18", word: "rejected", requestID: nil, message: "it is done"), under: "r")
+        #expect(one.ledger.asks["a"]?.cancelAnswer?.word == "rejected")
+        #expect(one.violations() == [])
+        one.ledger.asked(Ask(key: "b", isEvent: true, cameras: [.line1], window: span(10, 20)))
+        one.ledger.sent("b", atUs: us(15))
+        one.ledger.received(
+            Receipt(atUs: us(18), stamp: "18", word: "rejected", requestID: nil, message: "no"), under: "b")
+        #expect(one.violations() == [.rejected])
+    }
+
+    @Test func aSecondCancellationIsAnsweredByItsOwnReceipt() {
+        var one = OneRequest()
+        let answer = { Receipt(atUs: us($0), stamp: "\($0)", word: "cancelled", requestID: "r", message: nil) }
+        one.ledger.cancelSent("a", atUs: us(17))
+        one.ledger.received(answer(16.5), under: "r")
+        #expect(one.ledger.asks["a"]?.cancelAnswer == nil)
+        // The retained one of before, seen once more, is no answer; one that was written since is.
+        one.ledger.received(answer(16.5), under: "r")
+        #expect(one.ledger.asks["a"]?.cancelAnswer == nil)
+        one.ledger.received(answer(18), under: "r")
+        #expect(one.ledger.asks["a"]?.cancelAnswer?.word == "cancelled")
+    }
+
+    @Test(arguments: ["accepted", "waiting", "copying", "uploading"])
+    func aRequestThatDoesNotEndIsFound(state: String) {
+        var one = OneRequest()
+        one.state = state
+        #expect(one.violations() == [.ending])
+    }
+
+    @Test func aRetainedStatusThatSaysSomethingElseIsFound() {
+        #expect(OneRequest().violations { $0.retainedStates["r"] = "uploading" } == [.ending])
+        #expect(OneRequest().violations { $0.retainedStates = [:] } == [.ending])
+    }
+
+    @Test func onlyACancellationMayEndARequestAsCancelled() {
+        var one = OneRequest()
+        one.state = "cancelled"
+        #expect(one.violations() == [.ending])
+        one.ledger.cancelSent("a", atUs: us(17))
+        #expect(one.violations() == [])
+    }
+
+    @Test func missingFootageWithoutAFaultIsFound() {
+        var one = OneRequest()
+        (one.state, one.reason) = ("partial", "line1: 2 s are missing")
+        one.gaps = [NamedGap(camera: .line1, span: span(12, 14), cause: "dark", reason: "")]
+        #expect(one.violations() == [.gap])
+    }
+
+    @Test func missingFootageWhereTheRecorderWasKilledIsExcused() {
+        var one = OneRequest()
+        (one.state, one.reason) = ("partial", "line1: 2 s are missing")
+        one.gaps = [NamedGap(camera: .line1, span: span(12, 14), cause: "killed", reason: "")]
+        one.history.fault(.captureController, 12.2, 12.5)
+        one.history.streams(.line1, "run-2", at: 14)
+        #expect(one.violations() == [])
+    }
+
+    @Test func footageThatNeitherAFileNorAGapHasIsFound() {
+        var one = OneRequest()
+        one.covered = span(12, 21)
+        #expect(one.violations() == [.unexplained])
+    }
+
+    @Test func aDoneRequestWithGapsIsFound() {
+        var one = OneRequest()
+        one.gaps = [NamedGap(camera: .line1, span: span(12, 12.1), cause: "killed", reason: "")]
+        #expect(one.violations() == [.ending])
+    }
+
+    @Test func aFileThatIsAbsentOrDifferentInArchiveOrContainerIsFound() {
+        #expect(OneRequest().violations { $0.archive["f.mp4"] = nil } == [.delivery])
+        #expect(OneRequest().violations { $0.blobs["f.mp4"] = FileFact(sizeBytes: 100, sha256: "cd") } == [.delivery])
+        #expect(OneRequest().violations { $0.blobs["f.json"] = nil } == [.delivery])
+        #expect(OneRequest().violations { $0.recorded["s.mp4"] = FileFact(sizeBytes: 9, sha256: "ab") } == [.delivery])
+    }
+
+    @Test func aManifestThatSaysSomethingElseIsFound() {
+        #expect(OneRequest().violations { $0.manifests = [:] } == [.manifest])
+        var one = OneRequest()
+        one.manifestGaps = [span(12, 13)]
+        #expect(one.violations() == [.manifest])
+    }
+}
