@@ -6,7 +6,7 @@ import ArgumentParser
 @main struct Bench: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "bench", abstract: "Speed as a ratio to a peer that is measured in the same run.",
-        subcommands: [RPCBench.self, EndToEndBench.self])
+        subcommands: [RPCBench.self, EndToEndBench.self, OverloadBench.self])
 }
 
 /// Options of every bench.

@@ -42,6 +42,16 @@ final class ServerProcess {
         }
     }
 
+    /// A line of /proc/PID/status: "VmRSS", "VmHWM".
+    func memoryKiB(_ name: String) throws -> Int {
+        let status = try String(contentsOfFile: "/proc/\(process.processIdentifier)/status", encoding: .utf8)
+        let line = status.split(separator: "\n").first { $0.hasPrefix(name + ":") }
+        guard let value = line?.split(whereSeparator: { !$0.isNumber }).first.flatMap({ Int($0) }) else {
+            throw BenchError("no \(name) of process \(process.processIdentifier)")
+        }
+        return value
+    }
+
     func end() {
         try? input.fileHandleForWriting.close()
         process.waitUntilExit()

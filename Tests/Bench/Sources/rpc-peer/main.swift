@@ -3,7 +3,9 @@
 //   rpc-peer serve URL                            answers each request with what came; says "ready"
 //   rpc-peer call URL BYTES CALLS IN_FLIGHT WARM  one line per call: its nanoseconds; last the line "total NANOSECONDS"
 //
-// Request and reply are protobuf messages of BYTES bytes, inside the envelopes of the contract.
+// Request and reply are protobuf messages of BYTES bytes, inside the envelopes of the contract. For `Tests/bench overload`, Flood.swift:
+//
+//   rpc-peer flood URL CLIENTS IN_FLIGHT SECONDS  so many clients call a method that computes for a millisecond, without a pause
 
 import Foundation
 import RPC
@@ -25,6 +27,11 @@ func message(ofBytes size: Int) -> ReplyEnvelope {
 func serve(_ url: String) async throws {
     let server = RPCServer(addresses: [try RPCAddress(parsing: url)])
     server.handle(echo) { request, _ in request }
+    server.handle(work) { request, _ in
+        let end = ContinuousClock.now + .milliseconds(1)
+        while ContinuousClock.now < end {}
+        return request
+    }
     try await server.start()
     FileHandle.standardOutput.write(Data("ready\n".utf8))
     Thread.detachNewThread {
@@ -73,7 +80,10 @@ switch (arguments.first, arguments.dropFirst().first, numbers.count) {
 case ("serve", let url?, 0): try await serve(url)
 case ("call", let url?, 4):
     try await call(url, bytes: numbers[0], calls: numbers[1], inFlight: max(1, numbers[2]), warm: numbers[3])
+case ("flood", let url?, 3):
+    try await flood(url, clients: numbers[0], inFlight: numbers[1], seconds: numbers[2])
 default:
-    FileHandle.standardError.write(Data("rpc-peer serve URL | call URL BYTES CALLS IN_FLIGHT WARM\n".utf8))
+    let usage = "rpc-peer serve URL | call URL BYTES CALLS IN_FLIGHT WARM | flood URL CLIENTS IN_FLIGHT SECONDS\n"
+    FileHandle.standardError.write(Data(usage.utf8))
     exit(64)
 }
