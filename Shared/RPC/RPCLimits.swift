@@ -21,7 +21,8 @@ public enum RPCContractLimits {
 
 /// What a server takes on at once. Over a bound it answers RESOURCE_EXHAUSTED, at once.
 public struct RPCServerLimits: Sendable, Equatable {
-    /// Handlers at work at the same time, from 1. 64: long polls of a site's workers leave room for the short calls.
+    /// Handlers at work at the same time, from 1. 64: long polls of a site's workers leave room for the short calls. One
+    /// connection has at most three quarters of them.
     public var maximumConcurrentRequests: Int
     /// Largest reply, and largest request of a method that the contract does not name otherwise, in bytes.
     public var maximumMessageBytes: Int

@@ -263,7 +263,7 @@ public final class RPCServer: Sendable {
     ) throws(CheckedRequest.Refusal) -> UInt64 {
         let work = Work(slot: slot, ticket: ticket, requestID: request.requestID, method: request.method)
         let (id, error): (UInt64?, RPCError?) = table.withLock { table in
-            let admission = table.admission(ofBytes: message.sizeBytes)
+            let admission = table.admission(ofBytes: message.sizeBytes, pipe: message.pipe)
             switch admission {
             case .stopping: return (nil, .unavailable("the server is stopping: try again when it is back"))
             case .overloaded where !Self.alwaysAdmitted.contains(request.method): return (nil, busy)
@@ -281,7 +281,8 @@ public final class RPCServer: Sendable {
     private var busy: RPCError {
         .resourceExhausted(
             "the server is busy (at most \(limits.maximumConcurrentRequests) requests and "
-                + "\(limits.maximumBytesInFlight) bytes at once): try again later")
+                + "\(limits.maximumBytesInFlight) bytes at once, three quarters of the requests by one caller): try again later"
+        )
     }
 
     private func refusal(

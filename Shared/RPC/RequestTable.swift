@@ -30,6 +30,8 @@ struct RequestTable<Work: Sendable>: Sendable {
     private(set) var countedRequests = 0
     private(set) var countedBytes = 0
     private var entries: [ID: Entry] = [:]
+    /// Counted requests of each connection that has any.
+    private var countedByPipe: [UInt32: Int] = [:]
     private var lastID: ID = 0
 
     init(maximumRequests: Int, maximumBytes: Int) {
@@ -39,12 +41,17 @@ struct RequestTable<Work: Sendable>: Sendable {
 
     var isEmpty: Bool { entries.isEmpty }
 
+    /// The most requests that one connection may have in hand: three quarters, so that a caller that asks for all it can leaves
+    /// room for the others.
+    private var maximumOfOnePipe: Int { maximumRequests - maximumRequests / 4 }
+
     /// Decides about a request that arrived. One request always fits, however large the server lets it be.
-    func admission(ofBytes sizeBytes: Int) -> Admission {
+    func admission(ofBytes sizeBytes: Int, pipe: UInt32) -> Admission {
         if isStopping { return .stopping }
         let isFull = countedRequests >= maximumRequests
+        let isGreedy = countedByPipe[pipe, default: 0] >= maximumOfOnePipe
         let isHeavy = countedRequests > 0 && countedBytes + sizeBytes > maximumBytes
-        return isFull || isHeavy ? .overloaded : .run
+        return isFull || isGreedy || isHeavy ? .overloaded : .run
     }
 
     /// Enters a request. What is answered under any load does not count.
@@ -57,6 +64,7 @@ struct RequestTable<Work: Sendable>: Sendable {
         if countsAgainstLimits {
             countedRequests += 1
             countedBytes += sizeBytes
+            countedByPipe[pipe, default: 0] += 1
         }
         return lastID
     }
@@ -75,6 +83,8 @@ struct RequestTable<Work: Sendable>: Sendable {
         guard let entry = entries.removeValue(forKey: id), entry.countsAgainstLimits else { return }
         countedRequests -= 1
         countedBytes -= entry.sizeBytes
+        let left = countedByPipe[entry.pipe, default: 1] - 1
+        countedByPipe[entry.pipe] = left > 0 ? left : nil
     }
 
     /// Requests whose deadline has passed, each given once. They stay in hand until their tasks end.

@@ -91,6 +91,35 @@ struct OverloadTests {
         }
     }
 
+    @Test func aGreedyCallerLeavesRoomForOthers() async throws {
+        let folder = try TemporaryFolder()
+        let gate = Gate()
+        let limits = RPCServerLimits(maximumConcurrentRequests: 8)
+        let configure = { (server: RPCServer) in
+            server.handle(sayMethod) { request, _ in
+                await gate.pass()
+                return request
+            }
+        }
+        try await serving(try folder.address(), limits: limits, configure) { server async throws in
+            let greedy = makeClient(server.listeningAddresses)
+            let modest = makeClient(server.listeningAddresses)
+            defer {
+                greedy.close()
+                modest.close()
+            }
+            await withTaskGroup(of: Void.self) { group in
+                for _ in 0..<20 { group.addTask { _ = try? await greedy.call(sayMethod, Hint()) } }
+                // What is over its share is refused; the rest waits.
+                for await _ in group.prefix(14) {}
+                #expect(gate.arrived == 6)
+                let reply = try? await modest.call(askMethod, Hint(cursor: 3))
+                #expect(reply?.cursor == 3)
+                gate.open()
+            }
+        }
+    }
+
     @Test func aHandlerThatNeverYieldsHoldsNobodyElseBack() async throws {
         let folder = try TemporaryFolder()
         let entered = OneShot()

@@ -18,25 +18,37 @@ struct RequestTableTests {
         var table = Table(maximumRequests: 2, maximumBytes: 1_000)
         enter(&table, "a")
         let second = enter(&table, "b")
-        #expect(table.admission(ofBytes: 1) == .overloaded)
+        #expect(table.admission(ofBytes: 1, pipe: 1) == .overloaded)
         table.leave(second)
-        #expect(table.admission(ofBytes: 1) == .run)
+        #expect(table.admission(ofBytes: 1, pipe: 1) == .run)
     }
 
     @Test func admitsUpToTheBytesInFlightButAlwaysOneRequest() {
         var table = Table(maximumRequests: 9, maximumBytes: 100)
-        #expect(table.admission(ofBytes: 1_000) == .run)
+        #expect(table.admission(ofBytes: 1_000, pipe: 1) == .run)
         let heavy = enter(&table, "a", bytes: 60)
-        #expect(table.admission(ofBytes: 40) == .run)
-        #expect(table.admission(ofBytes: 41) == .overloaded)
+        #expect(table.admission(ofBytes: 40, pipe: 1) == .run)
+        #expect(table.admission(ofBytes: 41, pipe: 1) == .overloaded)
         table.leave(heavy)
         #expect(table.countedBytes == 0)
+    }
+
+    @Test func oneConnectionLeavesAQuarterOfTheRequestsToOthers() {
+        var table = Table(maximumRequests: 8, maximumBytes: 1_000)
+        let greedy = (0..<6).map { enter(&table, "\($0)", pipe: 7) }
+        #expect(table.admission(ofBytes: 1, pipe: 7) == .overloaded)
+        #expect(table.admission(ofBytes: 1, pipe: 8) == .run)
+        enter(&table, "other", pipe: 8)
+        enter(&table, "other", pipe: 8)
+        #expect(table.admission(ofBytes: 1, pipe: 9) == .overloaded)
+        table.leave(greedy[0])
+        #expect(table.admission(ofBytes: 1, pipe: 7) == .run)
     }
 
     @Test func whatIsRefusedTakesNoRoom() {
         var table = Table(maximumRequests: 1, maximumBytes: 100)
         let refused = enter(&table, "refused", counts: false)
-        #expect(table.admission(ofBytes: 1) == .run)
+        #expect(table.admission(ofBytes: 1, pipe: 1) == .run)
         table.leave(refused)
         #expect(table.countedRequests == 0)
         #expect(table.isEmpty)
@@ -45,7 +57,7 @@ struct RequestTableTests {
     @Test func aStoppingServerAdmitsNothing() {
         var table = Table(maximumRequests: 1, maximumBytes: 100)
         table.stop()
-        #expect(table.admission(ofBytes: 1) == .stopping)
+        #expect(table.admission(ofBytes: 1, pipe: 1) == .stopping)
     }
 
     @Test func aPassedDeadlineIsReportedOnceAndTheRequestStaysUntilItsTaskEnds() {
@@ -56,9 +68,9 @@ struct RequestTableTests {
         #expect(table.expire(now: start + .seconds(1)) == ["slow"])
         #expect(table.expire(now: start + .seconds(2)) == [])
         #expect(table.nextDeadline == nil)
-        #expect(table.admission(ofBytes: 1) == .overloaded)
+        #expect(table.admission(ofBytes: 1, pipe: 1) == .overloaded)
         table.leave(id)
-        #expect(table.admission(ofBytes: 1) == .run)
+        #expect(table.admission(ofBytes: 1, pipe: 1) == .run)
     }
 
     @Test func aLostConnectionConcernsItsRequestsOnly() {
