@@ -69,11 +69,12 @@ struct Deletion: Service, CustomStringConvertible {
             deleted.increment(by: gone)
             logger.info("files deleted as granted", metadata: ["files": "\(gone)"])
         }
-        guard book.volumeID == volume.volumeID, !book.unreported.isEmpty else { return }
-        _ = try await indexer.call(
-            IndexerMethods.reportDeleted,
-            ReportDeletedRequest(volumeID: volume.volumeID, owner: instance, paths: book.unreported))
-        book.reported()
+        while book.volumeID == volume.volumeID, case let part = book.nextReport, !part.isEmpty {
+            _ = try await indexer.call(
+                IndexerMethods.reportDeleted,
+                ReportDeletedRequest(volumeID: volume.volumeID, owner: instance, paths: part))
+            book.reported(part.count)
+        }
     }
 
     private func isLow(_ volume: VolumeRoot) async throws -> Bool {
@@ -107,8 +108,10 @@ struct GrantBook: Sendable, Equatable {
     /// Granted ahead, the oldest footage last: used from the end.
     private(set) var ahead: [String] = []
     private(set) var unreported: [String] = []
-    /// What is reported at once; a restart reports the rest by reconciliation.
+    /// What is kept to be reported; a restart reports the rest by reconciliation.
     static let mostUnreported = 5000
+    /// Paths of one report: with the longest paths half of what a message may have.
+    static let mostInReport = 500
 
     /// The indexer's present word, oldest footage first; it replaces the earlier one.
     mutating func granted(_ grants: [DeletionGrant], volumeID: String) {
@@ -131,5 +134,8 @@ struct GrantBook: Sendable, Equatable {
         if unreported.count < Self.mostUnreported { unreported.append(path) }
     }
 
-    mutating func reported() { unreported = [] }
+    /// What goes into one report; empty when all is reported.
+    var nextReport: [String] { Array(unreported.prefix(Self.mostInReport)) }
+
+    mutating func reported(_ count: Int) { unreported.removeFirst(min(count, unreported.count)) }
 }

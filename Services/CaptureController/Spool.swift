@@ -1,6 +1,7 @@
 // The durable queue of records on their way to the indexer: rows of `spool`, oldest first, gone when acknowledged.
 import Foundation
 import GRDB
+import RPC
 import Wire
 
 struct Spool: Sendable {
@@ -12,7 +13,8 @@ struct Spool: Sendable {
     func append(_ records: [MediaRecord]) throws -> Int {
         try store.database.write { database in
             for record in records {
-                try database.execute(sql: "INSERT INTO spool (record) VALUES (?)", arguments: [record.encoded().data])
+                try database.execute(
+                    sql: "INSERT INTO spool (record) VALUES (?)", arguments: [record.withinBounds.encoded().data])
             }
             let waiting = try Int.fetchOne(database, sql: "SELECT count(*) FROM spool") ?? 0
             guard waiting > bound else { return 0 }
@@ -56,6 +58,17 @@ struct Spool: Sendable {
     /// How many wait.
     func count() async throws -> Int {
         try await store.database.read { try Int.fetchOne($0, sql: "SELECT count(*) FROM spool") ?? 0 }
+    }
+}
+
+extension MediaRecord {
+    /// With the texts for people cut to what the contract takes: a camera may answer with words of any length, and the indexer
+    /// would refuse the record for good.
+    fileprivate var withinBounds: MediaRecord {
+        var record = self
+        record.run?.endReason = run?.endReason?.prefixed(1024)
+        record.gap?.reason = gap?.reason?.prefixed(1024)
+        return record
     }
 }
 

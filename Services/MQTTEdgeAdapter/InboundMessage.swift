@@ -1,6 +1,7 @@
 // A message from the broker as a value, and the key under which it is known.
 
 import Crypto
+import RPC
 
 /// One received PUBLISH.
 struct InboundMessage: Sendable, Equatable {
@@ -22,12 +23,11 @@ struct InboundMessage: Sendable, Equatable {
     /// As `digest`, with the correlation data behind, so that two requests that differ only in it are two.
     var requestDigest: String { hex(SHA256.hash(data: Array(topic.utf8) + payload + (correlationData ?? []))) }
 
-    /// Who sent it, as far as it says: mRPC's invoker id, else the topic.
+    /// Who sent it, as far as it says: mRPC's invoker id, else the topic. At most the 128 bytes that `started_by` may have: the
+    /// topic of a stream with long names has more.
     var origin: String {
-        guard let source = userProperties.first(where: { $0.name == "__srcId" })?.value, !source.isEmpty else {
-            return "mqtt:\(topic)"
-        }
-        return "mqtt:\(source.prefix(64))"
+        let source = userProperties.first { $0.name == "__srcId" }?.value ?? ""
+        return "mqtt:\(source.isEmpty ? topic : source)".prefixed(128)
     }
 }
 

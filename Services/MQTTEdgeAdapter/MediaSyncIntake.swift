@@ -134,7 +134,8 @@ final class MediaSyncIntake: Sendable {
             let request = SubmitEventRequest(
                 eventKey: event.key, rule: event.rule, eventUs: event.eventUs, startOffsetMs: event.startOffsetMs,
                 endOffsetMs: event.endOffsetMs, maximumMs: event.maximumMs, cameras: cameras,
-                requestedBy: message.origin, reason: event.reason, delivery: event.delivery, mode: event.mode,
+                requestedBy: message.origin, reason: event.reason?.prefixed(1024), delivery: event.delivery,
+                mode: event.mode,
                 priority: event.priority, kinds: event.kinds)
             json = try await accepted(
                 message, try await submit(message, IndexerMethods.submitEvent, request, errand.key), errand.key)
@@ -142,7 +143,7 @@ final class MediaSyncIntake: Sendable {
             let cameras = try await cameras(command.cameraNames, errand.key, command.window, &ensured)
             let request = SubmitArchiveRequest(
                 requestID: command.requestID, window: command.window, cameras: cameras, requestedBy: message.origin,
-                reason: command.reason, delivery: command.delivery, mode: command.mode,
+                reason: command.reason?.prefixed(1024), delivery: command.delivery, mode: command.mode,
                 // Between events (100) and routine (0).
                 priority: 50, kinds: command.kinds)
             json = try await accepted(

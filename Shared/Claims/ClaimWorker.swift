@@ -210,9 +210,8 @@ public final class ClaimWorker: Sendable {
             request.worker = options.worker
             _ = try await client.call(IndexerMethods.completeItem, request, timeout: timeout)
         case .failed(let reason, let isRetryable, let retryAfter):
-            let request = FailItemRequest(
-                claim: claim, work: options.work, worker: options.worker, reason: String(reason.prefix(1000)),
-                retryable: isRetryable, retryAfterMs: retryAfter.map(Self.ms))
+            var request = Self.failure(reason, isRetryable: isRetryable, retryAfter: retryAfter)
+            (request.claim, request.work, request.worker) = (claim, options.work, options.worker)
             _ = try await client.call(IndexerMethods.failItem, request, timeout: timeout)
         case .stopped:
             let request = FailItemRequest(
@@ -221,6 +220,14 @@ public final class ClaimWorker: Sendable {
             )
             _ = try await client.call(IndexerMethods.failItem, request, timeout: timeout)
         }
+    }
+
+    /// A report within the contract's bounds: one that the indexer refuses would leave the item to run into its lease's end
+    /// again and again. A storage that asks for a longer pause than an hour is asked again each hour.
+    static func failure(_ reason: String, isRetryable: Bool, retryAfter: Duration?) -> FailItemRequest {
+        FailItemRequest(
+            reason: reason.isEmpty ? "no reason was given" : reason.prefixed(1024), retryable: isRetryable,
+            retryAfterMs: retryAfter.map { ms(min($0, .seconds(3600))) })
     }
 
     /// In a task of its own, because this one is cancelled and its calls would end at once.

@@ -52,14 +52,17 @@ public struct FootagePlan: Sendable, Equatable {
                 case nil: errors.append("it did not answer in time")
                 }
             }
+            let reason: String?
             if let best {
                 camera.footage = best.state ?? .unspecified
-                camera.footageReason = best.reason
+                reason = best.reason
             } else if let error = errors.first {
-                camera.footageReason = "the controller that holds this camera could not be asked: \(error)"
+                reason = "the controller that holds this camera could not be asked: \(error)"
             } else {
-                camera.footageReason = "no controller holds this camera at present"
+                reason = "no controller holds this camera at present"
             }
+            // The contract's bound: beyond it the indexer would refuse the event for its explanation.
+            camera.footageReason = reason?.prefixed(1024)
             return camera
         }
     }

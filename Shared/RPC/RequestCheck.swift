@@ -96,8 +96,9 @@ enum ReplyHead {
 }
 
 extension String {
-    /// The beginning, of at most so many UTF-8 bytes, cut between characters.
-    func prefixed(_ most: Int) -> String {
+    /// The beginning, of at most so many UTF-8 bytes, cut between characters. A text for people that is longer than its field
+    /// may be is sent so, rather than refused with all that it stands beside.
+    public func prefixed(_ most: Int) -> String {
         guard utf8.count > most else { return self }
         var end = utf8.index(startIndex, offsetBy: most)
         while end > startIndex, end.samePosition(in: self) == nil { end = utf8.index(before: end) }

@@ -48,6 +48,17 @@ import Wire
         try await adapter.terminate()
     }
 
+    @Test func anEventWithALongReasonIsNotRefusedForIt() async throws {
+        let site = try await AdapterSite()
+        let adapter = try await site.startReady()
+        let words = String(repeating: "x", count: 5000)
+        let event = site.event("e-15").dropLast() + ", \"reason\": \"\(words)\"}"
+        try await site.publish("media-sync/events", String(event))
+        try await site.retained("media-sync/receipts/e-15") { $0["receipt"]?.text == "accepted" }
+        #expect(site.indexer.submitEvent.requests.first?.reason == String(words.prefix(1024)))
+        try await adapter.terminate()
+    }
+
     @Test func anIndexerThatIsAwayLeavesTheEventInTheBrokerEvenWhenTheAdapterIsKilled() async throws {
         let site = try await AdapterSite(away: ["indexer"])
         let first = try await site.startReady()

@@ -7,19 +7,18 @@ import Wire
 
 /// The bad requests of one method, each one change away from a good one.
 public struct BadRequests: Sendable {
-    private struct Spoiled: Sendable {
-        let body: [UInt8]
+    private struct Trial: Sendable {
         /// Of the answer; OK for a request that is good up to the limits.
         let code: Code
         /// What the answer must name; empty for nothing.
         let field: String
         let place: Int
+        let send: @Sendable (ServiceClient) async throws(RPCError) -> Void
     }
 
     /// "sightglass.v1.Indexer/ListFiles".
     public let method: String
-    private let spoiled: [Spoiled]
-    private let accepted: [[UInt8]]
+    private let trials: [Trial]
 
     /// - Parameters:
     ///   - good: what would be taken.
@@ -30,23 +29,27 @@ public struct BadRequests: Sendable {
         _ method: RPCMethod<Q, R>, like good: Q, code: Code = .invalidArgument,
         _ spoilers: KeyValuePairs<String, [(inout Q) -> Void]>, taken: [(inout Q) -> Void] = []
     ) {
-        func body(_ change: (inout Q) -> Void) -> [UInt8] {
-            var request = good
-            change(&request)
-            return request.encoded()
+        func trial(_ code: Code, _ field: String, _ place: Int, _ change: (inout Q) -> Void) -> Trial {
+            var changed = good
+            change(&changed)
+            let request = changed
+            // Never sent again: an error is an answer here.
+            let once = RPCMethod<Q, R>(name: method.name, idempotency: .none)
+            return Trial(code: code, field: field, place: place) { client throws(RPCError) in
+                _ = try await client.call(once, request)
+            }
         }
         self.method = method.name
-        spoiled = spoilers.flatMap { field, changes in
-            changes.enumerated().map { Spoiled(body: body($1), code: code, field: field, place: $0) }
+        let bad = spoilers.flatMap { field, changes in
+            changes.enumerated().map { trial(code, field, $0, $1) }
         }
-        accepted = taken.map(body)
+        trials = bad + taken.enumerated().map { trial(.ok, "", $0, $1) }
     }
 
     /// Of a method whose request has no field: only its encoding can be wrong. A request with fields is not let off this way.
     public init<Q: WireMessage, R: WireMessage>(withoutFields method: RPCMethod<Q, R>) {
-        self.method = method.name
-        spoiled = []
-        accepted = Mirror(reflecting: Q()).children.isEmpty ? [[]] : []
+        let isEmpty = Mirror(reflecting: Q()).children.isEmpty
+        self.init(method, like: Q(), [:], taken: isEmpty ? [{ _ in }] : [])
     }
 
     /// Of the methods that every service answers.
@@ -67,43 +70,34 @@ public struct BadRequests: Sendable {
         let table = own + everyServices
         let methods = ownMethods + HealthMethods.all + CallsMethods.all
         var complaints: [String] = []
-        for method in methods where !table.contains(where: { $0.method == method && !$0.isEmpty }) {
+        for method in methods where !table.contains(where: { $0.method == method && !$0.trials.isEmpty }) {
             complaints.append("\(method) has no bad request in the table")
         }
-        let formless = Spoiled(body: [0xFF, 0xFF], code: .invalidArgument, field: "body", place: 0)
-        var trials = methods.map { ($0, formless) }
-        for entry in table {
-            trials += entry.spoiled.map { (entry.method, $0) }
-            trials += entry.accepted.enumerated().map { place, body in
-                (entry.method, Spoiled(body: body, code: .ok, field: "", place: place))
+        let formless = methods.map { method in
+            let trial = Trial(code: .invalidArgument, field: "body", place: 0) { client throws(RPCError) in
+                try await client.send(body: [0xFF, 0xFF], to: method)
             }
+            return (method, trial)
         }
-        for (index, (method, spoiled)) in trials.enumerated() {
-            let complaint = await complaint(about: spoiled, method, client)
+        let trials = formless + table.flatMap { entry in entry.trials.map { (entry.method, $0) } }
+        for (index, (method, trial)) in trials.enumerated() {
+            let complaint = await complaint(about: trial, method, client)
             if let complaint { complaints.append(complaint) } else if index + 1 < trials.count { continue }
             // Every further call would wait for a service that is gone.
             guard (try? await client.health())?.live == true else {
-                return complaints + ["it does not tell its health after \(method): \(spoiled.body.prefix(200))"]
+                return complaints + ["it does not tell its health any more"]
             }
         }
         return complaints
     }
 
-    private var isEmpty: Bool { spoiled.isEmpty && accepted.isEmpty }
-
-    private static func raw(_ method: String) -> RPCMethod<RawBody, RawBody> {
-        RPCMethod(name: method, idempotency: .none)
-    }
-
-    private static func complaint(
-        about spoiled: Spoiled, _ method: String, _ client: ServiceClient
-    ) async -> String? {
-        let what = "\(method), \(spoiled.field.isEmpty ? spoiled.code.name : spoiled.field) \(spoiled.place)"
+    private static func complaint(about trial: Trial, _ method: String, _ client: ServiceClient) async -> String? {
+        let what = "\(method), \(trial.field.isEmpty ? trial.code.name : trial.field) \(trial.place)"
         do {
-            _ = try await client.call(raw(method), RawBody(spoiled.body))
-            return spoiled.code == .ok ? nil : "\(what): it was taken"
+            try await trial.send(client)
+            return trial.code == .ok ? nil : "\(what): it was taken"
         } catch {
-            let isRight = error.code == spoiled.code && (error.field ?? "") == spoiled.field
+            let isRight = error.code == trial.code && (error.field ?? "") == trial.field
             return isRight && !error.message.isEmpty ? nil : "\(what): \(error)"
         }
     }
@@ -130,18 +124,5 @@ public enum Bad {
         _ values: [Value], _ change: @escaping (inout Q, Value) -> Void
     ) -> [(inout Q) -> Void] {
         values.map { value in { change(&$0, value) } }
-    }
-}
-
-/// Bytes that are sent as the body of a request, or come as that of a reply, whatever they are.
-private struct RawBody: WireMessage {
-    static let fullName = "bytes"
-    private let bytes: [UInt8]
-
-    init() { bytes = [] }
-    init(_ bytes: [UInt8]) { self.bytes = bytes }
-    init(wire: UnsafeRawBufferPointer) throws(WireError) { bytes = Array(wire) }
-    func withPacking<R>(_ body: (WirePacking) -> R) -> R {
-        bytes.withUnsafeBytes { body(WirePacking(encoded: $0)) }
     }
 }

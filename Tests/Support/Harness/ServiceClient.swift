@@ -9,11 +9,13 @@ import Wire
 /// A client of the executable under test, never of a fake.
 public final class ServiceClient: Sendable {
     private let client: RPCClient
+    private let address: String
 
     /// Begins to connect. `role` is the executable's name, "indexer".
     public init(_ role: String, at address: String, caller: String = "test/test-0") throws {
         client = RPCClient(
             role: role, addresses: [try RPCAddress(parsing: address, allowInsecure: true)], caller: caller)
+        self.address = address
     }
 
     deinit { client.close() }
@@ -46,6 +48,18 @@ public final class ServiceClient: Sendable {
     ) async throws -> RPCError {
         do { _ = try await call(method, request) } catch { return error }
         throw HarnessError("\(method.name) took \(request)")
+    }
+
+    /// Sends bytes as the body of a request, whatever they are, on a connection of their own. Throws what the service
+    /// answers, or `.unavailable` where it gives no answer.
+    public func send(body: [UInt8], to method: String) async throws(RPCError) {
+        let envelope = RequestEnvelope(method: method, version: WireVersion.current, body: body)
+        guard case .reply(let reply) = await sendRaw(envelope.encoded(), to: address) else {
+            throw .unavailable("\(client.role) gave no answer")
+        }
+        let code = reply.code ?? .ok
+        CallRecord.note(client.role, method, code, reply.field ?? "")
+        if code != .ok { throw RPCError(code: code, message: reply.message ?? "", field: reply.field) }
     }
 
     /// How the service is.

@@ -153,8 +153,20 @@ struct GapTests {
         #expect(book.unreported == ["old"])
         book.granted(grants, volumeID: "v")
         #expect(book.ahead == ["new"], "what is deleted and not yet reported is not deleted again")
-        book.reported()
+        book.reported(book.nextReport.count)
         #expect(book.unreported == [])
+    }
+
+    @Test func manyDeletedFilesAreReportedInSeveralMessages() {
+        var book = GrantBook()
+        book.granted([], volumeID: "v")
+        for number in 0..<1100 { book.deleted("\(number)") }
+        var sizes: [Int] = []
+        while !book.nextReport.isEmpty {
+            sizes.append(book.nextReport.count)
+            book.reported(book.nextReport.count)
+        }
+        #expect(sizes == [500, 500, 100])
     }
 
     @Test func aHoldProtectsAlsoWithoutASession() async throws {

@@ -29,6 +29,18 @@ struct SpoolTests {
         #expect(try #require(later.last?.spoolID) > #require(waiting[2].spoolID), "an id is never used again")
     }
 
+    @Test func whatACameraSaysIsCutToWhatTheIndexerTakes() async throws {
+        defer { try? FileManager.default.removeItem(atPath: folder) }
+        let spool = Spool(store: try StateStore.open(directory: folder), bound: 100)
+        let words = String(repeating: "ä", count: 5000)
+        _ = try spool.append([
+            MediaRecord(gap: Gap(cause: "dark", reason: words)), MediaRecord(run: Run(runID: "r", endReason: words)),
+        ])
+        let records = try await spool.oldest(limit: 10, maximumBytes: 1 << 20)
+        #expect(records[0].gap?.reason == String(repeating: "ä", count: 512))
+        #expect(records[1].run?.endReason?.utf8.count == 1024)
+    }
+
     @Test func dropsTheOldestWhenFullAndSaysHowMany() async throws {
         defer { try? FileManager.default.removeItem(atPath: folder) }
         let spool = Spool(store: try StateStore.open(directory: folder), bound: 3)

@@ -6,6 +6,25 @@ import Wire
 
 @testable import Claims
 
+@Suite struct FailureReportTests {
+    @Test func aLongReasonIsCutByItsBytes() {
+        let report = ClaimWorker.failure(String(repeating: "漢", count: 1000), isRetryable: true, retryAfter: nil)
+        #expect(report.reason == String(repeating: "漢", count: 341))
+        #expect(report.retryAfterMs == nil)
+        #expect(ClaimWorker.failure("", isRetryable: false, retryAfter: nil).reason?.isEmpty == false)
+    }
+
+    @Test func aPauseIsAtMostTheHourThatTheIndexerTakes() {
+        func pauseMs(_ pause: Duration) -> UInt32? {
+            ClaimWorker.failure("busy", isRetryable: true, retryAfter: pause).retryAfterMs
+        }
+        #expect(pauseMs(.seconds(7)) == 7000)
+        #expect(pauseMs(.seconds(86_400)) == 3_600_000)
+        #expect(pauseMs(.seconds(Int64.max)) == 3_600_000)
+        #expect(pauseMs(.seconds(-1)) == 0)
+    }
+}
+
 @Suite struct ClaimTableTests {
     private let start = ContinuousClock.now
     private func claim(_ id: UInt64, _ epoch: UInt64 = 1) -> ItemClaim { ItemClaim(itemID: id, epoch: epoch) }

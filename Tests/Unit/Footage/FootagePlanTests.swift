@@ -69,6 +69,17 @@ import Wire
         #expect(merged[0].footage == .recording)
     }
 
+    @Test func aLongExplanationIsCutToWhatTheIndexerTakes() {
+        let plan = FootagePlan(cameras: [one], leases: leases, leasesAreCurrent: true)
+        let words = String(repeating: "x", count: 1024)
+        for answer in [
+            FootagePlan.Answer.failed(.internal(words)),
+            .ensured([EnsuredSource(source: main1, state: .dark, reason: words + words)]),
+        ] {
+            #expect(plan.merged(["ipc:///a": answer])[0].footageReason?.utf8.count == 1024)
+        }
+    }
+
     @Test func aControllerThatNeverAnsweredLeavesTheCameraUnspecified() {
         let plan = FootagePlan(cameras: [one], leases: leases, leasesAreCurrent: true)
         let merged = plan.merged([:])

@@ -13,6 +13,19 @@ private func message(_ payload: String, correlation: [UInt8]? = nil) -> InboundM
     return message
 }
 
+@Suite struct OriginTests {
+    @Test func whoAskedHasAtMostTheBytesThatItsFieldTakes() {
+        let name = String(repeating: "ä", count: 64)
+        let topic = "n/asset-operations/\(name)/\(name)/start"
+        #expect(InboundMessage(topic: topic, payload: []).origin == "mqtt:" + topic.prefixed(123))
+        var named = InboundMessage(topic: topic, payload: [])
+        named.userProperties = [UserProperty(name: "__srcId", value: "shift-lead")]
+        #expect(named.origin == "mqtt:shift-lead")
+        named.userProperties = [UserProperty(name: "__srcId", value: name + name)]
+        #expect(named.origin.utf8.count <= 128)
+    }
+}
+
 @Suite struct ArchiveCommandTests {
     @Test func readsAllFields() throws {
         let command = try ArchiveCommand(
