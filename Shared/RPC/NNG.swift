@@ -142,6 +142,12 @@ final class NNGSocket: Sendable {
 
     /// Connects in the background, again and again. Returns at once.
     func dial(_ address: RPCAddress, tls: TLSMaterial?) throws(RPCError) {
+        let dialer = try startDialer(address, tls)
+        guard address.needsTLS else { return }
+        TLSUpkeep.shared.dials(dialer, of: id) { [weak self] in try? self?.startDialer(address, tls) }
+    }
+
+    private func startDialer(_ address: RPCAddress, _ tls: TLSMaterial?) throws(RPCError) -> nng_dialer {
         var dialer = nng_dialer()
         try check(nng_dialer_create(&dialer, id, "\(address)"), address, "connect to")
         var isStarted = false
@@ -153,10 +159,14 @@ final class NNGSocket: Sendable {
         }
         try check(nng_dialer_start(dialer, Int32(NNG_FLAG_NONBLOCK)), address, "connect to")
         isStarted = true
+        return dialer
     }
 
     /// Ends all connections and operations; their callbacks see `.closed`. Blocks until nng is done.
-    func close() { nng_close(id) }
+    func close() {
+        TLSUpkeep.shared.forget(id)
+        nng_close(id)
+    }
 
     private static func material(_ tls: TLSMaterial?, _ address: RPCAddress) throws(RPCError) -> TLSMaterial {
         guard let tls else {
@@ -188,6 +198,7 @@ final class NNGSocket: Sendable {
 }
 
 private func connectionChanged(_ pipe: nng_pipe, _ event: nng_pipe_ev, _ argument: UnsafeMutableRawPointer?) {
+    if event == NNG_PIPE_EV_ADD_POST { TLSUpkeep.shared.connected(pipe) } else { TLSUpkeep.shared.disconnected(pipe) }
     guard let argument else { return }
     // Sound: `NNGSocket.init` passed a ConnectionWatch that lives until the socket is closed.
     Unmanaged<ConnectionWatch>.fromOpaque(argument).takeUnretainedValue()

@@ -20,11 +20,11 @@
 //     time is lent to a handler until that first waits (RPCServer.run). Calls of nng that may block (closing, resolving a
 //     listener's name) run on a thread of their own. No Swift thread ever waits inside nng.
 //  4. A body is written once, into the message that is sent, and read once, from the message that came (EnvelopeFrame).
-//  5. nng 1.5's defects that others could use against us are repaired or worked around (Shared/CNNGRepair, RPCPulse).
+//  5. nng 1.5's defects that others could use against us are repaired or worked around (Shared/CNNGRepair, RPCPulse,
+//     TLSUpkeep).
 //  6. A closed peer, garbage on a socket or a message over the limit ends that connection only.
 //
 // Files: RPCError, RPCAddress, RPCTLS, RPCContext, RPCLimits are values. NNG*.swift is the boundary to C: who owns which
 // pointer is written there. RPCServer/Listening/ReplySlot/RequestTable/RequestCheck serve; RPCClient/CallSlot/RetrySchedule
-// call; EnvelopeFrame is what both read and write;
-// HintPublisher, HintSubscriber, HintSequence carry hints.
-// RPCPulse tells a process whether nng still works in it.
+// call; EnvelopeFrame is what both read and write. HintPublisher, HintSubscriber, HintSequence carry hints.
+// RPCPulse tells a process whether nng still works in it; TLSUpkeep ends connections that it lost.
