@@ -100,7 +100,7 @@ let supports: [Target] = [
     .target(name: "CSubreaper", path: "Tests/Support/CSubreaper"),
     .executableTarget(
         name: "FaultCampaign",
-        dependencies: ["Harness", "Wire", "RPC", "CSubreaper", http, nioCore, crypto, arguments],
+        dependencies: ["Harness", "Wire", "RPC", "CSubreaper", http, nioCore, nioHTTP1, crypto, arguments],
         path: "Tests/Fault", exclude: ["seeds"], swiftSettings: strict),
 ]
 

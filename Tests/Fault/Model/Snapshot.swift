@@ -14,6 +14,8 @@ struct MediaRow: Sendable, Hashable {
     let isSegment: Bool
     let span: Span
     let fact: FileFact
+    /// Video frames in it, as the recorder says.
+    let frames: Int
     let isSalvaged: Bool
     let runID: String
 }
@@ -94,6 +96,8 @@ struct Snapshot: Sendable {
     /// Work that the indexer still has, and records that the controller still has.
     var waitingItems = 0
     var spooledRecords = 0
+    /// Holds of requests.
+    var holds: [String] = []
     /// What ffprobe complained about, by path.
     var unplayable: [String: String] = [:]
 }

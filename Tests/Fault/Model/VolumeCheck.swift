@@ -54,6 +54,7 @@ struct VolumeCheck {
             violations.append(
                 Violation(.leftover, "capture-controller", "\(snapshot.spooledRecords) records wait for the indexer"))
         }
+        violations += snapshot.holds.map { Violation(.leftover, "indexer", "\($0) is held, and no request is open") }
         let named = Set(snapshot.requests.flatMap(\.files).map(\.path))
         let owned = named.union(named.map { RequestCheck.sidecar(of: $0) })
         for path in snapshot.archive.keys.sorted() where !owned.contains(path) {
@@ -86,6 +87,7 @@ struct VolumeCheck {
     private func missing() -> [Violation] {
         var violations: [Violation] = []
         for gap in snapshot.missing {
+            if gap.cause == "expired", gap.span.endUs < snapshot.takenUs - RequestCheck.keptUs { continue }
             if gap.cause == "not_recorded" {
                 violations.append(
                     Violation(.unexplained, gap.camera.rawValue, "nobody says why \(gap.span) is missing"))

@@ -52,9 +52,25 @@ enum Fault: Sendable, Equatable {
     case restart(ProcessName, downMs: Int)
     /// SIGSTOP, and SIGCONT after `ms`.
     case pause(ProcessName, ms: Int)
+    /// The Blob server does this to the next `count` uploads.
+    case storage(StorageTrouble, count: Int)
 
     /// How many kills it counts for.
     var kills: Int { if case .kill(let names, _) = self { names.count } else { 0 } }
+}
+
+/// What the Blob server can be told to do to an upload. The raw value is its own word for it (BlobServer/Faults.swift).
+enum StorageTrouble: String, Sendable, Equatable, CaseIterable {
+    /// It is done, 0.7 s later: time to be killed in.
+    case slow
+    /// 503.
+    case busy = "status"
+    /// The connection ends in the middle of the body.
+    case cut = "close"
+    /// It is done, and nobody is told.
+    case replyLost = "reply_lost"
+    /// A bit of the body is wrong.
+    case corrupt
 }
 
 /// A task that commands start and stop.

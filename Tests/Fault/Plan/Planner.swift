@@ -2,7 +2,8 @@
 // its last settling.
 //
 // Pace: a fault each 0.6 to 2.6 s, now and then a burst of some within half a second, because a process that dies while it
-// starts, or while another one is away, is where defects are. About two of three faults have a stimulus just before them, so
+// starts, or while another one is away, is where defects are. Now and then much footage of the past is asked for at once, and
+// whoever works on it is hit in the middle. About two of three faults have a stimulus just before them, so
 // that they hit work in progress. Everything settles each 50 faults, so that a violation is found near its cause.
 
 struct Planner {
@@ -50,6 +51,10 @@ struct Planner {
     /// Perhaps a stimulus, then a fault or a burst of them, then perhaps the settling.
     private mutating func drawRound() {
         var waitMs = random.within(600...2600)
+        if random.chance(12) {
+            volley(waitMs)
+            return endRound()
+        }
         if random.chance(70) {
             add(waitMs, .stimulus(stimulus()))
             // How long after the message the fault comes: from at once to when its footage is being copied.
@@ -64,6 +69,35 @@ struct Planner {
         } else {
             fault(waitMs, on: target())
         }
+        endRound()
+    }
+
+    /// A long request of all cameras, and kills while it is copied and uploaded.
+    private mutating func volley(_ waitMs: Int) {
+        let key = nextKey()
+        add(
+            waitMs,
+            .stimulus(
+                .archive(
+                    key: key, cameras: Camera.allCases, ageMs: random.within(15_000...35_000),
+                    durationMs: random.within(8000...14_000))))
+        let workers: [(value: ProcessName, weight: Int)] = [
+            (.archiver, 4), (.cloudUploader, 4), (.indexer, 3), (.mqttEdgeAdapter, 1), (.blobServer, 1),
+        ]
+        for _ in 0..<random.within(1...3) {
+            guard let name = random.choice(workers) else { continue }
+            count(.kill([name], downMs: 0), random.within(30...350))
+        }
+    }
+
+    private mutating func nextKey() -> String {
+        stimuli += 1
+        let key = "fault-\(stimuli)"
+        requestKeys.append(key)
+        return key
+    }
+
+    private mutating func endRound() {
         if faults >= Self.faultsPerRound {
             faults = 0
             add(500, .settle)
@@ -77,14 +111,22 @@ struct Planner {
     private mutating func fault(_ waitMs: Int, on name: ProcessName) {
         let fault: Fault
         switch random.below(100) {
-        case 0..<60: fault = .kill([name], downMs: downMs())
-        case 60..<68: fault = .kill(several(with: name), downMs: downMs())
+        case 0..<56: fault = .kill([name], downMs: downMs())
+        case 56..<62: fault = .kill(several(with: name), downMs: downMs())
+        case 62: fault = .kill(ProcessName.services, downMs: downMs())
+        case 63..<68:
+            let all = StorageTrouble.allCases
+            fault = .storage(all[random.below(all.count)], count: random.within(1...6))
         // A camera or a media server that is asked to end does the same as one that is killed.
         case 68..<82 where name.isService || name == .broker || name == .blobServer:
             fault = .restart(name, downMs: downMs())
         case 68..<82: fault = .kill([name], downMs: downMs())
         default: fault = .pause(name, ms: random.within(200...6000))
         }
+        count(fault, waitMs)
+    }
+
+    private mutating func count(_ fault: Fault, _ waitMs: Int) {
         kills += fault.kills
         faults += 1
         add(waitMs, .fault(fault))
@@ -111,6 +153,8 @@ struct Planner {
 
     private mutating func stimulus() -> Stimulus {
         switch random.below(100) {
+        // A recorder does not stay stopped for long: most of the time two cameras are to be recorded.
+        case 0..<25 where Self.firstTasks.contains { running[$0] != true }: return toggle()
         case 0..<84: return request()
         case 84..<90:
             // One of the last few, so that it is under way.
@@ -121,9 +165,7 @@ struct Planner {
     }
 
     private mutating func request() -> Stimulus {
-        stimuli += 1
-        let key = "fault-\(stimuli)"
-        requestKeys.append(key)
+        let key = nextKey()
         // The same cameras again: windows of events that overlap are one request.
         let cameras = random.chance(20) ? lastCameras : cameras()
         lastCameras = cameras
@@ -148,7 +190,6 @@ struct Planner {
     /// Starts what is stopped, stops what runs.
     private mutating func toggle() -> Stimulus {
         let stopped = Self.firstTasks.filter { running[$0] != true }
-        // A recorder does not stay stopped for long: most of the time two cameras are to be recorded.
         let task: StreamTask
         if let first = stopped.first {
             task = first

@@ -42,7 +42,7 @@ struct Report {
         let sealed = snapshot.rows.filter(\.isSegment)
         return [
             "seed \(options.seed), \(seconds(endedUs - startedUs)): \(counts["kill"] ?? 0) kills, "
-                + "\(counts["restart"] ?? 0) restarts, \(counts["pause"] ?? 0) pauses",
+                + "\(counts["restart"] ?? 0) restarts, \(counts["pause"] ?? 0) pauses, \(counts["storage"] ?? 0) storage troubles",
             "faults       \(byProcess)",
             "messages     \(ledger.order.count), answered after \(Self.spread(answerTimesUs))",
             "requests     \(snapshot.requests.count): \(states); done after \(Self.spread(deliveryTimesUs))",

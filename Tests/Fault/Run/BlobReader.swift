@@ -1,10 +1,11 @@
-// Reads the Blob server as any client does: by HTTP with Shared Key, GET only.
+// Reads the Blob server as any client does: by HTTP with Shared Key, GET only. And tells it what to do to uploads.
 
 import AsyncHTTPClient
 import Crypto
 import Foundation
 import Harness
 import NIOCore
+import NIOHTTP1
 
 struct BlobReader: Sendable {
     private let base: String
@@ -40,6 +41,27 @@ struct BlobReader: Sendable {
     /// Size and SHA-256 of one blob, as it comes over the wire.
     func fact(_ name: String) async throws -> FileFact {
         FileFact(bytes: try await get("/" + name, []))
+    }
+
+    /// Has the next uploads go wrong.
+    func trouble(_ trouble: StorageTrouble, count: Int) async throws {
+        let faults = ["PutBlob", "PutBlock", "PutBlockList"].map {
+            #"{"operation": "\#($0)", "action": "\#(trouble.rawValue)", "count": \#(count), "delay_ms": 700, "after_bytes": 9000}"#
+        }
+        try await control(.POST, body: #"{"faults": [\#(faults.joined(separator: ", "))]}"#)
+    }
+
+    /// Lets all uploads go well again.
+    func noTrouble() async throws { try await control(.DELETE, body: "") }
+
+    private func control(_ method: HTTPMethod, body: String) async throws {
+        var request = HTTPClientRequest(url: base + "/_control/faults")
+        request.method = method
+        request.body = .bytes(ByteBuffer(string: body))
+        let response = try await HTTPClient.shared.execute(request, timeout: .seconds(3))
+        guard response.status == .ok || response.status == .noContent else {
+            throw HarnessError("\(method) /_control/faults: \(response.status)")
+        }
     }
 
     private func get(_ path: String, _ query: [(String, String)]) async throws -> [UInt8] {

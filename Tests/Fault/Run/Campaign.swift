@@ -31,6 +31,7 @@ struct Campaign {
     private let stimuli: Stimuli
     private let questions: Questions
     private let evidence: Evidence
+    private let blobs: BlobReader
 
     /// Every message has its answer so soon after the last fault.
     static let answerWithin = Duration.seconds(60)
@@ -58,9 +59,26 @@ struct Campaign {
         processes = Processes(site: site)
         try await processes.takeAll()
         questions = try Questions(site: site)
-        faults = Faults(processes: processes, notebook: notebook)
+        blobs = try BlobReader(site: site)
+        faults = Faults(processes: processes, notebook: notebook, blobs: blobs)
         stimuli = Stimuli(site: site, notebook: notebook, questions: questions)
         evidence = try Evidence(site: site, questions: questions, playEach: options.playEach)
+        try await shorten()
+    }
+
+    /// Settings that a site of years does not need: a volume so small that footage makes room within minutes.
+    private static let settings: [(ProcessName, String)] = [
+        (.indexer, "quota-bytes: 41943040"), (.captureController, "deletion-seconds: 5"),
+    ]
+
+    private func shorten() async throws {
+        for (name, line) in Self.settings {
+            let path = "\(site.path)/config/\(name.rawValue).yaml"
+            let text = try String(contentsOfFile: path, encoding: .utf8)
+            try (text + line + "\n").write(toFile: path, atomically: true, encoding: .utf8)
+            _ = try await processes.stop(name)
+            try await processes.start(name)
+        }
     }
 
     /// Kills what is left of the site, for an interrupted campaign.
@@ -114,8 +132,8 @@ struct Campaign {
 
     private func lookAtCameras() async {
         while !Task.isCancelled {
-            if let seen = try? await questions.sightings() {
-                for sighting in seen.sightings { await notebook.saw(sighting) }
+            if let word = try? await questions.controllerWord() {
+                for sighting in word.sightings { await notebook.saw(sighting) }
             }
             try? await Task.sleep(for: .milliseconds(300))
         }
@@ -136,6 +154,7 @@ struct Campaign {
     ) async throws -> Snapshot {
         let begun = ContinuousClock.now
         await faults.lanes.drained()
+        try await blobs.noTrouble()
         await notebook.say("settle", "all processes run; waiting for answers and requests")
         await answers(asking)
         asking = []
@@ -190,8 +209,13 @@ struct Campaign {
         var open = try await questions.openRequests()
         let items = try await questions.waitingItems()
         if items > 0 { open.append("\(items) items wait") }
-        let spooled = try await questions.sightings().spooled
-        if spooled > 3 { open.append("\(spooled) records wait") }
+        let word = try await questions.controllerWord()
+        if word.spooled > 3 { open.append("\(word.spooled) records wait") }
+        let statuses = await notebook.statuses
+        for (topic, text) in word.statuses where statuses[topic] != text {
+            open.append("\(topic) says \(statuses[topic] ?? "nothing"), the controller \(text)")
+        }
+        if statuses["sightglass/adapter"]?.hasPrefix("online") != true { open.append("sightglass/adapter is offline") }
         let retained = await notebook.retainedStates
         for id in try await questions.requestIDs() {
             let state = retained[id] ?? "unknown"

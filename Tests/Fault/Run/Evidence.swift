@@ -44,12 +44,13 @@ actor Evidence {
             snapshot.blobs[name] = fetched[name]
         }
         for path in snapshot.requests.compactMap(\.manifestPath) { snapshot.manifests[path] = manifest(path) }
-        let (sightings, spooled) = try await questions.sightings()
-        snapshot.liveRuns = Set(sightings.compactMap(\.runID))
+        let word = try await questions.controllerWord()
+        snapshot.liveRuns = Set(word.sightings.compactMap(\.runID))
         snapshot.recordingStaging = site.staged("recording")
         snapshot.archiveStaging = site.staged("archive")
-        snapshot.spooledRecords = spooled
+        snapshot.spooledRecords = word.spooled
         snapshot.waitingItems = try await questions.waitingItems()
+        snapshot.holds = try await questions.holds()
         for camera in Camera.allCases {
             let spans = snapshot.shown.filter { $0.camera == camera && $0.isSegment }.map(\.span)
             guard let startUs = spans.map(\.startUs).min(), let endUs = spans.map(\.endUs).max() else { continue }
@@ -58,7 +59,7 @@ actor Evidence {
         for row in snapshot.rows where row.isSegment {
             guard played[row.path] == nil, snapshot.recorded[row.path] != nil else { continue }
             seen += 1
-            if row.isSalvaged || seen % playEach == 0 { played[row.path] = try await play(row.path) }
+            if row.isSalvaged || seen % playEach == 0 { played[row.path] = try await play(row) }
         }
         snapshot.unplayable = played.filter { !$0.value.isEmpty }
         return snapshot
@@ -118,17 +119,19 @@ actor Evidence {
         return Int64(whole.timeIntervalSince1970) * secondUs + fraction
     }
 
-    /// What is wrong with a segment's packets; empty for one that plays.
-    private func play(_ path: String) async throws -> String {
+    /// What is wrong with a segment's packets; empty for one that plays. A file that made room meanwhile is not asked for more.
+    private func play(_ row: MediaRow) async throws -> String {
+        let path = "\(site.path)/recording/\(row.path)"
         let result = try await runTool(
             "ffprobe",
             [
                 "-v", "error", "-count_packets", "-select_streams", "v:0", "-show_entries", "stream=nb_read_packets",
-                "-of", "csv=p=0", "\(site.path)/recording/\(path)",
+                "-of", "csv=p=0", path,
             ])
+        guard FileManager.default.fileExists(atPath: path) else { return "" }
         let error = result.error.trimmingCharacters(in: .whitespacesAndNewlines)
         if result.exitCode != 0 || !error.isEmpty { return "exit code \(result.exitCode) \(error.prefix(300))" }
-        let packets = result.output.prefix { $0.isNumber }
-        return (Int(packets) ?? 0) > 0 ? "" : "no picture in it"
+        let packets = Int(result.output.prefix { $0.isNumber }) ?? 0
+        return packets == row.frames ? "" : "\(packets) pictures in it, the catalogue says \(row.frames)"
     }
 }

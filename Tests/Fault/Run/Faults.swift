@@ -7,6 +7,7 @@ import Harness
 struct Faults: Sendable {
     let processes: Processes
     let notebook: Notebook
+    let blobs: BlobReader
     let lanes = Lanes()
 
     func perform(_ fault: Fault) async {
@@ -17,6 +18,11 @@ struct Faults: Sendable {
             await lanes.put(name) { await restart(name, downMs: downMs) }
         case .pause(let name, let ms):
             await lanes.put(name) { await pause(name, ms: ms) }
+        case .storage(let trouble, let count):
+            await notebook.count("storage")
+            await notebook.say("storage", "\(trouble) for \(count) uploads")
+            // A Blob server that is down at the moment has other trouble.
+            try? await blobs.trouble(trouble, count: count)
         }
     }
 

@@ -8,8 +8,10 @@ actor Notebook {
     private(set) var ledger = Ledger()
     private(set) var violations: [Violation] = []
     private(set) var lines: [String] = []
-    /// State and arrival of the newest retained status of each request.
+    /// State of each request as its retained topic says.
     private(set) var retainedStates: [String: String] = [:]
+    /// "state run" by the topics of sources, tasks and adapter.
+    private(set) var statuses: [String: String] = [:]
     /// From the first message to its receipt, and from there to the end, in microseconds.
     private(set) var answerTimesUs: [Int64] = []
     private(set) var deliveryTimesUs: [Int64] = []
@@ -87,6 +89,8 @@ actor Notebook {
         let sends = ask.sentUs.count > 1 ? ", sent \(ask.sentUs.count) times" : ""
         say("receipt", "\(name) \(receipt.word) as \(receipt.requestID ?? "?") after \(seconds(tookUs))\(sends)")
     }
+
+    func status(_ topic: String, _ text: String) { statuses[topic] = text }
 
     func requestState(_ id: String, _ state: String, files: Int, gaps: Int, reason: String?) {
         let before = retainedStates.updateValue(state, forKey: id)

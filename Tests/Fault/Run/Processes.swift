@@ -8,14 +8,11 @@ import Harness
 actor Processes {
     private let site: Site
     private var pids: [ProcessName: pid_t] = [:]
-    private var startedAt: [ProcessName: ContinuousClock.Instant] = [:]
     /// Those that should be running now.
     private var expected: Set<ProcessName> = []
 
     /// A service promises to end so soon after SIGTERM.
     static let stopWithin = Duration.seconds(5)
-    /// A process that is younger may not be the service yet: the signal ends it as it ends any program.
-    static let startsWithin = Duration.seconds(1)
 
     init(site: Site) { self.site = site }
 
@@ -35,7 +32,6 @@ actor Processes {
             let pid = pid_t(text.trimmingCharacters(in: .whitespacesAndNewlines))
         else { throw HarnessError("\(file) has no process id") }
         pids[name] = pid
-        startedAt[name] = .now
         expected.insert(name)
     }
 
@@ -74,11 +70,23 @@ actor Processes {
         }
     }
 
+    /// Whether a process has taken SIGTERM into its own hands.
+    private func handlesTermination(_ pid: pid_t) -> Bool {
+        let status = (try? String(contentsOfFile: "/proc/\(pid)/status", encoding: .utf8)) ?? ""
+        return status.split(separator: "\n").contains { line in
+            guard line.hasPrefix("SigCgt:") || line.hasPrefix("SigIgn:"),
+                let mask = line.split(separator: "\t").last.flatMap({ UInt64($0, radix: 16) })
+            else { return false }
+            return mask & (1 << UInt64(SIGTERM - 1)) != 0
+        }
+    }
+
     /// SIGTERM, and waits until it is gone. Gives what was not as promised.
     func stop(_ name: ProcessName) async throws -> Violation? {
         guard let pid = pid(name) else { return nil }
         expected.remove(name)
         let begun = ContinuousClock.now
+        let isListening = handlesTermination(pid)
         Glibc.kill(pid, SIGTERM)
         guard let end = try await waitForEnd(of: pid, within: Self.stopWithin) else {
             Glibc.kill(pid, SIGKILL)
@@ -86,8 +94,8 @@ actor Processes {
             return Violation(.process, name.rawValue, "did not end within \(Self.stopWithin) of SIGTERM")
         }
         guard name.isService, end != "exit code 0" else { return nil }
-        let isYoung = startedAt[name].map { begun - $0 < Self.startsWithin } ?? false
-        if isYoung, end == "signal \(SIGTERM)" { return nil }
+        // In its first moments it is not the service yet; the signal ends it as it ends any program.
+        if !isListening, end == "signal \(SIGTERM)" { return nil }
         return Violation(
             .process, name.rawValue,
             "ended with \(end) \(ContinuousClock.now - begun) after SIGTERM, not with exit code 0")

@@ -30,22 +30,37 @@ struct Questions: Sendable {
 
     // MARK: Cameras and tasks
 
-    /// What the controller says of each camera now, and how many records wait in its spool.
-    func sightings() async throws -> (sightings: [Sighting], spooled: Int) {
+    /// What the controller says now.
+    struct ControllerWord: Sendable {
+        var sightings: [Sighting] = []
+        /// Records that wait in its spool.
+        var spooled = 0
+        /// By topic of the retained status below the namespace: what it must say.
+        var statuses: [String: String] = [:]
+    }
+
+    func controllerWord() async throws -> ControllerWord {
         let reply = try await controller.call(
             CaptureControllerMethods.listStatus, ListStatusRequest(), timeout: .milliseconds(1500))
         let atUs = nowUs()
         let running = Set(
             reply.tasks.filter { $0.state == .running && $0.stream?.stream == "clips" }.compactMap(\.stream?.asset))
-        let sightings = reply.sources.compactMap { source in
-            Self.camera(source.source).map { camera in
+        var word = ControllerWord(spooled: Int(reply.volumes.first?.spooledRecords ?? 0))
+        for source in reply.sources {
+            guard let camera = Self.camera(source.source) else { continue }
+            let runID = source.state == .streaming ? source.runID : nil
+            word.sightings.append(
                 Sighting(
-                    atUs: atUs, camera: camera, runID: source.state == .streaming ? source.runID : nil,
-                    isRecording: source.state == .streaming && running.contains(camera.rawValue)
-                        && source.syncedToUs != nil)
-            }
+                    atUs: atUs, camera: camera, runID: runID,
+                    isRecording: runID != nil && running.contains(camera.rawValue) && source.syncedToUs != nil))
+            word.statuses["source-status/\(camera.device)/main"] = "\(source.state?.name ?? "") \(source.runID ?? "")"
         }
-        return (sightings, Int(reply.volumes.first?.spooledRecords ?? 0))
+        for task in reply.tasks {
+            guard let stream = task.stream else { continue }
+            word.statuses["asset-status/\(stream.asset ?? "")/\(stream.stream ?? "")"] =
+                "\(task.state?.name ?? "") \(task.runID ?? "")"
+        }
+        return word
     }
 
     /// Whether the registry says that a task shall run.
@@ -86,6 +101,12 @@ struct Questions: Sendable {
         return health.metrics.filter { $0.name == "sightglass_indexer_waiting_items" }.reduce(0) { sum, metric in
             sum + Int(metric.value ?? 0)
         }
+    }
+
+    /// What is held for requests.
+    func holds() async throws -> [String] {
+        try await indexer.call(IndexerMethods.listHolds, ListHoldsRequest(), timeout: .seconds(5)).holds
+            .filter { $0.kind == .request }.map { "\($0.camera ?? "") for \($0.requestID ?? "nobody")" }
     }
 
     /// Ids of all requests.
@@ -168,7 +189,7 @@ struct Questions: Sendable {
             path: path, camera: camera, isSegment: file.kind == .segment,
             span: Span(file.startUs ?? 0, file.endUs ?? 0),
             fact: FileFact(sizeBytes: Int64(clamping: file.sizeBytes ?? 0), sha256: hexadecimal(file.sha256 ?? [])),
-            isSalvaged: file.salvaged ?? false, runID: file.runID ?? "")
+            frames: Int(file.frames ?? 0), isSalvaged: file.salvaged ?? false, runID: file.runID ?? "")
     }
 
     private static func gap(_ gap: Gap) -> NamedGap? {

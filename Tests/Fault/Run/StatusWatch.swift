@@ -8,7 +8,9 @@ struct StatusWatch {
     private let notebook: Notebook
     private let process: ServiceProcess
 
-    private static let topics = ["media-sync/receipts/#", "media-sync/requests/#"]
+    private static let topics = [
+        "media-sync/receipts/#", "media-sync/requests/#", "source-status/#", "asset-status/#", "sightglass/adapter",
+    ]
 
     init(site: Site, scratch: TemporaryDirectory, notebook: Notebook) throws {
         self.notebook = notebook
@@ -44,19 +46,21 @@ struct StatusWatch {
             let json = try? JSONDecoder().decode(JSON.self, from: Data(line[line.index(after: tab)...]))
         else { return }
         let parts = String(decoding: line[line.startIndex..<tab], as: UTF8.self).split(separator: "/").map(String.init)
-        guard parts.count == 4 else { return }
-        switch parts[2] {
-        case "receipts":
+        switch parts.dropFirst().prefix(2).joined(separator: "/") {
+        case "media-sync/receipts" where parts.count == 4:
             await notebook.received(
                 Receipt(
                     atUs: nowUs(), stamp: json["time"]?.text ?? "", word: json["receipt"]?.text ?? "",
                     requestID: json["requestId"]?.text,
                     message: json["error"]?["message"]?.text), under: parts[3])
-        case "requests":
+        case "media-sync/requests" where parts.count == 4:
             await notebook.requestState(
                 parts[3], json["state"]?.text ?? "", files: json["files"]?.list.count ?? 0,
                 gaps: json["gaps"]?.list.count ?? 0, reason: json["reason"]?.text)
-        default: break
+        default:
+            await notebook.status(
+                parts.dropFirst().joined(separator: "/"),
+                "\(json["state"]?.text ?? "") \(json["runId"]?.text ?? "")")
         }
     }
 }

@@ -17,9 +17,11 @@ struct Stimuli: Sendable {
     /// Does one thing and waits for its answer; gives up when cancelled.
     func perform(_ stimulus: Stimulus) async {
         let atUs = nowUs() / 1000 * 1000
+        // Nothing is asked for of before the campaign.
+        let oldestMs = Int((atUs - notebook.startedUs) / 1000) - 3000
         switch stimulus {
         case .event(let key, let cameras, let ageMs, let preMs, let postMs, let copies):
-            let eventUs = atUs - Int64(ageMs) * 1000
+            let eventUs = atUs - Int64(min(ageMs, oldestMs - preMs)) * 1000
             let window = Span(eventUs - Int64(preMs) * 1000, eventUs + Int64(postMs) * 1000)
             await notebook.say(
                 "event", "\(key) on \(names(cameras)), \(window)\(copies > 1 ? ", sent \(copies) times" : "")")
@@ -29,7 +31,7 @@ struct Stimuli: Sendable {
                 """
             await ask(Ask(key: key, isEvent: true, cameras: cameras, window: window), "events", payload, copies)
         case .archive(let key, let cameras, let ageMs, let durationMs):
-            let startUs = atUs - Int64(ageMs) * 1000
+            let startUs = atUs - Int64(min(ageMs, oldestMs)) * 1000
             let window = Span(startUs, startUs + Int64(durationMs) * 1000)
             await notebook.say("archive", "\(key) of \(names(cameras)), \(window)")
             let payload = """

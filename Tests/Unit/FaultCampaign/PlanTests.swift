@@ -30,7 +30,7 @@ import Testing
             if case .fault(let fault) = planned.step { sum + fault.kills } else { sum }
         }
         // The last one may be several at once, or the last of a burst.
-        #expect((kills...(kills + 8)).contains(planned))
+        #expect((kills...(kills + 12)).contains(planned))
     }
 
     @Test func everyPlanEndsWithSettlingAndSettlesOnTheWay() {
@@ -53,6 +53,7 @@ import Testing
                 if names.count > 1 { seen.insert("several") }
             case .fault(.restart): seen.insert("restart")
             case .fault(.pause): seen.insert("pause")
+            case .fault(.storage(let trouble, _)): seen.insert(trouble.rawValue)
             case .stimulus(.event(_, _, _, _, _, let copies)): seen.insert("event \(copies)")
             case .stimulus(.archive): seen.insert("archive")
             case .stimulus(.cancel): seen.insert("cancel")
@@ -61,7 +62,7 @@ import Testing
             }
         }
         let wanted =
-            ProcessName.allCases.map { "kill \($0.rawValue)" }
+            ProcessName.allCases.map { "kill \($0.rawValue)" } + StorageTrouble.allCases.map(\.rawValue)
             + ["several", "restart", "pause", "event 1", "event 2", "archive", "cancel", "task true", "task false"]
         #expect(Set(wanted).subtracting(seen) == [])
     }

@@ -6,7 +6,9 @@ import Testing
 
 @Suite struct VolumeCheckTests {
     private func row(_ path: String, _ span: Span, run: String = "run-1") -> MediaRow {
-        MediaRow(path: path, camera: .line1, isSegment: true, span: span, fact: fact, isSalvaged: false, runID: run)
+        MediaRow(
+            path: path, camera: .line1, isSegment: true, span: span, fact: fact, frames: 1, isSalvaged: false,
+            runID: run)
     }
 
     /// Two segments, both files there.
@@ -51,6 +53,26 @@ import Testing
     @Test func workThatNobodyDoesIsFound() {
         #expect(rules { $0.waitingItems = 2 } == [.leftover])
         #expect(rules { $0.spooledRecords = 2 } == [.leftover])
+    }
+
+    @Test func aHoldThatOutlivesItsRequestIsFound() {
+        #expect(rules { $0.holds = ["h"] } == [.leftover])
+    }
+
+    @Test func onlyOldFootageMayHaveMadeRoom() {
+        let expired: (inout Snapshot) -> Void = {
+            $0.missing = [NamedGap(camera: .line1, span: span(3, 4), cause: "expired", reason: "")]
+        }
+        var history = FaultHistory()
+        history.recordingBegan(.line1, atUs: us(0))
+        #expect(
+            rules(history: history) {
+                expired(&$0); $0.takenUs = us(20)
+            } == [.gap])
+        #expect(
+            rules(history: history) {
+                expired(&$0); $0.takenUs = us(60)
+            } == [])
     }
 
     @Test func filesAndBlobsThatNoRequestNamesAreFound() {
