@@ -58,7 +58,9 @@ struct Ledger: Sendable {
 
     /// A receipt came under a key: an event's, or a request's id.
     mutating func received(_ receipt: Receipt, under name: String) {
-        let keys = asks[name] != nil ? [name] : Array(keysByRequest[name] ?? [])
+        // What comes under the id that an event's request was given answers those who cancelled it.
+        let cancelled = (keysByRequest[name] ?? []).filter { asks[$0]?.cancelSentUs.isEmpty == false }
+        let keys = asks[name] != nil ? [name] : cancelled.sorted()
         for key in keys {
             let isKnown = asks[key]?.receipts.contains { $0.stamp == receipt.stamp && $0.word == receipt.word } ?? true
             if !isKnown { asks[key]?.receipts.append(receipt) }

@@ -92,7 +92,7 @@ struct RequestCheck {
             }
         default: break
         }
-        violations += gaps(request, acceptedUs: acceptedUs)
+        violations += gaps(request, acceptedUs: acceptedUs) + left(request)
         violations += uncovered(request)
         if request.state != "failed" { violations += delivery(request) + manifest(request) }
         return violations
@@ -110,6 +110,21 @@ struct RequestCheck {
                     Violation(
                         .gap, request.id,
                         "\(gap.camera.rawValue) misses \(part) (\(gap.cause): \(gap.reason)), accepted at \(acceptedUs)"
+                    )
+                }
+        }
+    }
+
+    /// Footage that the catalogue has and the request says is missing.
+    private func left(_ request: RequestFact) -> [Violation] {
+        request.gaps.flatMap { gap in
+            snapshot.shown.filter { $0.isSegment && $0.camera == gap.camera }
+                .compactMap { row in row.span.clipped(to: gap.span).map { (row, $0) } }
+                .filter { $0.1.durationUs > Self.seamUs }
+                .map { row, part in
+                    Violation(
+                        .early, request.id,
+                        "\(gap.camera.rawValue) is said to miss \(gap.span) (\(gap.cause)), and \(row.path) has \(part)"
                     )
                 }
         }

@@ -13,6 +13,8 @@ struct Violation: Sendable, Hashable {
         case ending
         /// Footage is missing where no fault excuses it.
         case gap
+        /// A request ended before footage that there is had come to it.
+        case early
         /// Time without footage that no gap names.
         case unexplained
         /// A delivered file is not what was promised, or not there, or there twice.

@@ -66,16 +66,11 @@ struct Campaign {
         try await shorten()
     }
 
-    /// Settings that a site of years does not need: a volume so small that footage makes room within minutes.
-    private static let settings: [(ProcessName, String)] = [
-        (.indexer, "quota-bytes: 41943040"), (.captureController, "deletion-seconds: 5"),
-    ]
-
     private func shorten() async throws {
-        for (name, line) in Self.settings {
+        for (name, changes) in SiteSettings.changes(seed: options.seed) {
             let path = "\(site.path)/config/\(name.rawValue).yaml"
             let text = try String(contentsOfFile: path, encoding: .utf8)
-            try (text + line + "\n").write(toFile: path, atomically: true, encoding: .utf8)
+            try SiteSettings.changed(text, by: changes).write(toFile: path, atomically: true, encoding: .utf8)
             _ = try await processes.stop(name)
             try await processes.start(name)
         }
@@ -214,6 +209,12 @@ struct Campaign {
         let statuses = await notebook.statuses
         for (topic, text) in word.statuses where statuses[topic] != text {
             open.append("\(topic) says \(statuses[topic] ?? "nothing"), the controller \(text)")
+        }
+        for (task, isRunning) in await notebook.tasks {
+            let state = word.statuses["asset-status/\(task.name)"] ?? "nothing"
+            if state.hasPrefix("running") != isRunning {
+                open.append("\(task.name) is \(state), wanted is \(isRunning ? "running" : "stopped")")
+            }
         }
         if statuses["sightglass/adapter"]?.hasPrefix("online") != true { open.append("sightglass/adapter is offline") }
         let retained = await notebook.retainedStates

@@ -90,4 +90,9 @@ import Testing
             }
         }
     }
+
+    @Test func aSettingTakesThePlaceOfTheOneBefore() {
+        let file = "a: 1\nlease-ms: 5\nb: 2\n"
+        #expect(SiteSettings.changed(file, by: [("lease-ms", "9")]) == "a: 1\nb: 2\nlease-ms: 9\n")
+    }
 }

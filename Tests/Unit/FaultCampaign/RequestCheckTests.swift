@@ -47,6 +47,19 @@ import Testing
         #expect(one.violations() == [.rejected])
     }
 
+    @Test func theRefusedCancellationOfAnotherEventOfTheRequestIsNoRejection() {
+        var one = OneRequest()
+        one.ledger.asked(Ask(key: "b", isEvent: true, cameras: [.line1], window: span(11, 19)))
+        one.ledger.sent("b", atUs: us(15))
+        one.ledger.received(
+            Receipt(atUs: us(16), stamp: "16", word: "extended", requestID: "r", message: nil), under: "b")
+        one.ledger.cancelSent("b", atUs: us(17))
+        one.ledger.received(
+            Receipt(atUs: us(18), stamp: "18", word: "rejected", requestID: nil, message: "it is done"), under: "r")
+        #expect(one.ledger.asks["a"]?.receipts.count == 1)
+        #expect(one.ledger.judge() == [])
+    }
+
     @Test func aSecondCancellationIsAnsweredByItsOwnReceipt() {
         var one = OneRequest()
         let answer = { Receipt(atUs: us($0), stamp: "\($0)", word: "cancelled", requestID: "r", message: nil) }
@@ -94,6 +107,18 @@ import Testing
         one.history.fault(.captureController, 12.2, 12.5)
         one.history.streams(.line1, "run-2", at: 14)
         #expect(one.violations() == [])
+    }
+
+    @Test func aRequestThatEndedBeforeItsFootageCameIsFound() {
+        var one = OneRequest()
+        (one.state, one.reason) = ("partial", "line1: 2 s are missing")
+        one.gaps = [NamedGap(camera: .line1, span: span(12, 14), cause: "killed", reason: "")]
+        one.history.fault(.captureController, 12.2, 12.5)
+        one.history.streams(.line1, "run-2", at: 14)
+        let row = MediaRow(
+            path: "late.mp4", camera: .line1, isSegment: true, span: span(12.5, 14), fact: fact, frames: 1,
+            isSalvaged: true, runID: "run-1")
+        #expect(one.violations { $0.shown = [row] } == [.early])
     }
 
     @Test func footageThatNeitherAFileNorAGapHasIsFound() {
