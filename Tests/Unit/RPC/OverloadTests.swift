@@ -1,17 +1,11 @@
-// A server that is asked for more than it can do: it answers, stays small, and is itself again at once.
+// A server that is asked for more than it can do: it answers, and is itself again at once. That it stays small is measured where
+// it is alone in its process: Tests/bench overload.
 
 import Foundation
 import Testing
 import Wire
 
 @testable import RPC
-
-/// Memory that this process has in use, in bytes.
-private func residentBytes() throws -> Int {
-    let statm = try String(contentsOfFile: "/proc/self/statm", encoding: .utf8)
-    let pages = statm.split(separator: " ").dropFirst().first.flatMap { Int($0) }
-    return try #require(pages) * Int(sysconf(Int32(_SC_PAGESIZE)))
-}
 
 /// Keeps a thread busy, as a handler that computes does.
 private func compute(for time: Duration) {
@@ -55,7 +49,7 @@ struct OverloadTests {
         }
     }
 
-    @Test func twoHundredClientsGetResultsOrRefusalsAndMemoryStaysBounded() async throws {
+    @Test func twoHundredClientsGetResultsOrRefusals() async throws {
         let folder = try TemporaryFolder()
         let limits = RPCServerLimits(maximumConcurrentRequests: 8)
         let configure = { (server: RPCServer) in
@@ -68,7 +62,6 @@ struct OverloadTests {
             let clients = (0..<200).map { _ in makeClient(server.listeningAddresses) }
             defer { clients.forEach { $0.close() } }
             try await eventually("all clients are connected") { clients.allSatisfy(\.isConnected) }
-            let before = try residentBytes()
             let answers = await withTaskGroup(of: Answers.self) { group in
                 for client in clients { group.addTask { await flood(client, inFlight: 4, calls: 20) } }
                 var all = Answers()
@@ -83,8 +76,6 @@ struct OverloadTests {
             #expect(answers.results + answers.refusals == 200 * 4 * 20)
             #expect(answers.results > 0)
             #expect(answers.refusals > 0)
-            // 200 clients keep 800 contexts; the server has 24. Both sides are in this process.
-            #expect(try residentBytes() - before < 64 << 20)
             // Nothing is left over: what comes now is served, every time.
             let after = await flood(clients[0], inFlight: 1, calls: 50)
             #expect(after.results == 50, "\(after)")
