@@ -46,9 +46,10 @@ func onOwnThread<R: Sendable>(_ body: @escaping @Sendable () -> R) async -> R {
     }
 }
 
-/// Counts the connections of a socket; nng calls it on its threads as they come and go.
+/// Knows the connections of a socket; nng calls it on its threads as they come and go.
 final class ConnectionWatch: Sendable {
-    private let count = Atomic<Int>(0)
+    /// Each by its id, because nng tells also of the end of connections that never came to be (a peer of another protocol).
+    private let pipes = Mutex<Set<UInt32>>([])
     /// Called after each change, on nng's thread: must not block.
     private let changed: @Sendable (_ pipe: UInt32, _ isAdded: Bool) -> Void
 
@@ -56,11 +57,13 @@ final class ConnectionWatch: Sendable {
         self.changed = changed
     }
 
-    var connections: Int { count.load(ordering: .acquiring) }
+    var connections: Int { pipes.withLock { $0.count } }
 
-    fileprivate func report(pipe: UInt32, isAdded: Bool) {
-        count.add(isAdded ? 1 : -1, ordering: .acquiringAndReleasing)
-        changed(pipe, isAdded)
+    func report(pipe: UInt32, isAdded: Bool) {
+        let isNews = pipes.withLock { pipes in
+            isAdded ? pipes.insert(pipe).inserted : pipes.remove(pipe) != nil
+        }
+        if isNews { changed(pipe, isAdded) }
     }
 }
 
