@@ -117,11 +117,12 @@ final class BlobTarget: UploadTarget {
                     ])
             }
             try await send(missing, of: file)
+            let list = file.plan.blockList
             do {
                 _ = try await call(
                     BlobCall(
                         method: .PUT, blob: file.path.string, query: [("comp", "blocklist")],
-                        headers: commitHeaders(file), body: file.plan.blockList))
+                        headers: commitHeaders(file) + [("content-md5", list.md5)], body: list.bytes))
             } catch let error as BlobCallError {
                 // Blocks went away: they expired, or another commit took them. What is there now decides.
                 if error.code == "InvalidBlockList", round < Self.rounds, try await !isThere(file) { continue }

@@ -2,7 +2,7 @@
 // step comes out.
 //
 //   no answer, 408, 429, 5xx     again here, three times in all; then the item waits
-//   Md5Mismatch                  the same: bytes were damaged on the way
+//   Md5Mismatch, InvalidXml…     the same: bytes were damaged on the way
 //   401, 403                     the storage account refuses us: nothing is claimed until it does not
 //   ContainerNotFound            make it where that is allowed; else the operator has to
 //   anything else                the item fails for good: sending the same again gives the same
@@ -77,12 +77,13 @@ struct RetryTable: Sendable {
     private func next(_ refusal: CallFailure.Refusal, attempt: Int) -> NextStep {
         let told = "\(refusal.status) \(refusal.code)"
         switch (refusal.status, refusal.code) {
-        case (408, _), (429, _), (500..., _), (400, "Md5Mismatch"):
+        case (408, _), (429, _), (500..., _),
+            (400, _) where refusal.status != 400 || Self.isDamage(refusal.code):
             let wait = max(
                 Self.pause(after: attempt), refusal.retryAfterSeconds.map { .seconds($0) } ?? .zero)
             if attempt < Self.attempts, wait <= Self.longestWaitHere { return .again(after: wait) }
             let reason =
-                refusal.code == "Md5Mismatch"
+                Self.isDamage(refusal.code)
                 ? "what arrives at \(endpoint) is not what was sent (\(told)); the network damages data"
                 : "\(endpoint) cannot take it now (\(told))"
             return .giveUp(
@@ -113,6 +114,11 @@ struct RetryTable: Sendable {
                 UploadProblem(
                     reason: "\(endpoint) refuses it (\(told)); trying again gives the same", isRetryable: false))
         }
+    }
+
+    /// Whether the service got other bytes than we sent: our lists of blocks are well-formed, and each body has its MD5.
+    private static func isDamage(_ code: String) -> Bool {
+        ["Md5Mismatch", "InvalidXmlDocument", "InvalidXmlNodeValue"].contains(code)
     }
 
     private func refused(_ refusal: CallFailure.Refusal, _ told: String) -> UploadProblem {

@@ -3,6 +3,7 @@
 //
 // A block's id is made of the file's SHA-256, the block size and the block's number, so that a later attempt, of whatever
 // process, finds what an earlier one sent, and blocks of other content can never be mistaken for ours.
+import Crypto
 import Foundation
 
 /// A block of a file.
@@ -78,10 +79,11 @@ struct UploadPlan: Sendable, Equatable {
         committed == blocks.map { ListedBlock(id: $0.id, sizeBytes: $0.sizeBytes) }
     }
 
-    /// The body of Put Block List.
-    var blockList: [UInt8] {
+    /// The body of Put Block List, and its MD5 in base64, by which the service notices what was damaged on the way.
+    var blockList: (bytes: [UInt8], md5: String) {
         let list = blocks.map { "<Latest>\($0.id)</Latest>" }.joined()
-        return Array("<?xml version=\"1.0\" encoding=\"utf-8\"?><BlockList>\(list)</BlockList>".utf8)
+        let bytes = Array("<?xml version=\"1.0\" encoding=\"utf-8\"?><BlockList>\(list)</BlockList>".utf8)
+        return (bytes, Data(Insecure.MD5.hash(data: bytes)).base64EncodedString())
     }
 }
 
