@@ -40,6 +40,8 @@ struct CoverageMap: Sendable, Equatable {
 
     /// The cause of what nobody explained.
     static let unexplainedCause = "not_recorded"
+    /// The controllers' cause for the time in which nothing asked for a camera.
+    static let stoppedCause = "stopped"
 
     /// Overlapping and adjoining spans as one, in order.
     static func joined(_ spans: [Span]) -> [Span] {

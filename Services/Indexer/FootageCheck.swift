@@ -21,6 +21,15 @@ struct FootageCheck: Sendable, Equatable {
     /// End of the newest time inside the window that has neither footage nor a reported gap; nil where there is none. What
     /// a killed recorder left is salvaged and recorded after newer files, so a fresh hole may still be filled.
     var holeEndUs: Int64?
+    /// End of the newest time inside the window in which nothing asked for this camera, so that nothing was recorded; nil where
+    /// there is none. The controller's ring may still have it, and writes it for this very request.
+    var stoppedEndUs: Int64?
+
+    /// No ring reaches further back. Two minutes: four times the ring's default.
+    static let longestRingUs = 120 * Micro.second
+    /// After acceptance, for what the ring has to be written and reported. A healthy controller needs a tenth of a second; five
+    /// seconds leave room for a busy disk.
+    static let ringWaitUs = 5 * Micro.second
 
     /// A hole older than this stays one. Ten minutes: a recorder that was killed is back by then, or it is a longer story.
     static let freshHoleUs = 600 * Micro.second
@@ -39,8 +48,15 @@ struct FootageCheck: Sendable, Equatable {
         let base = max(window.endUs, acceptedUs, startedUs)
         let deadline: Int64
         if reportedToUs >= window.endUs {
-            guard let holeEndUs, holeEndUs > nowUs - Self.freshHoleUs else { return .complete }
-            deadline = base + waitUs
+            if let holeEndUs, holeEndUs > nowUs - Self.freshHoleUs {
+                deadline = base + waitUs
+            } else if footage != .notRecorded, let stoppedEndUs, stoppedEndUs > acceptedUs - Self.longestRingUs {
+                // A controller that was not reached is asked again as long as we wait.
+                deadline =
+                    max(acceptedUs, startedUs) + (footage == .unspecified ? waitUs : min(Self.ringWaitUs, waitUs))
+            } else {
+                return .complete
+            }
         } else {
             deadline = min(max(base, heardUs) + waitUs, base + max(waitUs, catchUpUs))
         }

@@ -64,6 +64,7 @@ extension Turn {
             if check.reportedToUs >= request.window.endUs {
                 let coverage = try db.coverage(source, in: request.window, seamUs: policy.seamUs)
                 check.holeEndUs = coverage.gaps.last { $0.cause == CoverageMap.unexplainedCause }?.span.endUs
+                check.stoppedEndUs = coverage.gaps.last { $0.cause == CoverageMap.stoppedCause }?.span.endUs
             }
             switch check.verdict(nowUs: nowUs, waitUs: policy.footageWaitUs, catchUpUs: policy.catchUpUs) {
             case .waiting(let untilUs): next = min(next ?? untilUs, untilUs)

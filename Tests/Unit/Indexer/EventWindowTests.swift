@@ -153,6 +153,45 @@ import Testing
         #expect(verdict(old, afterEndS: 701) == .complete)
     }
 
+    /// A campaign of faults found requests that ended "stopped" a moment before the ring's footage of that time was recorded.
+    @Test func whatOnlyARingHasIsWaitedForAMoment() {
+        let second = Micro.second
+        let stopped = Self.check {
+            $0.acceptedUs = Self.end + 10 * second
+            $0.reportedToUs = Self.end
+            $0.stoppedEndUs = Self.end - 5 * second
+            $0.footage = .sealed
+        }
+        #expect(verdict(stopped, afterEndS: 11) == .waiting(untilUs: Self.end + 15 * second + 1))
+        #expect(verdict(stopped, afterEndS: 16) == .complete)
+        // The ring had its moment while the window's end was awaited.
+        let early = Self.check {
+            $0.reportedToUs = Self.end
+            $0.stoppedEndUs = Self.end - 15 * second
+        }
+        #expect(verdict(early, afterEndS: 1) == .complete)
+    }
+
+    @Test func aStoppedTimeThatNoRingReachesIsAGapAtOnce() {
+        let old = Self.check {
+            $0.acceptedUs = Self.end + 200 * Micro.second
+            $0.reportedToUs = Self.end
+            $0.stoppedEndUs = Self.end - 5 * Micro.second
+        }
+        #expect(verdict(old, afterEndS: 201) == .complete)
+    }
+
+    @Test func aControllerThatWasNotReachedIsGivenTimeForWhatItsRingHas() {
+        let unasked = Self.check {
+            $0.acceptedUs = Self.end + 10 * Micro.second
+            $0.reportedToUs = Self.end
+            $0.stoppedEndUs = Self.end - 5 * Micro.second
+            $0.footage = .unspecified
+        }
+        #expect(verdict(unasked, afterEndS: 39) != .complete)
+        #expect(verdict(unasked, afterEndS: 41) == .complete)
+    }
+
     @Test func notRecordedWithNothingInTheCatalogueIsAnsweredAtOnce() {
         let nothing = Self.check {
             $0.footage = .notRecorded
