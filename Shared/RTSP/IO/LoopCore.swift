@@ -1,0 +1,283 @@
+// LoopCore: what SocketLoop's thread does. Belongs to that thread alone.
+
+import CEpoll
+import Foundation
+import Glibc
+
+func startLoopThread(_ name: String, _ body: @escaping @Sendable () -> Void) {
+    let thread = Thread(block: body)
+    thread.name = name
+    thread.start()
+}
+
+/// The connections of one loop.
+final class LoopCore {
+    private struct Entry {
+        let connection: Connection
+        let owner: any ConnectionOwner
+    }
+
+    /// Events taken from the kernel in one call.
+    private static let eventsAtOnce = 64
+    /// A reader that lags is shown no more than this before the others have their turn; the kernel keeps the rest.
+    private static let readsInARow = 4
+
+    /// What comes encrypted is read here, before it is decrypted into its connection's buffer.
+    private let wire = UnsafeMutableRawBufferPointer.allocate(
+        byteCount: ReceiveBuffer.firstCapacityBytes, alignment: 64)
+    private let poll: Int32
+    private let posts: LoopPosts
+    private var entries: [ConnectionID: Entry] = [:]
+    private var nextTickNs: Int64 = 0
+    private var stopped = false
+
+    /// When this round began, in nanoseconds of the monotonic clock.
+    private(set) var nowNs: Int64 = 0
+
+    init(poll: Int32, posts: LoopPosts) {
+        self.poll = poll
+        self.posts = posts
+        watch(posts.wakeDescriptor, EPOLL_CTL_ADD, reading: true, writing: false, number: 0)
+        nowNs = Self.monotonicNs()
+    }
+
+    deinit {
+        close(poll)
+        wire.deallocate()
+    }
+
+    func run() {
+        var events = [epoll_event](repeating: epoll_event(), count: Self.eventsAtOnce)
+        while !stopped {
+            let count = epoll_wait(poll, &events, Int32(events.count), waitMs())
+            nowNs = Self.monotonicNs()
+            for event in events.prefix(Int(max(0, count))) {
+                // Linux packs the struct: the number is read through a copy.
+                let number = event.data.u64
+                if number == 0 {
+                    for post in posts.take() { post(self) }
+                } else {
+                    ready(ConnectionID(number: number))
+                }
+            }
+            if nowNs >= nextTickNs { tick() }
+        }
+        for id in entries.keys { end(id, .closed) }
+    }
+
+    private func waitMs() -> Int32 {
+        entries.isEmpty ? -1 : Int32(clamping: max(0, (nextTickNs - Self.monotonicNs() + 999_999) / 1_000_000))
+    }
+
+    private static func monotonicNs() -> Int64 {
+        var time = timespec()
+        clock_gettime(CLOCK_MONOTONIC, &time)
+        return Int64(time.tv_sec) * 1_000_000_000 + Int64(time.tv_nsec)
+    }
+
+    // MARK: From other threads
+
+    func add(_ connection: Connection, _ owner: any ConnectionOwner) {
+        entries[connection.id] = Entry(connection: connection, owner: owner)
+        if entries.count == 1 { nextTickNs = nowNs + SocketLoop.tickNs }
+    }
+
+    func resolved(_ id: ConnectionID, _ found: Result<[HostAddress], LookUpFailure>) {
+        guard let entry = entries[id], case .resolving = entry.connection.state else { return }
+        switch found {
+        case .failure(let failure): end(id, .unknownHost(failure.reason))
+        case .success(let addresses): connect(entry.connection, addresses[...], after: .unreachable("no address"))
+        }
+    }
+
+    func with(_ id: ConnectionID, _ body: (Connection, any ConnectionOwner) -> Void) {
+        guard let entry = entries[id] else { return }
+        body(entry.connection, entry.owner)
+        carryOut(entry)
+    }
+
+    func stop() { stopped = true }
+
+    // MARK: Connecting
+
+    /// Tries the next address; with none left the connection ended as the last attempt did.
+    private func connect(_ connection: Connection, _ addresses: ArraySlice<HostAddress>, after last: ConnectionEnd) {
+        var last = last
+        var left = addresses
+        while let address = left.popFirst() {
+            do throws(SocketError) {
+                let socket = try StreamSocket(connectingTo: address)
+                // What is left of the time, shared among the addresses that are left.
+                let untilNs = nowNs + max(0, connection.connectUntilNs - nowNs) / Int64(left.count + 1)
+                connection.state = .connecting(socket, left: left, untilNs: untilNs)
+                watch(socket.descriptor, EPOLL_CTL_ADD, reading: false, writing: true, number: connection.id.number)
+                return
+            } catch {
+                last = Self.end(connecting: error)
+            }
+        }
+        end(connection.id, last)
+    }
+
+    private static func end(connecting error: SocketError) -> ConnectionEnd {
+        error.code == ECONNREFUSED ? .refused : .unreachable(error.description)
+    }
+
+    private func finishConnecting(_ entry: Entry, _ socket: StreamSocket, _ left: ArraySlice<HostAddress>) {
+        if let error = socket.connectError {
+            return connect(entry.connection, left, after: Self.end(connecting: error))
+        }
+        entry.connection.lastReadNs = nowNs
+        watch(socket.descriptor, EPOLL_CTL_MOD, reading: true, writing: false, number: entry.connection.id.number)
+        if let tls = entry.connection.tls {
+            entry.connection.state = .securing(socket)
+            secure(entry, socket, tls)
+        } else {
+            stands(entry, socket)
+        }
+    }
+
+    private func stands(_ entry: Entry, _ socket: StreamSocket) {
+        entry.connection.state = .standing(socket)
+        entry.owner.connected(entry.connection, nowNs: nowNs)
+        carryOut(entry)
+    }
+
+    /// A step of the TLS handshake.
+    private func secure(_ entry: Entry, _ socket: StreamSocket, _ tls: TLSSession) {
+        let connection = entry.connection
+        do throws(TLSFailure) {
+            let isDone = try tls.handshake()
+            connection.queue(tls.takeOutgoing())
+            carryOut(entry)
+            if isDone, case .securing = connection.state { stands(entry, socket) }
+        } catch {
+            // The alert that says what is wrong goes out as far as the kernel takes it.
+            connection.queue(tls.takeOutgoing())
+            connection.wishesEnd = .distrusted(error.description)
+            carryOut(entry)
+        }
+    }
+
+    // MARK: Reading and writing
+
+    private func ready(_ id: ConnectionID) {
+        // Not there: it ended earlier in this round.
+        guard let entry = entries[id] else { return }
+        switch entry.connection.state {
+        case .connecting(let socket, let left, _): finishConnecting(entry, socket, left)
+        case .securing(let socket), .standing(let socket):
+            if !entry.connection.unsent.isEmpty { carryOut(entry) }
+            read(entry, socket)
+        case .resolving, .over: break
+        }
+    }
+
+    private func read(_ entry: Entry, _ socket: StreamSocket) {
+        let connection = entry.connection
+        for _ in 0..<Self.readsInARow where connection.isOpen {
+            guard let room = connection.tls == nil ? connection.buffer.room() : wire else {
+                return overflow(connection)
+            }
+            switch socket.read(into: room) {
+            case .nothingThere:
+                connection.lastReadNs = nowNs
+                return
+            case .ended: return end(connection.id, .closedByPeer)
+            case .failed(let error): return end(connection.id, .broken(error.description))
+            case .bytes(let count):
+                connection.bytesReceived += UInt64(count)
+                connection.lastReadNs = nowNs
+                if let tls = connection.tls {
+                    tls.received(UnsafeRawBufferPointer(rebasing: room[..<count]))
+                    if case .securing = connection.state { secure(entry, socket, tls) }
+                    if case .standing = connection.state { decrypt(entry, tls) }
+                } else {
+                    show(entry, count)
+                }
+                // A read that did not fill its room took all there was.
+                if count < room.count { return }
+            }
+        }
+    }
+
+    /// Shows the owner what was added to the buffer.
+    private func show(_ entry: Entry, _ count: Int) {
+        entry.connection.buffer.received(count)
+        entry.connection.buffer.consume(entry.owner.received(entry.connection.buffer.bytes, nowNs: nowNs))
+        carryOut(entry)
+    }
+
+    private func decrypt(_ entry: Entry, _ tls: TLSSession) {
+        let connection = entry.connection
+        do throws(TLSFailure) {
+            while connection.isOpen {
+                guard let room = connection.buffer.room() else { return overflow(connection) }
+                guard let count = try tls.read(into: room) else { return end(connection.id, .closedByPeer) }
+                if count == 0 { return }
+                show(entry, count)
+            }
+        } catch {
+            end(connection.id, .broken(error.description))
+        }
+    }
+
+    private func overflow(_ connection: Connection) {
+        end(connection.id, .overflow(bytes: connection.buffer.bytes.count))
+    }
+
+    /// What the owner wished for during its call: bytes to send, or the end.
+    private func carryOut(_ entry: Entry) {
+        let connection = entry.connection
+        if let socket = connection.socket, !connection.unsent.isEmpty {
+            let all = connection.unsent.count
+            do throws(SocketError) {
+                connection.unsent = connection.unsent.dropFirst(try socket.write(connection.unsent))
+            } catch {
+                return end(connection.id, .broken(error.description))
+            }
+            let isWaiting = !connection.unsent.isEmpty
+            if isWaiting || all > 0 {
+                watch(socket.descriptor, EPOLL_CTL_MOD, reading: true, writing: isWaiting, number: connection.id.number)
+            }
+        }
+        if let wish = connection.wishesEnd { end(connection.id, wish) }
+    }
+
+    private func end(_ id: ConnectionID, _ why: ConnectionEnd) {
+        guard let entry = entries.removeValue(forKey: id) else { return }
+        // Closing the descriptor takes it out of the poll.
+        entry.connection.state = .over
+        entry.owner.ended(why, nowNs: nowNs)
+    }
+
+    private func tick() {
+        nextTickNs = nowNs + SocketLoop.tickNs
+        for (id, entry) in entries {
+            switch entry.connection.state {
+            case .resolving where nowNs >= entry.connection.connectUntilNs:
+                end(id, .unknownHost("the name server does not answer"))
+                continue
+            case .connecting(_, let left, let untilNs) where nowNs >= untilNs:
+                connect(entry.connection, left, after: .unreachable("no answer"))
+            case .securing where nowNs >= entry.connection.connectUntilNs:
+                end(id, .distrusted("it does not finish the TLS handshake"))
+                continue
+            case .standing(let socket) where entry.connection.lowWaterBytes > 1:
+                if nowNs - entry.connection.lastReadNs >= SocketLoop.tickNs { read(entry, socket) }
+            default: break
+            }
+            guard entries[id] != nil else { continue }
+            entry.owner.tick(nowNs: nowNs)
+            carryOut(entry)
+        }
+    }
+
+    private func watch(_ descriptor: Int32, _ operation: Int32, reading: Bool, writing: Bool, number: UInt64) {
+        var event = epoll_event()
+        event.events = (reading ? EPOLLIN.rawValue : 0) | (writing ? EPOLLOUT.rawValue : 0)
+        event.data.u64 = number
+        // It fails for a bad descriptor or for want of memory; a connection that is not watched is ended by its owner's tick.
+        _ = epoll_ctl(poll, operation, descriptor, &event)
+    }
+}
