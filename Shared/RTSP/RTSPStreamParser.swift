@@ -1,0 +1,148 @@
+// The bytes of an RTSP connection, apart into messages and interleaved frames (RFC 2326, section 10.12). Pure.
+//
+//   '$' channel length(2) payload    a frame: RTP or RTCP, handed over where it lies, not copied
+//   RTSP/1.0 200 OK … blank line     a response, with as many bytes behind it as Content-Length says
+//   METHOD url RTSP/1.0 …            a request of the server
+//   CR LF                            may stand before any of them and is passed over
+//
+// Lines may end with LF alone. Some cameras tear their own stream when they write less than they meant to: what is none of
+// these is skipped up to the next '$' or "RTSP/" that could begin something, and counted; whoever owns the connection decides
+// how much of that is too much.
+
+/// What is wrong with a stream so that it cannot go on.
+public enum RTSPStreamError: Error, Sendable, Equatable, CustomStringConvertible {
+    /// A header of more than `RTSPStreamParser.maximumHeaderBytes`.
+    case headerTooLong
+    /// A body of more than `RTSPStreamParser.maximumBodyBytes`; how many bytes it announced.
+    case bodyTooLong(bytes: Int)
+
+    /// For a person.
+    public var description: String {
+        switch self {
+        case .headerTooLong: "the camera sent a header of more than \(RTSPStreamParser.maximumHeaderBytes) bytes"
+        case .bodyTooLong(let bytes):
+            "the camera announced a message of \(bytes) bytes, at most \(RTSPStreamParser.maximumBodyBytes) are taken"
+        }
+    }
+}
+
+/// Finds what stands at the front of received bytes. Keeps nothing of them.
+public struct RTSPStreamParser: Sendable {
+    /// No camera's header comes near; a longer one is no header.
+    public static let maximumHeaderBytes = 64 << 10
+    /// Descriptions have some KiB; a few cameras send pictures in them.
+    public static let maximumBodyBytes = 1 << 20
+    /// The longest thing that must be seen whole.
+    public static let maximumMessageBytes = maximumHeaderBytes + maximumBodyBytes
+
+    /// What stands at the front.
+    public enum Step: Sendable, Equatable {
+        /// Nothing whole.
+        case needsMore
+        case response(RTSPResponse, consumedBytes: Int)
+        case request(RTSPRequest, consumedBytes: Int)
+        /// A frame whose payload lies at `payload` in the bytes.
+        case frame(channel: UInt8, payload: Range<Int>, consumedBytes: Int)
+        /// Bytes that are nothing: line ends between messages (`isNoise` false) or a torn stream.
+        case skip(consumedBytes: Int, isNoise: Bool)
+        case failed(RTSPStreamError)
+    }
+
+    /// A parser.
+    public init() {}
+
+    /// Tells what stands at the front of `bytes`.
+    public func next(in bytes: UnsafeRawBufferPointer) -> Step {
+        guard let first = bytes.first else { return .needsMore }
+        if first == Self.dollar { return frame(bytes) }
+        if first == Self.cr || first == Self.lf {
+            let ends = bytes.prefix { $0 == Self.cr || $0 == Self.lf }.count
+            return .skip(consumedBytes: ends, isNoise: false)
+        }
+        guard Self.mayBeginLine(bytes) else { return resynchronize(bytes) }
+        return message(bytes)
+    }
+
+    private static let dollar = UInt8(ascii: "$")
+    private static let cr = UInt8(ascii: "\r")
+    private static let lf = UInt8(ascii: "\n")
+
+    private func frame(_ bytes: UnsafeRawBufferPointer) -> Step {
+        guard bytes.count >= 4 else { return .needsMore }
+        let end = 4 + (Int(bytes[2]) << 8 | Int(bytes[3]))
+        guard bytes.count >= end else { return .needsMore }
+        return .frame(channel: bytes[1], payload: 4..<end, consumedBytes: end)
+    }
+
+    /// Whether a first line may stand here: a word of letters and underscores, then a space or the slash of "RTSP/".
+    private static func mayBeginLine(_ bytes: UnsafeRawBufferPointer) -> Bool {
+        // "GET_PARAMETER" is the longest method.
+        for byte in bytes.prefix(16) {
+            switch byte {
+            case UInt8(ascii: "A")...UInt8(ascii: "Z"), UInt8(ascii: "_"): continue
+            case UInt8(ascii: " "), UInt8(ascii: "/"): return true
+            default: return false
+            }
+        }
+        return bytes.count < 16
+    }
+
+    /// Skips to where something could begin; at least one byte.
+    private func resynchronize(_ bytes: UnsafeRawBufferPointer) -> Step {
+        let word = Array("RTSP/1.".utf8)
+        var position = 1
+        while position < bytes.count {
+            if bytes[position] == Self.dollar { break }
+            let left = bytes[position...].prefix(word.count)
+            // The word, or the beginning of one that is still coming.
+            if left.elementsEqual(word.prefix(left.count)) { break }
+            position += 1
+        }
+        return .skip(consumedBytes: position, isNoise: true)
+    }
+
+    private func message(_ bytes: UnsafeRawBufferPointer) -> Step {
+        guard let end = Self.headerEnd(in: bytes) else {
+            return bytes.count >= Self.maximumHeaderBytes ? .failed(.headerTooLong) : .needsMore
+        }
+        guard end <= Self.maximumHeaderBytes else { return .failed(.headerTooLong) }
+        let text = String(decoding: bytes[..<end], as: UTF8.self)
+        var lines = text.split(omittingEmptySubsequences: true) { $0 == "\r\n" || $0 == "\n" }[...]
+        guard let first = lines.popFirst() else { return resynchronize(bytes) }
+        var headers = RTSPHeaders()
+        // A line without a colon says nothing; some cameras send one.
+        for line in lines { _ = headers.add(line: line) }
+        let announced = headers["Content-Length"].flatMap { Int($0.trimmed) } ?? 0
+        guard announced <= Self.maximumBodyBytes else { return .failed(.bodyTooLong(bytes: announced)) }
+        let length = max(0, announced)
+        guard bytes.count >= end + length else { return .needsMore }
+        let body = [UInt8](bytes[end..<end + length])
+        let words = first.split(separator: " ", maxSplits: 2, omittingEmptySubsequences: true)
+        if words.count >= 2, words[0].hasPrefix("RTSP/"), let status = Int(words[1]), (100...599).contains(status) {
+            let reason = words.count > 2 ? String(words[2].trimmed) : ""
+            let response = RTSPResponse(status: status, reason: reason, headers: headers, body: body)
+            return .response(response, consumedBytes: end + length)
+        }
+        if words.count == 3, words[2].trimmed.hasPrefix("RTSP/") {
+            let request = RTSPRequest(method: String(words[0]), uri: String(words[1]), headers: headers, body: body)
+            return .request(request, consumedBytes: end + length)
+        }
+        return resynchronize(bytes)
+    }
+
+    /// Behind the blank line that ends the header.
+    private static func headerEnd(in bytes: UnsafeRawBufferPointer) -> Int? {
+        let searched = min(bytes.count, maximumHeaderBytes + 4)
+        var position = 0
+        while position < searched {
+            guard bytes[position] == lf else {
+                position += 1
+                continue
+            }
+            if position + 1 < bytes.count, bytes[position + 1] == lf { return position + 2 }
+            if position + 2 < bytes.count, bytes[position + 1] == cr, bytes[position + 2] == lf { return position + 3 }
+            position += 1
+        }
+        return nil
+    }
+}
