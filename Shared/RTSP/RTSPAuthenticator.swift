@@ -1,0 +1,155 @@
+// RTSPAuthenticator: who we say we are. Keeps the server's last challenge and writes the Authorization header of each request.
+// Pure; the nonce of ours comes from outside. Credentials are handed in for each header and kept nowhere.
+
+import COpenSSL
+
+/// A user of a camera or media server. Shows itself to nobody.
+public struct RTSPUser: Sendable, Hashable, CustomStringConvertible, CustomDebugStringConvertible, CustomReflectable {
+    let name: String
+    let password: String
+
+    /// A user from its parts.
+    public init(name: String, password: String) {
+        self.name = name
+        self.password = password
+    }
+
+    /// Says nothing.
+    public var description: String { "a user" }
+    /// Says nothing.
+    public var debugDescription: String { description }
+    /// Has no parts.
+    public var customMirror: Mirror { Mirror(self, children: []) }
+}
+
+/// The authentication of one connection.
+struct RTSPAuthenticator: Sendable {
+    /// What a 401 means.
+    enum Verdict: Sendable, Equatable {
+        /// Send the request again, with the header that `header` now writes.
+        case answer
+        /// The server knows who we say we are, and refuses.
+        case refused
+        /// It asks for something that we do not speak; its words.
+        case notUnderstood(String)
+    }
+
+    private var challenge: RTSPChallenge?
+    private var count: UInt32 = 0
+    /// Whether a request went out with an answer to `challenge`, and none was accepted since.
+    private var isUntested = false
+
+    /// A response of status 401 came.
+    mutating func challenged(_ headers: RTSPHeaders) -> Verdict {
+        let offered = RTSPChallenge.all(in: headers.all("WWW-Authenticate"))
+        guard let strongest = RTSPChallenge.strongest(of: offered) else {
+            let words = offered.map { "\($0.scheme) \($0.parameters["algorithm"] ?? "")".trimmed }
+            return .notUnderstood(words.isEmpty ? "nothing" : words.joined(separator: ", "))
+        }
+        // A new nonce for a user that was right, or one that has lasted until now, is answered again; an answer that was never
+        // accepted is wrong.
+        if isUntested, !strongest.isStale { return .refused }
+        // A server that says "stale" to every answer would be asked for ever.
+        if strongest.isStale, isUntested, strongest.parameters["nonce"] == challenge?.parameters["nonce"] {
+            return .refused
+        }
+        challenge = strongest
+        count = 0
+        isUntested = false
+        return .answer
+    }
+
+    /// A request was accepted.
+    mutating func accepted() { isUntested = false }
+
+    /// Whether a request needs a user.
+    var needsUser: Bool { challenge != nil }
+
+    /// The value of Authorization; nil as long as the server asked for nothing.
+    ///
+    /// - Parameter clientNonce: new random letters for each call.
+    mutating func header(method: String, uri: String, user: RTSPUser, clientNonce: String) -> String? {
+        guard let challenge, let way = challenge.method else { return nil }
+        isUntested = true
+        if way == .basic { return "Basic \(Base64.encode(Array("\(user.name):\(user.password)".utf8)))" }
+        count &+= 1
+        let digest: ([UInt8]) -> String = { way == .digestSHA256 ? Digest.sha256($0) : Digest.md5($0) }
+        func hash(_ parts: String...) -> String { digest(Array(parts.joined(separator: ":").utf8)) }
+        let realm = challenge.parameters["realm"] ?? ""
+        let nonce = challenge.parameters["nonce"] ?? ""
+        let hexadecimal = String(count, radix: 16)
+        let counter = String(repeating: "0", count: max(0, 8 - hexadecimal.count)) + hexadecimal
+        var first = hash(user.name, realm, user.password)
+        if challenge.isSession { first = hash(first, nonce, clientNonce) }
+        let second = hash(method, uri)
+        let response =
+            challenge.wantsQop
+            ? hash(first, nonce, counter, clientNonce, "auth", second) : hash(first, nonce, second)
+        var fields = [
+            ("username", quoted(user.name)), ("realm", quoted(realm)), ("nonce", quoted(nonce)), ("uri", quoted(uri)),
+            ("response", quoted(response)),
+        ]
+        // Some cameras refuse an algorithm that they did not name.
+        if let algorithm = challenge.parameters["algorithm"] { fields.append(("algorithm", algorithm)) }
+        if challenge.wantsQop { fields += [("qop", "auth"), ("nc", counter)] }
+        if challenge.wantsQop || challenge.isSession { fields.append(("cnonce", quoted(clientNonce))) }
+        if let opaque = challenge.parameters["opaque"] { fields.append(("opaque", quoted(opaque))) }
+        return "Digest " + fields.map { "\($0.0)=\($0.1)" }.joined(separator: ", ")
+    }
+
+    private func quoted(_ value: String) -> String {
+        var quoted = "\""
+        for character in value {
+            if character == "\"" || character == "\\" { quoted.append("\\") }
+            quoted.append(character)
+        }
+        return quoted + "\""
+    }
+}
+
+/// Hashes as lower-case hexadecimal digits.
+enum Digest {
+    static func md5(_ bytes: [UInt8]) -> String { hash(bytes, EVP_md5()) }
+    static func sha256(_ bytes: [UInt8]) -> String { hash(bytes, EVP_sha256()) }
+
+    private static func hash(_ bytes: [UInt8], _ algorithm: OpaquePointer?) -> String {
+        var room = [UInt8](repeating: 0, count: Int(EVP_MAX_MD_SIZE))
+        var length: UInt32 = 0
+        guard EVP_Digest(bytes, bytes.count, &room, &length, algorithm, nil) == 1 else { return "" }
+        return room.prefix(Int(length)).map { $0 < 16 ? "0" + String($0, radix: 16) : String($0, radix: 16) }.joined()
+    }
+}
+
+/// Base64 (RFC 4648) both ways; reading takes what cameras write into their descriptions.
+enum Base64 {
+    private static let letters = Array("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/".utf8)
+
+    static func encode(_ bytes: [UInt8]) -> String {
+        var text: [UInt8] = []
+        for start in stride(from: 0, to: bytes.count, by: 3) {
+            let part = bytes[start..<min(start + 3, bytes.count)]
+            let bits = part.enumerated().reduce(UInt32(0)) { $0 | UInt32($1.element) << UInt32(16 - 8 * $1.offset) }
+            for index in 0..<4 {
+                text.append(index <= part.count ? letters[Int(bits >> UInt32(18 - 6 * index)) & 63] : UInt8(ascii: "="))
+            }
+        }
+        return String(decoding: text, as: UTF8.self)
+    }
+
+    /// Nil where a character is none of the alphabet. Padding may be missing.
+    static func decode(_ text: some StringProtocol) -> [UInt8]? {
+        var bytes: [UInt8] = []
+        var bits: UInt32 = 0
+        var count = 0
+        for letter in text.utf8 where letter != UInt8(ascii: "=") {
+            guard let value = letters.firstIndex(of: letter) else { return nil }
+            bits = bits << 6 | UInt32(value)
+            count += 6
+            if count >= 8 {
+                count -= 8
+                bytes.append(UInt8(truncatingIfNeeded: bits >> UInt32(count)))
+            }
+        }
+        return bytes
+    }
+}
