@@ -1,0 +1,73 @@
+// The header fields of a session that have a form of their own: Transport, Session, Public (RFC 2326, section 12).
+
+/// How the packets of one stream travel.
+public struct RTSPTransport: Sendable, Hashable {
+    /// Inside the connection of the requests.
+    public var isInterleaved: Bool
+    /// Channels for RTP and RTCP; the second is the first plus one where only one is named.
+    public var channels: (UInt8, UInt8)? {
+        get { channelPair.map { ($0[0], $0[1]) } }
+        set { channelPair = newValue.map { [$0.0, $0.1] } }
+    }
+    private var channelPair: [UInt8]?
+    /// The server's ports for RTP and RTCP.
+    public var serverPorts: [UInt16] = []
+    /// Where packets come from, when it is not the server.
+    public var source: String?
+    /// Of the stream, where the server says it.
+    public var ssrc: UInt32?
+
+    /// Reads a Transport header; of several transports the first counts.
+    public init(_ text: String) {
+        let parts = text.prefix { $0 != "," }.split(separator: ";").map(\.trimmed)
+        isInterleaved = parts.contains { $0.uppercased() == "RTP/AVP/TCP" }
+        for part in parts {
+            let (name, value) = part.halves(at: "=")
+            guard let value else { continue }
+            let numbers = value.split(separator: "-").map(\.trimmed)
+            switch name.lowercased() {
+            case "interleaved":
+                guard let first = numbers.first.flatMap({ UInt8($0) }) else { continue }
+                channels = (first, numbers.count > 1 ? UInt8(numbers[1]) ?? (first &+ 1) : first &+ 1)
+            case "server_port": serverPorts = numbers.compactMap { UInt16($0) }
+            case "source": source = value.isEmpty ? nil : String(value)
+            case "ssrc": ssrc = UInt32(value, radix: 16)
+            default: break
+            }
+        }
+    }
+}
+
+/// The name of a session, and how long the server keeps it without a word of ours.
+public struct RTSPSessionID: Sendable, Hashable {
+    /// As it goes into requests.
+    public let text: String
+    /// Seconds; 60 where the server does not say (RFC 2326, section 12.37), never less than 2.
+    public let timeoutS: Int
+
+    /// Reads a Session header; nil where it names none.
+    public init?(_ header: String) {
+        let parts = header.split(separator: ";").map(\.trimmed)
+        guard let name = parts.first, !name.isEmpty else { return nil }
+        text = String(name)
+        let told = parts.dropFirst().compactMap { part -> Int? in
+            let (key, value) = part.halves(at: "=")
+            return key.lowercased() == "timeout" ? value.flatMap { Int($0) } : nil
+        }
+        timeoutS = min(max(told.first ?? 60, 2), 86_400)
+    }
+}
+
+/// How the server is told that we are still there.
+public enum RTSPKeepalive: String, Sendable, CaseIterable {
+    case getParameter = "GET_PARAMETER"
+    case options = "OPTIONS"
+    case setParameter = "SET_PARAMETER"
+
+    /// The ways to try, the best first. GET_PARAMETER and SET_PARAMETER only where the server names them: some close the
+    /// connection on a method that they do not know. OPTIONS is always possible.
+    public static func ways(publicMethods: String?) -> [RTSPKeepalive] {
+        let named = Set((publicMethods ?? "").split(separator: ",").map { $0.trimmed.uppercased() })
+        return allCases.filter { $0 == .options || named.contains($0.rawValue) }
+    }
+}
