@@ -68,6 +68,7 @@ let libraries: [Target] = [
     shared("Volume", ["CivilTime", crypto]),
     shared("Media"),
     shared("LibAV", ["CLibAV", "Media"]),
+    shared("RTSP", ["Media"]),
     shared("Footage", ["Wire", "RPC"]),
     shared("Claims", ["Wire", "RPC", "ServiceKit", "Volume", log, metrics]),
 ]
@@ -112,6 +113,7 @@ let suites: [Target] = [
     tests("Unit", "ServiceKit", ["ServiceKit", "Harness"]),
     tests("Unit", "Volume", ["Volume"]),
     tests("Unit", "Media", ["Media", "LibAV"]),
+    tests("Unit", "RTSP", ["RTSP", "Media"]),
     tests("Unit", "BlobServer", ["BlobServer", http]),
     tests("Unit", "AssetRegistry", ["AssetRegistry", "JSON", grdb]),
     tests("Unit", "CaptureController", ["CaptureController"]),
