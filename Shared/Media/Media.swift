@@ -3,6 +3,7 @@
 //   PacketBytes, MediaPacket      one encoded frame, shared by reference between all tasks of a session
 //   CodecConfiguration            what a decoder must know before the first packet; avcC, hvcC, esds
 //   AnnexB, BitReader, SPS, JPEG  just enough parsing of the codecs to cut, to describe and to find keyframes
+//   AccessUnitBuffer              an access unit while it is put together, in the memory that becomes the packet's
 //   VideoAssembler, AudioTimeline what a demuxer delivers (pieces, gaps in time) to packets with whole, growing times
 //   PacketRing                    the last seconds of a source, from a keyframe on
 //   FragmentedMP4Writer           packets to a file that is readable up to its last whole fragment

@@ -1,5 +1,7 @@
 // One encoded frame or audio packet, and the bytes it shares with whoever keeps it: ring, recorder, snapshot, push.
 
+import Glibc
+
 // @unchecked Sendable is sound: the memory is written only inside `init`, before any other thread can see the object,
 // and freed in `deinit`, after the last one let go.
 /// Immutable bytes on the heap, shared by reference. A packet is copied once, when it leaves the demuxer.
@@ -7,10 +9,13 @@ public final class PacketBytes: @unchecked Sendable {
     /// Size in bytes.
     public let count: Int
     private let storage: UnsafeMutableRawPointer
+    /// What malloc gave, where the bytes were taken over instead of copied; `storage` lies in it.
+    private let adopted: UnsafeMutableRawPointer?
 
     /// Copies `bytes`.
     public init(copying bytes: UnsafeRawBufferPointer) {
         count = bytes.count
+        adopted = nil
         storage = .allocate(byteCount: max(bytes.count, 1), alignment: 16)
         if let base = bytes.baseAddress, bytes.count > 0 {
             storage.copyMemory(from: base, byteCount: bytes.count)
@@ -25,14 +30,22 @@ public final class PacketBytes: @unchecked Sendable {
     /// Room for `count` bytes, zeroed, then filled by `fill` before anyone else sees them.
     public init(count: Int, fill: (UnsafeMutableRawBufferPointer) -> Void) {
         self.count = count
+        adopted = nil
         storage = .allocate(byteCount: max(count, 1), alignment: 16)
         let buffer = UnsafeMutableRawBufferPointer(start: storage, count: count)
         buffer.initializeMemory(as: UInt8.self, repeating: 0)
         fill(buffer)
     }
 
+    /// Takes over memory of malloc's, of which `range` are the bytes. Nobody else may have the pointer.
+    init(adopting memory: UnsafeMutableRawPointer, _ range: Range<Int>) {
+        count = range.count
+        adopted = memory
+        storage = memory + range.lowerBound
+    }
+
     deinit {
-        storage.deallocate()
+        if let adopted { free(adopted) } else { storage.deallocate() }
     }
 
     /// The bytes, for the duration of `body`. The pointer must not leave it.

@@ -49,7 +49,13 @@ public struct VideoAssembler: Sendable {
     public mutating func append(
         _ piece: UnsafeRawBufferPointer, ptsTicks: Int64?, arrivalNs: Int64
     ) -> MediaPacket? {
-        if codec == .mjpeg { return picture(piece, ptsTicks: ptsTicks, arrivalNs: arrivalNs) }
+        if codec == .mjpeg {
+            guard piece.count <= Self.maximumUnitBytes else {
+                counters.broken += 1
+                return nil
+            }
+            return take(picture: PacketBytes(copying: piece), ptsTicks: ptsTicks, arrivalNs: arrivalNs)
+        }
         var finished: MediaPacket?
         if let ptsTicks, ptsTicks != unitPts {
             finished = flush()
@@ -62,6 +68,54 @@ public struct VideoAssembler: Sendable {
             unit.append(contentsOf: piece)
         }
         return finished
+    }
+
+    /// Takes a whole access unit of H.264 or H.265 and its time. The bytes become the packet's without a copy.
+    /// nil: no picture in it (it is joined to the next one), or no configuration yet. Not to be mixed with pieces.
+    public mutating func take(
+        _ accessUnit: consuming AccessUnitBuffer, ptsTicks: Int64, arrivalNs: Int64
+    ) -> MediaPacket? {
+        accessUnit.endUnit()
+        var content = Content()
+        let units = accessUnit.units
+        var isKept: [Bool] = []
+        isKept.reserveCapacity(units.count)
+        for range in units {
+            accessUnit.withUnit(range) { isKept.append(sort($0, into: &content)) }
+        }
+        if sets.changed { rebuild() }
+        guard content.hasPicture else {
+            if !isKept.contains(true) && !content.hasParameters { counters.broken += 1 }
+            let kept = accessUnit.packetBytes(keeping: isKept).array
+            carried = kept.count + carried.count <= Self.maximumUnitBytes ? carried + kept : []
+            return nil
+        }
+        guard let configuration else {
+            carried = []
+            counters.withoutConfiguration += 1
+            return nil
+        }
+        var bytes = accessUnit.packetBytes(keeping: isKept)
+        if !carried.isEmpty { bytes = PacketBytes(carried + bytes.array) }
+        carried = []
+        return packet(bytes, configuration, isKeyframe: content.isKeyframe, ptsTicks, arrivalNs)
+    }
+
+    /// Takes a whole JPEG picture and its time, without a copy. nil: it cannot be understood, which is counted.
+    public mutating func take(picture bytes: PacketBytes, ptsTicks: Int64?, arrivalNs: Int64) -> MediaPacket? {
+        let header = bytes.withUnsafeBytes { $0.count <= Self.maximumUnitBytes ? JPEGHeader($0) : nil }
+        guard let header else {
+            counters.broken += 1
+            return nil
+        }
+        if configuration?.widthPx != header.widthPx || configuration?.heightPx != header.heightPx {
+            configuration = try? .mjpeg(widthPx: header.widthPx, heightPx: header.heightPx, timescale: timescale)
+        }
+        guard let configuration else {
+            counters.broken += 1
+            return nil
+        }
+        return packet(bytes, configuration, isKeyframe: true, ptsTicks, arrivalNs)
     }
 
     /// Ends the access unit in progress: the stream is over, or its last piece is known to have come.
@@ -95,23 +149,6 @@ public struct VideoAssembler: Sendable {
         return packet(PacketBytes(kept), configuration, isKeyframe: content.isKeyframe, unitPts, unitArrivalNs)
     }
 
-    private mutating func picture(
-        _ bytes: UnsafeRawBufferPointer, ptsTicks: Int64?, arrivalNs: Int64
-    ) -> MediaPacket? {
-        guard bytes.count <= Self.maximumUnitBytes, let header = JPEGHeader(bytes) else {
-            counters.broken += 1
-            return nil
-        }
-        if configuration?.widthPx != header.widthPx || configuration?.heightPx != header.heightPx {
-            configuration = try? .mjpeg(widthPx: header.widthPx, heightPx: header.heightPx, timescale: timescale)
-        }
-        guard let configuration else {
-            counters.broken += 1
-            return nil
-        }
-        return packet(PacketBytes(copying: bytes), configuration, isKeyframe: true, ptsTicks, arrivalNs)
-    }
-
     private mutating func packet(
         _ bytes: PacketBytes, _ configuration: CodecConfiguration, isKeyframe: Bool, _ pts: Int64?, _ arrivalNs: Int64
     ) -> MediaPacket {
@@ -135,24 +172,30 @@ public struct VideoAssembler: Sendable {
         content.kept.reserveCapacity(bytes.count)
         for range in AnnexB.units(in: bytes) {
             let unit = UnsafeRawBufferPointer(rebasing: bytes[range])
-            switch NALKind(unit, codec: codec) {
-            case .superfluous: continue
-            case .videoParameters, .sequenceParameters, .pictureParameters:
-                content.hasParameters = true
-                sets.take(Array(unit), codec: codec)
-                continue
-            case .keySlice:
-                content.hasPicture = true
-                content.isKeyframe = true
-            case .recoveryPoint: content.isKeyframe = true
-            case .slice: content.hasPicture = true
-            case .other: break
-            }
+            guard sort(unit, into: &content) else { continue }
             let size = UInt32(unit.count)
             for shift: UInt32 in [24, 16, 8, 0] { content.kept.append(UInt8(truncatingIfNeeded: size >> shift)) }
             content.kept.append(contentsOf: unit)
         }
         return content
+    }
+
+    /// Notes what a unit is; parameter sets go to `sets`. Returns whether a file needs it among the samples.
+    private mutating func sort(_ unit: UnsafeRawBufferPointer, into content: inout Content) -> Bool {
+        switch NALKind(unit, codec: codec) {
+        case .superfluous: return false
+        case .videoParameters, .sequenceParameters, .pictureParameters:
+            content.hasParameters = true
+            sets.take(Array(unit), codec: codec)
+            return false
+        case .keySlice:
+            content.hasPicture = true
+            content.isKeyframe = true
+        case .recoveryPoint: content.isKeyframe = true
+        case .slice: content.hasPicture = true
+        case .other: break
+        }
+        return true
     }
 
     private mutating func rebuild() {
