@@ -58,6 +58,8 @@ let libraries: [Target] = [
     system("CMosquitto", pkgConfig: "libmosquitto"),
     system("CProtobufC", pkgConfig: "libprotobuf-c"),
     system("CLibAV", pkgConfig: "libavformat libavcodec libavutil libswscale"),
+    system("CEpoll"),
+    system("COpenSSL"),
     .target(name: "CWire", dependencies: ["CProtobufC"], path: "Shared/CWire"),
     shared("Wire", ["CWire", "CProtobufC"]),
     .target(name: "CNNGRepair", path: "Shared/CNNGRepair"),
@@ -67,8 +69,8 @@ let libraries: [Target] = [
     shared("ServiceKit", ["CivilTime", "JSON", "RPC", "Wire", log, metrics, coreMetrics, lifecycle, signals, yams]),
     shared("Volume", ["CivilTime", crypto]),
     shared("Media"),
+    shared("RTSP", ["CEpoll", "COpenSSL", "Media"]),
     shared("LibAV", ["CLibAV", "Media"]),
-    shared("RTSP", ["Media"]),
     shared("Footage", ["Wire", "RPC"]),
     shared("Claims", ["Wire", "RPC", "ServiceKit", "Volume", log, metrics]),
 ]
