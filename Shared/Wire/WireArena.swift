@@ -12,7 +12,8 @@ final class WireArena {
     private static let largestBlockBytes = 64 << 10
     /// Enough for any C type.
     private static let alignment = 16
-    /// Bytes from this length on are not copied into the arena.
+    /// Bytes from this length on are not copied into the arena, nor out of it: a copy of less costs no more than the array's
+    /// place in a list.
     private static let lentBytes = 4 << 10
 
     private var blocks: [UnsafeMutableRawPointer] = []
@@ -20,6 +21,9 @@ final class WireArena {
     private var nextBlockBytes = WireArena.firstBlockBytes
     /// Kept until the arena is released, because the C form points into them.
     private var lent: [[UInt8]] = []
+    /// Where protobuf-c writes parts of `lentBytes` and more while it reads: arrays, so that the bytes of a message are taken
+    /// over as its field's value.
+    private var written: [(start: UnsafeMutableRawPointer, array: [UInt8])] = []
     /// protobuf-c's way to this arena; made when a message is read.
     private var reading: UnsafeMutablePointer<ProtobufCAllocator>?
 
@@ -49,6 +53,32 @@ final class WireArena {
         return block
     }
 
+    private func allocateForReading(_ sizeBytes: Int) -> UnsafeMutableRawPointer {
+        guard sizeBytes >= Self.lentBytes else { return allocate(sizeBytes) }
+        var start: UnsafeMutableRawPointer?
+        let array = [UInt8](unsafeUninitializedCapacity: sizeBytes) { buffer, count in
+            start = UnsafeMutableRawPointer(buffer.baseAddress)
+            count = sizeBytes
+        }
+        guard let start else { return allocate(sizeBytes) }
+        // Sound: the elements of an array of bytes lie in one heap object, behind its header, aligned as malloc aligns. The
+        // arena alone holds the array until `taken` gives it away, which is after protobuf-c wrote all of it.
+        written.append((start, array))
+        return start
+    }
+
+    /// The bytes of a field that protobuf-c read into this arena; to be called once for each field.
+    func taken(_ data: ProtobufCBinaryData) -> [UInt8] {
+        guard let start = data.data, data.len > 0 else { return [] }
+        if data.len >= Self.lentBytes,
+            let index = written.firstIndex(where: { $0.start == UnsafeMutableRawPointer(start) }),
+            written[index].array.count == data.len
+        {
+            return written.remove(at: index).array
+        }
+        return [UInt8](UnsafeBufferPointer(start: start, count: data.len))
+    }
+
     /// What protobuf-c allocates with when it reads a message into this arena. It frees nothing.
     var allocator: UnsafeMutablePointer<ProtobufCAllocator> {
         if let reading { return reading }
@@ -57,7 +87,7 @@ final class WireArena {
         made.initialize(
             to: ProtobufCAllocator(
                 alloc: { arena, size in
-                    arena.map { Unmanaged<WireArena>.fromOpaque($0).takeUnretainedValue().allocate(size) }
+                    arena.map { Unmanaged<WireArena>.fromOpaque($0).takeUnretainedValue().allocateForReading(size) }
                 },
                 free: { _, _ in }, allocator_data: Unmanaged.passUnretained(self).toOpaque()))
         reading = made

@@ -103,8 +103,3 @@ func wireScalars<C, T>(_ values: UnsafeMutablePointer<C>?, _ count: Int, _ each:
     guard let values else { return [] }
     return (0..<count).map { each(values[$0]) }
 }
-
-func wireBytes(_ data: ProtobufCBinaryData) -> [UInt8] {
-    guard let start = data.data, data.len > 0 else { return [] }
-    return [UInt8](UnsafeBufferPointer(start: start, count: data.len))
-}

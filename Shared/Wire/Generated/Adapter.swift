@@ -72,7 +72,7 @@ extension PublishSnapshotRequest: WireMessage {
         guard let c = sightglass__v1__publish_snapshot_request__unpack(arena.allocator, wire.count, bytes) else {
             throw WireError(messageName: Self.fullName, sizeBytes: wire.count)
         }
-        self.init(c: c)
+        self.init(c: c, in: arena)
         withExtendedLifetime(arena) {}
     }
 
@@ -83,18 +83,18 @@ extension PublishSnapshotRequest: WireMessage {
         return withExtendedLifetime(arena) { result }
     }
 
-    init(c: UnsafePointer<Sightglass__V1__PublishSnapshotRequest>) {
+    init(c: UnsafePointer<Sightglass__V1__PublishSnapshotRequest>, in arena: WireArena) {
         self.init()
         let c = c.pointee
-        if let value = c.stream { stream = StreamName(c: value) }
-        if let value = c.source { source = SourceName(c: value) }
-        if c.has_picture != 0 { picture = wireBytes(c.picture) }
+        if let value = c.stream { stream = StreamName(c: value, in: arena) }
+        if let value = c.source { source = SourceName(c: value, in: arena) }
+        if c.has_picture != 0 { picture = arena.taken(c.picture) }
         if let value = c.content_type { contentType = String(cString: value) }
         if c.has_captured_us != 0 { capturedUs = c.captured_us }
         if c.has_sequence != 0 { sequence = c.sequence }
         if c.has_width_px != 0 { widthPx = c.width_px }
         if c.has_height_px != 0 { heightPx = c.height_px }
-        if let value = c.destination { destination = MqttDestination(c: value) }
+        if let value = c.destination { destination = MqttDestination(c: value, in: arena) }
         if c.has_expires_in_ms != 0 { expiresInMs = c.expires_in_ms }
         if let value = c.run_id { runID = String(cString: value) }
     }
@@ -172,7 +172,7 @@ extension PublishSnapshotReply: WireMessage {
         guard let c = sightglass__v1__publish_snapshot_reply__unpack(arena.allocator, wire.count, bytes) else {
             throw WireError(messageName: Self.fullName, sizeBytes: wire.count)
         }
-        self.init(c: c)
+        self.init(c: c, in: arena)
         withExtendedLifetime(arena) {}
     }
 
@@ -183,7 +183,7 @@ extension PublishSnapshotReply: WireMessage {
         return withExtendedLifetime(arena) { result }
     }
 
-    init(c: UnsafePointer<Sightglass__V1__PublishSnapshotReply>) {
+    init(c: UnsafePointer<Sightglass__V1__PublishSnapshotReply>, in arena: WireArena) {
         self.init()
         let c = c.pointee
         if c.has_published != 0 { published = c.published != 0 }
@@ -245,7 +245,7 @@ extension ReportStatusRequest: WireMessage {
         guard let c = sightglass__v1__report_status_request__unpack(arena.allocator, wire.count, bytes) else {
             throw WireError(messageName: Self.fullName, sizeBytes: wire.count)
         }
-        self.init(c: c)
+        self.init(c: c, in: arena)
         withExtendedLifetime(arena) {}
     }
 
@@ -256,13 +256,13 @@ extension ReportStatusRequest: WireMessage {
         return withExtendedLifetime(arena) { result }
     }
 
-    init(c: UnsafePointer<Sightglass__V1__ReportStatusRequest>) {
+    init(c: UnsafePointer<Sightglass__V1__ReportStatusRequest>, in arena: WireArena) {
         self.init()
         let c = c.pointee
         if let value = c.controller_id { controllerID = String(cString: value) }
-        sources = wireMessages(c.sources, c.n_sources) { SourceStatus(c: $0) }
-        tasks = wireMessages(c.tasks, c.n_tasks) { TaskStatus(c: $0) }
-        volumes = wireMessages(c.volumes, c.n_volumes) { VolumeStatus(c: $0) }
+        sources = wireMessages(c.sources, c.n_sources) { SourceStatus(c: $0, in: arena) }
+        tasks = wireMessages(c.tasks, c.n_tasks) { TaskStatus(c: $0, in: arena) }
+        volumes = wireMessages(c.volumes, c.n_volumes) { VolumeStatus(c: $0, in: arena) }
     }
 
     func fill(_ arena: WireArena) -> UnsafeMutablePointer<Sightglass__V1__ReportStatusRequest> {
@@ -297,7 +297,7 @@ extension ReportStatusReply: WireMessage {
         guard let c = sightglass__v1__report_status_reply__unpack(arena.allocator, wire.count, bytes) else {
             throw WireError(messageName: Self.fullName, sizeBytes: wire.count)
         }
-        self.init(c: c)
+        self.init(c: c, in: arena)
         withExtendedLifetime(arena) {}
     }
 
@@ -308,7 +308,7 @@ extension ReportStatusReply: WireMessage {
         return withExtendedLifetime(arena) { result }
     }
 
-    init(c: UnsafePointer<Sightglass__V1__ReportStatusReply>) {
+    init(c: UnsafePointer<Sightglass__V1__ReportStatusReply>, in arena: WireArena) {
         self.init()
     }
 

@@ -267,7 +267,7 @@ extension SourceStatus: WireMessage {
         guard let c = sightglass__v1__source_status__unpack(arena.allocator, wire.count, bytes) else {
             throw WireError(messageName: Self.fullName, sizeBytes: wire.count)
         }
-        self.init(c: c)
+        self.init(c: c, in: arena)
         withExtendedLifetime(arena) {}
     }
 
@@ -278,10 +278,10 @@ extension SourceStatus: WireMessage {
         return withExtendedLifetime(arena) { result }
     }
 
-    init(c: UnsafePointer<Sightglass__V1__SourceStatus>) {
+    init(c: UnsafePointer<Sightglass__V1__SourceStatus>, in arena: WireArena) {
         self.init()
         let c = c.pointee
-        if let value = c.source { source = SourceName(c: value) }
+        if let value = c.source { source = SourceName(c: value, in: arena) }
         if c.has_state != 0 { state = SessionState(rawValue: Int32(bitPattern: c.state.rawValue)) }
         if let value = c.reason { reason = String(cString: value) }
         if let value = c.cause { cause = String(cString: value) }
@@ -415,7 +415,7 @@ extension TaskStatus: WireMessage {
         guard let c = sightglass__v1__task_status__unpack(arena.allocator, wire.count, bytes) else {
             throw WireError(messageName: Self.fullName, sizeBytes: wire.count)
         }
-        self.init(c: c)
+        self.init(c: c, in: arena)
         withExtendedLifetime(arena) {}
     }
 
@@ -426,11 +426,11 @@ extension TaskStatus: WireMessage {
         return withExtendedLifetime(arena) { result }
     }
 
-    init(c: UnsafePointer<Sightglass__V1__TaskStatus>) {
+    init(c: UnsafePointer<Sightglass__V1__TaskStatus>, in arena: WireArena) {
         self.init()
         let c = c.pointee
-        if let value = c.stream { stream = StreamName(c: value) }
-        if let value = c.source { source = SourceName(c: value) }
+        if let value = c.stream { stream = StreamName(c: value, in: arena) }
+        if let value = c.source { source = SourceName(c: value, in: arena) }
         if c.has_type != 0 { type = TaskType(rawValue: Int32(bitPattern: c.type.rawValue)) }
         if c.has_state != 0 { state = TaskState(rawValue: Int32(bitPattern: c.state.rawValue)) }
         if let value = c.run_id { runID = String(cString: value) }
@@ -506,7 +506,7 @@ extension ListStatusRequest: WireMessage {
         guard let c = sightglass__v1__list_status_request__unpack(arena.allocator, wire.count, bytes) else {
             throw WireError(messageName: Self.fullName, sizeBytes: wire.count)
         }
-        self.init(c: c)
+        self.init(c: c, in: arena)
         withExtendedLifetime(arena) {}
     }
 
@@ -517,7 +517,7 @@ extension ListStatusRequest: WireMessage {
         return withExtendedLifetime(arena) { result }
     }
 
-    init(c: UnsafePointer<Sightglass__V1__ListStatusRequest>) {
+    init(c: UnsafePointer<Sightglass__V1__ListStatusRequest>, in arena: WireArena) {
         self.init()
         let c = c.pointee
         if let value = c.asset { asset = String(cString: value) }
@@ -574,7 +574,7 @@ extension ListStatusReply: WireMessage {
         guard let c = sightglass__v1__list_status_reply__unpack(arena.allocator, wire.count, bytes) else {
             throw WireError(messageName: Self.fullName, sizeBytes: wire.count)
         }
-        self.init(c: c)
+        self.init(c: c, in: arena)
         withExtendedLifetime(arena) {}
     }
 
@@ -585,13 +585,13 @@ extension ListStatusReply: WireMessage {
         return withExtendedLifetime(arena) { result }
     }
 
-    init(c: UnsafePointer<Sightglass__V1__ListStatusReply>) {
+    init(c: UnsafePointer<Sightglass__V1__ListStatusReply>, in arena: WireArena) {
         self.init()
         let c = c.pointee
         if let value = c.controller_id { controllerID = String(cString: value) }
-        sources = wireMessages(c.sources, c.n_sources) { SourceStatus(c: $0) }
-        tasks = wireMessages(c.tasks, c.n_tasks) { TaskStatus(c: $0) }
-        volumes = wireMessages(c.volumes, c.n_volumes) { VolumeStatus(c: $0) }
+        sources = wireMessages(c.sources, c.n_sources) { SourceStatus(c: $0, in: arena) }
+        tasks = wireMessages(c.tasks, c.n_tasks) { TaskStatus(c: $0, in: arena) }
+        volumes = wireMessages(c.volumes, c.n_volumes) { VolumeStatus(c: $0, in: arena) }
     }
 
     func fill(_ arena: WireArena) -> UnsafeMutablePointer<Sightglass__V1__ListStatusReply> {
@@ -665,7 +665,7 @@ extension VolumeStatus: WireMessage {
         guard let c = sightglass__v1__volume_status__unpack(arena.allocator, wire.count, bytes) else {
             throw WireError(messageName: Self.fullName, sizeBytes: wire.count)
         }
-        self.init(c: c)
+        self.init(c: c, in: arena)
         withExtendedLifetime(arena) {}
     }
 
@@ -676,7 +676,7 @@ extension VolumeStatus: WireMessage {
         return withExtendedLifetime(arena) { result }
     }
 
-    init(c: UnsafePointer<Sightglass__V1__VolumeStatus>) {
+    init(c: UnsafePointer<Sightglass__V1__VolumeStatus>, in arena: WireArena) {
         self.init()
         let c = c.pointee
         if let value = c.volume_id { volumeID = String(cString: value) }
@@ -753,7 +753,7 @@ extension TakeSnapshotRequest: WireMessage {
         guard let c = sightglass__v1__take_snapshot_request__unpack(arena.allocator, wire.count, bytes) else {
             throw WireError(messageName: Self.fullName, sizeBytes: wire.count)
         }
-        self.init(c: c)
+        self.init(c: c, in: arena)
         withExtendedLifetime(arena) {}
     }
 
@@ -764,11 +764,11 @@ extension TakeSnapshotRequest: WireMessage {
         return withExtendedLifetime(arena) { result }
     }
 
-    init(c: UnsafePointer<Sightglass__V1__TakeSnapshotRequest>) {
+    init(c: UnsafePointer<Sightglass__V1__TakeSnapshotRequest>, in arena: WireArena) {
         self.init()
         let c = c.pointee
-        if let value = c.stream { stream = StreamName(c: value) }
-        if let value = c.source { source = SourceName(c: value) }
+        if let value = c.stream { stream = StreamName(c: value, in: arena) }
+        if let value = c.source { source = SourceName(c: value, in: arena) }
         if let value = c.format { format = String(cString: value) }
     }
 
@@ -827,7 +827,7 @@ extension TakeSnapshotReply: WireMessage {
         guard let c = sightglass__v1__take_snapshot_reply__unpack(arena.allocator, wire.count, bytes) else {
             throw WireError(messageName: Self.fullName, sizeBytes: wire.count)
         }
-        self.init(c: c)
+        self.init(c: c, in: arena)
         withExtendedLifetime(arena) {}
     }
 
@@ -838,12 +838,12 @@ extension TakeSnapshotReply: WireMessage {
         return withExtendedLifetime(arena) { result }
     }
 
-    init(c: UnsafePointer<Sightglass__V1__TakeSnapshotReply>) {
+    init(c: UnsafePointer<Sightglass__V1__TakeSnapshotReply>, in arena: WireArena) {
         self.init()
         let c = c.pointee
         if c.has_captured_us != 0 { capturedUs = c.captured_us }
-        if c.has_picture != 0 { picture = wireBytes(c.picture) }
-        if let value = c.file { file = MediaFile(c: value) }
+        if c.has_picture != 0 { picture = arena.taken(c.picture) }
+        if let value = c.file { file = MediaFile(c: value, in: arena) }
         if c.has_width_px != 0 { widthPx = c.width_px }
         if c.has_height_px != 0 { heightPx = c.height_px }
     }
@@ -913,7 +913,7 @@ extension EnsureFootageRequest: WireMessage {
         guard let c = sightglass__v1__ensure_footage_request__unpack(arena.allocator, wire.count, bytes) else {
             throw WireError(messageName: Self.fullName, sizeBytes: wire.count)
         }
-        self.init(c: c)
+        self.init(c: c, in: arena)
         withExtendedLifetime(arena) {}
     }
 
@@ -924,12 +924,12 @@ extension EnsureFootageRequest: WireMessage {
         return withExtendedLifetime(arena) { result }
     }
 
-    init(c: UnsafePointer<Sightglass__V1__EnsureFootageRequest>) {
+    init(c: UnsafePointer<Sightglass__V1__EnsureFootageRequest>, in arena: WireArena) {
         self.init()
         let c = c.pointee
         if let value = c.key { key = String(cString: value) }
-        sources = wireMessages(c.sources, c.n_sources) { SourceName(c: $0) }
-        if let value = c.window { window = Window(c: value) }
+        sources = wireMessages(c.sources, c.n_sources) { SourceName(c: $0, in: arena) }
+        if let value = c.window { window = Window(c: value, in: arena) }
         if c.has_hold_ms != 0 { holdMs = c.hold_ms }
     }
 
@@ -989,7 +989,7 @@ extension EnsuredSource: WireMessage {
         guard let c = sightglass__v1__ensured_source__unpack(arena.allocator, wire.count, bytes) else {
             throw WireError(messageName: Self.fullName, sizeBytes: wire.count)
         }
-        self.init(c: c)
+        self.init(c: c, in: arena)
         withExtendedLifetime(arena) {}
     }
 
@@ -1000,10 +1000,10 @@ extension EnsuredSource: WireMessage {
         return withExtendedLifetime(arena) { result }
     }
 
-    init(c: UnsafePointer<Sightglass__V1__EnsuredSource>) {
+    init(c: UnsafePointer<Sightglass__V1__EnsuredSource>, in arena: WireArena) {
         self.init()
         let c = c.pointee
-        if let value = c.source { source = SourceName(c: value) }
+        if let value = c.source { source = SourceName(c: value, in: arena) }
         if c.has_state != 0 { state = FootageState(rawValue: Int32(bitPattern: c.state.rawValue)) }
         if c.has_available_from_us != 0 { availableFromUs = c.available_from_us }
         if let value = c.reason { reason = String(cString: value) }
@@ -1055,7 +1055,7 @@ extension EnsureFootageReply: WireMessage {
         guard let c = sightglass__v1__ensure_footage_reply__unpack(arena.allocator, wire.count, bytes) else {
             throw WireError(messageName: Self.fullName, sizeBytes: wire.count)
         }
-        self.init(c: c)
+        self.init(c: c, in: arena)
         withExtendedLifetime(arena) {}
     }
 
@@ -1066,10 +1066,10 @@ extension EnsureFootageReply: WireMessage {
         return withExtendedLifetime(arena) { result }
     }
 
-    init(c: UnsafePointer<Sightglass__V1__EnsureFootageReply>) {
+    init(c: UnsafePointer<Sightglass__V1__EnsureFootageReply>, in arena: WireArena) {
         self.init()
         let c = c.pointee
-        sources = wireMessages(c.sources, c.n_sources) { EnsuredSource(c: $0) }
+        sources = wireMessages(c.sources, c.n_sources) { EnsuredSource(c: $0, in: arena) }
     }
 
     func fill(_ arena: WireArena) -> UnsafeMutablePointer<Sightglass__V1__EnsureFootageReply> {
@@ -1122,7 +1122,7 @@ extension ReadSegmentRequest: WireMessage {
         guard let c = sightglass__v1__read_segment_request__unpack(arena.allocator, wire.count, bytes) else {
             throw WireError(messageName: Self.fullName, sizeBytes: wire.count)
         }
-        self.init(c: c)
+        self.init(c: c, in: arena)
         withExtendedLifetime(arena) {}
     }
 
@@ -1133,7 +1133,7 @@ extension ReadSegmentRequest: WireMessage {
         return withExtendedLifetime(arena) { result }
     }
 
-    init(c: UnsafePointer<Sightglass__V1__ReadSegmentRequest>) {
+    init(c: UnsafePointer<Sightglass__V1__ReadSegmentRequest>, in arena: WireArena) {
         self.init()
         let c = c.pointee
         if let value = c.volume_id { volumeID = String(cString: value) }
@@ -1192,7 +1192,7 @@ extension ReadSegmentReply: WireMessage {
         guard let c = sightglass__v1__read_segment_reply__unpack(arena.allocator, wire.count, bytes) else {
             throw WireError(messageName: Self.fullName, sizeBytes: wire.count)
         }
-        self.init(c: c)
+        self.init(c: c, in: arena)
         withExtendedLifetime(arena) {}
     }
 
@@ -1203,10 +1203,10 @@ extension ReadSegmentReply: WireMessage {
         return withExtendedLifetime(arena) { result }
     }
 
-    init(c: UnsafePointer<Sightglass__V1__ReadSegmentReply>) {
+    init(c: UnsafePointer<Sightglass__V1__ReadSegmentReply>, in arena: WireArena) {
         self.init()
         let c = c.pointee
-        if c.has_data != 0 { data = wireBytes(c.data) }
+        if c.has_data != 0 { data = arena.taken(c.data) }
         if c.has_size_bytes != 0 { sizeBytes = c.size_bytes }
     }
 

@@ -84,7 +84,7 @@ extension SourceName: WireMessage {
         guard let c = sightglass__v1__source_name__unpack(arena.allocator, wire.count, bytes) else {
             throw WireError(messageName: Self.fullName, sizeBytes: wire.count)
         }
-        self.init(c: c)
+        self.init(c: c, in: arena)
         withExtendedLifetime(arena) {}
     }
 
@@ -95,7 +95,7 @@ extension SourceName: WireMessage {
         return withExtendedLifetime(arena) { result }
     }
 
-    init(c: UnsafePointer<Sightglass__V1__SourceName>) {
+    init(c: UnsafePointer<Sightglass__V1__SourceName>, in arena: WireArena) {
         self.init()
         let c = c.pointee
         if let value = c.device { device = String(cString: value) }
@@ -144,7 +144,7 @@ extension StreamName: WireMessage {
         guard let c = sightglass__v1__stream_name__unpack(arena.allocator, wire.count, bytes) else {
             throw WireError(messageName: Self.fullName, sizeBytes: wire.count)
         }
-        self.init(c: c)
+        self.init(c: c, in: arena)
         withExtendedLifetime(arena) {}
     }
 
@@ -155,7 +155,7 @@ extension StreamName: WireMessage {
         return withExtendedLifetime(arena) { result }
     }
 
-    init(c: UnsafePointer<Sightglass__V1__StreamName>) {
+    init(c: UnsafePointer<Sightglass__V1__StreamName>, in arena: WireArena) {
         self.init()
         let c = c.pointee
         if let value = c.asset { asset = String(cString: value) }
@@ -204,7 +204,7 @@ extension Window: WireMessage {
         guard let c = sightglass__v1__window__unpack(arena.allocator, wire.count, bytes) else {
             throw WireError(messageName: Self.fullName, sizeBytes: wire.count)
         }
-        self.init(c: c)
+        self.init(c: c, in: arena)
         withExtendedLifetime(arena) {}
     }
 
@@ -215,7 +215,7 @@ extension Window: WireMessage {
         return withExtendedLifetime(arena) { result }
     }
 
-    init(c: UnsafePointer<Sightglass__V1__Window>) {
+    init(c: UnsafePointer<Sightglass__V1__Window>, in arena: WireArena) {
         self.init()
         let c = c.pointee
         if c.has_start_us != 0 { startUs = c.start_us }
@@ -340,7 +340,7 @@ extension MediaFile: WireMessage {
         guard let c = sightglass__v1__media_file__unpack(arena.allocator, wire.count, bytes) else {
             throw WireError(messageName: Self.fullName, sizeBytes: wire.count)
         }
-        self.init(c: c)
+        self.init(c: c, in: arena)
         withExtendedLifetime(arena) {}
     }
 
@@ -351,14 +351,14 @@ extension MediaFile: WireMessage {
         return withExtendedLifetime(arena) { result }
     }
 
-    init(c: UnsafePointer<Sightglass__V1__MediaFile>) {
+    init(c: UnsafePointer<Sightglass__V1__MediaFile>, in arena: WireArena) {
         self.init()
         let c = c.pointee
         if c.has_kind != 0 { kind = MediaKind(rawValue: Int32(bitPattern: c.kind.rawValue)) }
         if let value = c.volume_id { volumeID = String(cString: value) }
         if let value = c.path { path = String(cString: value) }
-        if let value = c.source { source = SourceName(c: value) }
-        if let value = c.stream { stream = StreamName(c: value) }
+        if let value = c.source { source = SourceName(c: value, in: arena) }
+        if let value = c.stream { stream = StreamName(c: value, in: arena) }
         if c.has_start_us != 0 { startUs = c.start_us }
         if c.has_end_us != 0 { endUs = c.end_us }
         if c.has_size_bytes != 0 { sizeBytes = c.size_bytes }
@@ -370,7 +370,7 @@ extension MediaFile: WireMessage {
         if let value = c.run_id { runID = String(cString: value) }
         if c.has_lease_epoch != 0 { leaseEpoch = c.lease_epoch }
         if c.has_salvaged != 0 { salvaged = c.salvaged != 0 }
-        if c.has_sha256 != 0 { sha256 = wireBytes(c.sha256) }
+        if c.has_sha256 != 0 { sha256 = arena.taken(c.sha256) }
         if let value = c.file_extension { fileExtension = String(cString: value) }
         if c.has_sequence != 0 { sequence = c.sequence }
     }
@@ -483,7 +483,7 @@ extension Gap: WireMessage {
         guard let c = sightglass__v1__gap__unpack(arena.allocator, wire.count, bytes) else {
             throw WireError(messageName: Self.fullName, sizeBytes: wire.count)
         }
-        self.init(c: c)
+        self.init(c: c, in: arena)
         withExtendedLifetime(arena) {}
     }
 
@@ -494,11 +494,11 @@ extension Gap: WireMessage {
         return withExtendedLifetime(arena) { result }
     }
 
-    init(c: UnsafePointer<Sightglass__V1__Gap>) {
+    init(c: UnsafePointer<Sightglass__V1__Gap>, in arena: WireArena) {
         self.init()
         let c = c.pointee
-        if let value = c.source { source = SourceName(c: value) }
-        if let value = c.window { window = Window(c: value) }
+        if let value = c.source { source = SourceName(c: value, in: arena) }
+        if let value = c.window { window = Window(c: value, in: arena) }
         if let value = c.cause { cause = String(cString: value) }
         if let value = c.reason { reason = String(cString: value) }
         if let value = c.run_id { runID = String(cString: value) }
@@ -574,7 +574,7 @@ extension Run: WireMessage {
         guard let c = sightglass__v1__run__unpack(arena.allocator, wire.count, bytes) else {
             throw WireError(messageName: Self.fullName, sizeBytes: wire.count)
         }
-        self.init(c: c)
+        self.init(c: c, in: arena)
         withExtendedLifetime(arena) {}
     }
 
@@ -585,11 +585,11 @@ extension Run: WireMessage {
         return withExtendedLifetime(arena) { result }
     }
 
-    init(c: UnsafePointer<Sightglass__V1__Run>) {
+    init(c: UnsafePointer<Sightglass__V1__Run>, in arena: WireArena) {
         self.init()
         let c = c.pointee
         if let value = c.run_id { runID = String(cString: value) }
-        if let value = c.source { source = SourceName(c: value) }
+        if let value = c.source { source = SourceName(c: value, in: arena) }
         if c.has_started_us != 0 { startedUs = c.started_us }
         if c.has_ended_us != 0 { endedUs = c.ended_us }
         if let value = c.end_reason { endReason = String(cString: value) }
@@ -669,7 +669,7 @@ extension Anchor: WireMessage {
         guard let c = sightglass__v1__anchor__unpack(arena.allocator, wire.count, bytes) else {
             throw WireError(messageName: Self.fullName, sizeBytes: wire.count)
         }
-        self.init(c: c)
+        self.init(c: c, in: arena)
         withExtendedLifetime(arena) {}
     }
 
@@ -680,7 +680,7 @@ extension Anchor: WireMessage {
         return withExtendedLifetime(arena) { result }
     }
 
-    init(c: UnsafePointer<Sightglass__V1__Anchor>) {
+    init(c: UnsafePointer<Sightglass__V1__Anchor>, in arena: WireArena) {
         self.init()
         let c = c.pointee
         if let value = c.run_id { runID = String(cString: value) }
@@ -811,7 +811,7 @@ extension Issue: WireMessage {
         guard let c = sightglass__v1__issue__unpack(arena.allocator, wire.count, bytes) else {
             throw WireError(messageName: Self.fullName, sizeBytes: wire.count)
         }
-        self.init(c: c)
+        self.init(c: c, in: arena)
         withExtendedLifetime(arena) {}
     }
 
@@ -822,7 +822,7 @@ extension Issue: WireMessage {
         return withExtendedLifetime(arena) { result }
     }
 
-    init(c: UnsafePointer<Sightglass__V1__Issue>) {
+    init(c: UnsafePointer<Sightglass__V1__Issue>, in arena: WireArena) {
         self.init()
         let c = c.pointee
         if c.has_severity != 0 { severity = Issue.Severity(rawValue: Int32(bitPattern: c.severity.rawValue)) }
@@ -865,7 +865,7 @@ extension HealthRequest: WireMessage {
         guard let c = sightglass__v1__health_request__unpack(arena.allocator, wire.count, bytes) else {
             throw WireError(messageName: Self.fullName, sizeBytes: wire.count)
         }
-        self.init(c: c)
+        self.init(c: c, in: arena)
         withExtendedLifetime(arena) {}
     }
 
@@ -876,7 +876,7 @@ extension HealthRequest: WireMessage {
         return withExtendedLifetime(arena) { result }
     }
 
-    init(c: UnsafePointer<Sightglass__V1__HealthRequest>) {
+    init(c: UnsafePointer<Sightglass__V1__HealthRequest>, in arena: WireArena) {
         self.init()
     }
 
@@ -944,7 +944,7 @@ extension HealthReply: WireMessage {
         guard let c = sightglass__v1__health_reply__unpack(arena.allocator, wire.count, bytes) else {
             throw WireError(messageName: Self.fullName, sizeBytes: wire.count)
         }
-        self.init(c: c)
+        self.init(c: c, in: arena)
         withExtendedLifetime(arena) {}
     }
 
@@ -955,7 +955,7 @@ extension HealthReply: WireMessage {
         return withExtendedLifetime(arena) { result }
     }
 
-    init(c: UnsafePointer<Sightglass__V1__HealthReply>) {
+    init(c: UnsafePointer<Sightglass__V1__HealthReply>, in arena: WireArena) {
         self.init()
         let c = c.pointee
         if let value = c.service { service = String(cString: value) }
@@ -964,8 +964,8 @@ extension HealthReply: WireMessage {
         if c.has_ready != 0 { ready = c.ready != 0 }
         reasons = wireStrings(c.reasons, c.n_reasons)
         if c.has_uptime_ms != 0 { uptimeMs = c.uptime_ms }
-        neighbours = wireMessages(c.neighbours, c.n_neighbours) { Neighbour(c: $0) }
-        metrics = wireMessages(c.metrics, c.n_metrics) { MetricValue(c: $0) }
+        neighbours = wireMessages(c.neighbours, c.n_neighbours) { Neighbour(c: $0, in: arena) }
+        metrics = wireMessages(c.metrics, c.n_metrics) { MetricValue(c: $0, in: arena) }
     }
 
     func fill(_ arena: WireArena) -> UnsafeMutablePointer<Sightglass__V1__HealthReply> {
@@ -1032,7 +1032,7 @@ extension Neighbour: WireMessage {
         guard let c = sightglass__v1__neighbour__unpack(arena.allocator, wire.count, bytes) else {
             throw WireError(messageName: Self.fullName, sizeBytes: wire.count)
         }
-        self.init(c: c)
+        self.init(c: c, in: arena)
         withExtendedLifetime(arena) {}
     }
 
@@ -1043,7 +1043,7 @@ extension Neighbour: WireMessage {
         return withExtendedLifetime(arena) { result }
     }
 
-    init(c: UnsafePointer<Sightglass__V1__Neighbour>) {
+    init(c: UnsafePointer<Sightglass__V1__Neighbour>, in arena: WireArena) {
         self.init()
         let c = c.pointee
         if let value = c.role { role = String(cString: value) }
@@ -1101,7 +1101,7 @@ extension MetricValue: WireMessage {
         guard let c = sightglass__v1__metric_value__unpack(arena.allocator, wire.count, bytes) else {
             throw WireError(messageName: Self.fullName, sizeBytes: wire.count)
         }
-        self.init(c: c)
+        self.init(c: c, in: arena)
         withExtendedLifetime(arena) {}
     }
 
@@ -1112,7 +1112,7 @@ extension MetricValue: WireMessage {
         return withExtendedLifetime(arena) { result }
     }
 
-    init(c: UnsafePointer<Sightglass__V1__MetricValue>) {
+    init(c: UnsafePointer<Sightglass__V1__MetricValue>, in arena: WireArena) {
         self.init()
         let c = c.pointee
         if let value = c.name { name = String(cString: value) }

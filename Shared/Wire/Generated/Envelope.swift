@@ -181,7 +181,7 @@ extension RequestEnvelope: WireMessage {
         guard let c = sightglass__v1__request_envelope__unpack(arena.allocator, wire.count, bytes) else {
             throw WireError(messageName: Self.fullName, sizeBytes: wire.count)
         }
-        self.init(c: c)
+        self.init(c: c, in: arena)
         withExtendedLifetime(arena) {}
     }
 
@@ -192,7 +192,7 @@ extension RequestEnvelope: WireMessage {
         return withExtendedLifetime(arena) { result }
     }
 
-    init(c: UnsafePointer<Sightglass__V1__RequestEnvelope>) {
+    init(c: UnsafePointer<Sightglass__V1__RequestEnvelope>, in arena: WireArena) {
         self.init()
         let c = c.pointee
         if let value = c.method { method = String(cString: value) }
@@ -202,7 +202,7 @@ extension RequestEnvelope: WireMessage {
         if let value = c.caller { caller = String(cString: value) }
         if let value = c.traceparent { traceparent = String(cString: value) }
         if c.has_remaining_ms != 0 { remainingMs = c.remaining_ms }
-        if c.has_body != 0 { body = wireBytes(c.body) }
+        if c.has_body != 0 { body = arena.taken(c.body) }
     }
 
     func fill(_ arena: WireArena) -> UnsafeMutablePointer<Sightglass__V1__RequestEnvelope> {
@@ -278,7 +278,7 @@ extension ReplyEnvelope: WireMessage {
         guard let c = sightglass__v1__reply_envelope__unpack(arena.allocator, wire.count, bytes) else {
             throw WireError(messageName: Self.fullName, sizeBytes: wire.count)
         }
-        self.init(c: c)
+        self.init(c: c, in: arena)
         withExtendedLifetime(arena) {}
     }
 
@@ -289,13 +289,13 @@ extension ReplyEnvelope: WireMessage {
         return withExtendedLifetime(arena) { result }
     }
 
-    init(c: UnsafePointer<Sightglass__V1__ReplyEnvelope>) {
+    init(c: UnsafePointer<Sightglass__V1__ReplyEnvelope>, in arena: WireArena) {
         self.init()
         let c = c.pointee
         if c.has_code != 0 { code = Code(rawValue: Int32(bitPattern: c.code.rawValue)) }
         if let value = c.message { message = String(cString: value) }
         if let value = c.field { field = String(cString: value) }
-        if c.has_body != 0 { body = wireBytes(c.body) }
+        if c.has_body != 0 { body = arena.taken(c.body) }
         if c.has_version != 0 { version = c.version }
         if let value = c.request_id { requestID = String(cString: value) }
     }
@@ -368,7 +368,7 @@ extension Hint: WireMessage {
         guard let c = sightglass__v1__hint__unpack(arena.allocator, wire.count, bytes) else {
             throw WireError(messageName: Self.fullName, sizeBytes: wire.count)
         }
-        self.init(c: c)
+        self.init(c: c, in: arena)
         withExtendedLifetime(arena) {}
     }
 
@@ -379,7 +379,7 @@ extension Hint: WireMessage {
         return withExtendedLifetime(arena) { result }
     }
 
-    init(c: UnsafePointer<Sightglass__V1__Hint>) {
+    init(c: UnsafePointer<Sightglass__V1__Hint>, in arena: WireArena) {
         self.init()
         let c = c.pointee
         if let value = c.topic { topic = String(cString: value) }
@@ -439,7 +439,7 @@ extension CancelCallRequest: WireMessage {
         guard let c = sightglass__v1__cancel_call_request__unpack(arena.allocator, wire.count, bytes) else {
             throw WireError(messageName: Self.fullName, sizeBytes: wire.count)
         }
-        self.init(c: c)
+        self.init(c: c, in: arena)
         withExtendedLifetime(arena) {}
     }
 
@@ -450,7 +450,7 @@ extension CancelCallRequest: WireMessage {
         return withExtendedLifetime(arena) { result }
     }
 
-    init(c: UnsafePointer<Sightglass__V1__CancelCallRequest>) {
+    init(c: UnsafePointer<Sightglass__V1__CancelCallRequest>, in arena: WireArena) {
         self.init()
         let c = c.pointee
         if let value = c.request_id { requestID = String(cString: value) }
@@ -493,7 +493,7 @@ extension CancelCallReply: WireMessage {
         guard let c = sightglass__v1__cancel_call_reply__unpack(arena.allocator, wire.count, bytes) else {
             throw WireError(messageName: Self.fullName, sizeBytes: wire.count)
         }
-        self.init(c: c)
+        self.init(c: c, in: arena)
         withExtendedLifetime(arena) {}
     }
 
@@ -504,7 +504,7 @@ extension CancelCallReply: WireMessage {
         return withExtendedLifetime(arena) { result }
     }
 
-    init(c: UnsafePointer<Sightglass__V1__CancelCallReply>) {
+    init(c: UnsafePointer<Sightglass__V1__CancelCallReply>, in arena: WireArena) {
         self.init()
         let c = c.pointee
         if c.has_found != 0 { found = c.found != 0 }

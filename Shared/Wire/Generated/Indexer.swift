@@ -507,7 +507,7 @@ extension MediaRecord: WireMessage {
         guard let c = sightglass__v1__media_record__unpack(arena.allocator, wire.count, bytes) else {
             throw WireError(messageName: Self.fullName, sizeBytes: wire.count)
         }
-        self.init(c: c)
+        self.init(c: c, in: arena)
         withExtendedLifetime(arena) {}
     }
 
@@ -518,14 +518,14 @@ extension MediaRecord: WireMessage {
         return withExtendedLifetime(arena) { result }
     }
 
-    init(c: UnsafePointer<Sightglass__V1__MediaRecord>) {
+    init(c: UnsafePointer<Sightglass__V1__MediaRecord>, in arena: WireArena) {
         self.init()
         let c = c.pointee
         if c.has_spool_id != 0 { spoolID = c.spool_id }
-        if let value = c.file { file = MediaFile(c: value) }
-        if let value = c.run { run = Run(c: value) }
-        if let value = c.anchor { anchor = Anchor(c: value) }
-        if let value = c.gap { gap = Gap(c: value) }
+        if let value = c.file { file = MediaFile(c: value, in: arena) }
+        if let value = c.run { run = Run(c: value, in: arena) }
+        if let value = c.anchor { anchor = Anchor(c: value, in: arena) }
+        if let value = c.gap { gap = Gap(c: value, in: arena) }
     }
 
     func fill(_ arena: WireArena) -> UnsafeMutablePointer<Sightglass__V1__MediaRecord> {
@@ -576,7 +576,7 @@ extension RecordMediaRequest: WireMessage {
         guard let c = sightglass__v1__record_media_request__unpack(arena.allocator, wire.count, bytes) else {
             throw WireError(messageName: Self.fullName, sizeBytes: wire.count)
         }
-        self.init(c: c)
+        self.init(c: c, in: arena)
         withExtendedLifetime(arena) {}
     }
 
@@ -587,11 +587,11 @@ extension RecordMediaRequest: WireMessage {
         return withExtendedLifetime(arena) { result }
     }
 
-    init(c: UnsafePointer<Sightglass__V1__RecordMediaRequest>) {
+    init(c: UnsafePointer<Sightglass__V1__RecordMediaRequest>, in arena: WireArena) {
         self.init()
         let c = c.pointee
         if let value = c.controller_id { controllerID = String(cString: value) }
-        records = wireMessages(c.records, c.n_records) { MediaRecord(c: $0) }
+        records = wireMessages(c.records, c.n_records) { MediaRecord(c: $0, in: arena) }
     }
 
     func fill(_ arena: WireArena) -> UnsafeMutablePointer<Sightglass__V1__RecordMediaRequest> {
@@ -637,7 +637,7 @@ extension RejectedRecord: WireMessage {
         guard let c = sightglass__v1__rejected_record__unpack(arena.allocator, wire.count, bytes) else {
             throw WireError(messageName: Self.fullName, sizeBytes: wire.count)
         }
-        self.init(c: c)
+        self.init(c: c, in: arena)
         withExtendedLifetime(arena) {}
     }
 
@@ -648,7 +648,7 @@ extension RejectedRecord: WireMessage {
         return withExtendedLifetime(arena) { result }
     }
 
-    init(c: UnsafePointer<Sightglass__V1__RejectedRecord>) {
+    init(c: UnsafePointer<Sightglass__V1__RejectedRecord>, in arena: WireArena) {
         self.init()
         let c = c.pointee
         if c.has_spool_id != 0 { spoolID = c.spool_id }
@@ -700,7 +700,7 @@ extension RecordMediaReply: WireMessage {
         guard let c = sightglass__v1__record_media_reply__unpack(arena.allocator, wire.count, bytes) else {
             throw WireError(messageName: Self.fullName, sizeBytes: wire.count)
         }
-        self.init(c: c)
+        self.init(c: c, in: arena)
         withExtendedLifetime(arena) {}
     }
 
@@ -711,11 +711,11 @@ extension RecordMediaReply: WireMessage {
         return withExtendedLifetime(arena) { result }
     }
 
-    init(c: UnsafePointer<Sightglass__V1__RecordMediaReply>) {
+    init(c: UnsafePointer<Sightglass__V1__RecordMediaReply>, in arena: WireArena) {
         self.init()
         let c = c.pointee
         acknowledged = wireScalars(c.acknowledged, c.n_acknowledged) { $0 }
-        rejected = wireMessages(c.rejected, c.n_rejected) { RejectedRecord(c: $0) }
+        rejected = wireMessages(c.rejected, c.n_rejected) { RejectedRecord(c: $0, in: arena) }
     }
 
     func fill(_ arena: WireArena) -> UnsafeMutablePointer<Sightglass__V1__RecordMediaReply> {
@@ -766,7 +766,7 @@ extension ReportVolumeRequest: WireMessage {
         guard let c = sightglass__v1__report_volume_request__unpack(arena.allocator, wire.count, bytes) else {
             throw WireError(messageName: Self.fullName, sizeBytes: wire.count)
         }
-        self.init(c: c)
+        self.init(c: c, in: arena)
         withExtendedLifetime(arena) {}
     }
 
@@ -777,10 +777,10 @@ extension ReportVolumeRequest: WireMessage {
         return withExtendedLifetime(arena) { result }
     }
 
-    init(c: UnsafePointer<Sightglass__V1__ReportVolumeRequest>) {
+    init(c: UnsafePointer<Sightglass__V1__ReportVolumeRequest>, in arena: WireArena) {
         self.init()
         let c = c.pointee
-        if let value = c.volume { volume = VolumeStatus(c: value) }
+        if let value = c.volume { volume = VolumeStatus(c: value, in: arena) }
         if let value = c.owner { owner = String(cString: value) }
         if let value = c.owner_address { ownerAddress = String(cString: value) }
     }
@@ -813,7 +813,7 @@ extension ReportVolumeReply: WireMessage {
         guard let c = sightglass__v1__report_volume_reply__unpack(arena.allocator, wire.count, bytes) else {
             throw WireError(messageName: Self.fullName, sizeBytes: wire.count)
         }
-        self.init(c: c)
+        self.init(c: c, in: arena)
         withExtendedLifetime(arena) {}
     }
 
@@ -824,7 +824,7 @@ extension ReportVolumeReply: WireMessage {
         return withExtendedLifetime(arena) { result }
     }
 
-    init(c: UnsafePointer<Sightglass__V1__ReportVolumeReply>) {
+    init(c: UnsafePointer<Sightglass__V1__ReportVolumeReply>, in arena: WireArena) {
         self.init()
     }
 
@@ -872,7 +872,7 @@ extension ListFilesRequest: WireMessage {
         guard let c = sightglass__v1__list_files_request__unpack(arena.allocator, wire.count, bytes) else {
             throw WireError(messageName: Self.fullName, sizeBytes: wire.count)
         }
-        self.init(c: c)
+        self.init(c: c, in: arena)
         withExtendedLifetime(arena) {}
     }
 
@@ -883,7 +883,7 @@ extension ListFilesRequest: WireMessage {
         return withExtendedLifetime(arena) { result }
     }
 
-    init(c: UnsafePointer<Sightglass__V1__ListFilesRequest>) {
+    init(c: UnsafePointer<Sightglass__V1__ListFilesRequest>, in arena: WireArena) {
         self.init()
         let c = c.pointee
         if let value = c.volume_id { volumeID = String(cString: value) }
@@ -937,7 +937,7 @@ extension ListFilesReply: WireMessage {
         guard let c = sightglass__v1__list_files_reply__unpack(arena.allocator, wire.count, bytes) else {
             throw WireError(messageName: Self.fullName, sizeBytes: wire.count)
         }
-        self.init(c: c)
+        self.init(c: c, in: arena)
         withExtendedLifetime(arena) {}
     }
 
@@ -948,10 +948,10 @@ extension ListFilesReply: WireMessage {
         return withExtendedLifetime(arena) { result }
     }
 
-    init(c: UnsafePointer<Sightglass__V1__ListFilesReply>) {
+    init(c: UnsafePointer<Sightglass__V1__ListFilesReply>, in arena: WireArena) {
         self.init()
         let c = c.pointee
-        files = wireMessages(c.files, c.n_files) { MediaFile(c: $0) }
+        files = wireMessages(c.files, c.n_files) { MediaFile(c: $0, in: arena) }
         if c.has_more != 0 { more = c.more != 0 }
     }
 
@@ -1017,7 +1017,7 @@ extension QueryMediaRequest: WireMessage {
         guard let c = sightglass__v1__query_media_request__unpack(arena.allocator, wire.count, bytes) else {
             throw WireError(messageName: Self.fullName, sizeBytes: wire.count)
         }
-        self.init(c: c)
+        self.init(c: c, in: arena)
         withExtendedLifetime(arena) {}
     }
 
@@ -1028,12 +1028,12 @@ extension QueryMediaRequest: WireMessage {
         return withExtendedLifetime(arena) { result }
     }
 
-    init(c: UnsafePointer<Sightglass__V1__QueryMediaRequest>) {
+    init(c: UnsafePointer<Sightglass__V1__QueryMediaRequest>, in arena: WireArena) {
         self.init()
         let c = c.pointee
         if let value = c.asset { asset = String(cString: value) }
-        if let value = c.source { source = SourceName(c: value) }
-        if let value = c.window { window = Window(c: value) }
+        if let value = c.source { source = SourceName(c: value, in: arena) }
+        if let value = c.window { window = Window(c: value, in: arena) }
         if c.has_kind != 0 { kind = MediaKind(rawValue: Int32(bitPattern: c.kind.rawValue)) }
         if c.has_limit != 0 { limit = c.limit }
         if let value = c.page_token { pageToken = String(cString: value) }
@@ -1091,7 +1091,7 @@ extension QueryMediaReply: WireMessage {
         guard let c = sightglass__v1__query_media_reply__unpack(arena.allocator, wire.count, bytes) else {
             throw WireError(messageName: Self.fullName, sizeBytes: wire.count)
         }
-        self.init(c: c)
+        self.init(c: c, in: arena)
         withExtendedLifetime(arena) {}
     }
 
@@ -1102,10 +1102,10 @@ extension QueryMediaReply: WireMessage {
         return withExtendedLifetime(arena) { result }
     }
 
-    init(c: UnsafePointer<Sightglass__V1__QueryMediaReply>) {
+    init(c: UnsafePointer<Sightglass__V1__QueryMediaReply>, in arena: WireArena) {
         self.init()
         let c = c.pointee
-        files = wireMessages(c.files, c.n_files) { MediaFile(c: $0) }
+        files = wireMessages(c.files, c.n_files) { MediaFile(c: $0, in: arena) }
         if let value = c.next_page_token { nextPageToken = String(cString: value) }
     }
 
@@ -1156,7 +1156,7 @@ extension CoverageRequest: WireMessage {
         guard let c = sightglass__v1__coverage_request__unpack(arena.allocator, wire.count, bytes) else {
             throw WireError(messageName: Self.fullName, sizeBytes: wire.count)
         }
-        self.init(c: c)
+        self.init(c: c, in: arena)
         withExtendedLifetime(arena) {}
     }
 
@@ -1167,12 +1167,12 @@ extension CoverageRequest: WireMessage {
         return withExtendedLifetime(arena) { result }
     }
 
-    init(c: UnsafePointer<Sightglass__V1__CoverageRequest>) {
+    init(c: UnsafePointer<Sightglass__V1__CoverageRequest>, in arena: WireArena) {
         self.init()
         let c = c.pointee
         if let value = c.asset { asset = String(cString: value) }
-        if let value = c.source { source = SourceName(c: value) }
-        if let value = c.window { window = Window(c: value) }
+        if let value = c.source { source = SourceName(c: value, in: arena) }
+        if let value = c.window { window = Window(c: value, in: arena) }
     }
 
     func fill(_ arena: WireArena) -> UnsafeMutablePointer<Sightglass__V1__CoverageRequest> {
@@ -1226,7 +1226,7 @@ extension CoverageReply: WireMessage {
         guard let c = sightglass__v1__coverage_reply__unpack(arena.allocator, wire.count, bytes) else {
             throw WireError(messageName: Self.fullName, sizeBytes: wire.count)
         }
-        self.init(c: c)
+        self.init(c: c, in: arena)
         withExtendedLifetime(arena) {}
     }
 
@@ -1237,11 +1237,11 @@ extension CoverageReply: WireMessage {
         return withExtendedLifetime(arena) { result }
     }
 
-    init(c: UnsafePointer<Sightglass__V1__CoverageReply>) {
+    init(c: UnsafePointer<Sightglass__V1__CoverageReply>, in arena: WireArena) {
         self.init()
         let c = c.pointee
-        covered = wireMessages(c.covered, c.n_covered) { Window(c: $0) }
-        gaps = wireMessages(c.gaps, c.n_gaps) { Gap(c: $0) }
+        covered = wireMessages(c.covered, c.n_covered) { Window(c: $0, in: arena) }
+        gaps = wireMessages(c.gaps, c.n_gaps) { Gap(c: $0, in: arena) }
         if c.has_segments != 0 { segments = c.segments }
         if c.has_bytes != 0 { bytes = c.bytes }
     }
@@ -1283,7 +1283,7 @@ extension ListCamerasRequest: WireMessage {
         guard let c = sightglass__v1__list_cameras_request__unpack(arena.allocator, wire.count, bytes) else {
             throw WireError(messageName: Self.fullName, sizeBytes: wire.count)
         }
-        self.init(c: c)
+        self.init(c: c, in: arena)
         withExtendedLifetime(arena) {}
     }
 
@@ -1294,7 +1294,7 @@ extension ListCamerasRequest: WireMessage {
         return withExtendedLifetime(arena) { result }
     }
 
-    init(c: UnsafePointer<Sightglass__V1__ListCamerasRequest>) {
+    init(c: UnsafePointer<Sightglass__V1__ListCamerasRequest>, in arena: WireArena) {
         self.init()
     }
 
@@ -1358,7 +1358,7 @@ extension CameraSummary: WireMessage {
         guard let c = sightglass__v1__camera_summary__unpack(arena.allocator, wire.count, bytes) else {
             throw WireError(messageName: Self.fullName, sizeBytes: wire.count)
         }
-        self.init(c: c)
+        self.init(c: c, in: arena)
         withExtendedLifetime(arena) {}
     }
 
@@ -1369,11 +1369,11 @@ extension CameraSummary: WireMessage {
         return withExtendedLifetime(arena) { result }
     }
 
-    init(c: UnsafePointer<Sightglass__V1__CameraSummary>) {
+    init(c: UnsafePointer<Sightglass__V1__CameraSummary>, in arena: WireArena) {
         self.init()
         let c = c.pointee
         if let value = c.camera { camera = String(cString: value) }
-        if let value = c.source { source = SourceName(c: value) }
+        if let value = c.source { source = SourceName(c: value, in: arena) }
         if c.has_oldest_us != 0 { oldestUs = c.oldest_us }
         if c.has_newest_us != 0 { newestUs = c.newest_us }
         if c.has_segments != 0 { segments = c.segments }
@@ -1439,7 +1439,7 @@ extension ListCamerasReply: WireMessage {
         guard let c = sightglass__v1__list_cameras_reply__unpack(arena.allocator, wire.count, bytes) else {
             throw WireError(messageName: Self.fullName, sizeBytes: wire.count)
         }
-        self.init(c: c)
+        self.init(c: c, in: arena)
         withExtendedLifetime(arena) {}
     }
 
@@ -1450,10 +1450,10 @@ extension ListCamerasReply: WireMessage {
         return withExtendedLifetime(arena) { result }
     }
 
-    init(c: UnsafePointer<Sightglass__V1__ListCamerasReply>) {
+    init(c: UnsafePointer<Sightglass__V1__ListCamerasReply>, in arena: WireArena) {
         self.init()
         let c = c.pointee
-        cameras = wireMessages(c.cameras, c.n_cameras) { CameraSummary(c: $0) }
+        cameras = wireMessages(c.cameras, c.n_cameras) { CameraSummary(c: $0, in: arena) }
     }
 
     func fill(_ arena: WireArena) -> UnsafeMutablePointer<Sightglass__V1__ListCamerasReply> {
@@ -1506,7 +1506,7 @@ extension RequestedCamera: WireMessage {
         guard let c = sightglass__v1__requested_camera__unpack(arena.allocator, wire.count, bytes) else {
             throw WireError(messageName: Self.fullName, sizeBytes: wire.count)
         }
-        self.init(c: c)
+        self.init(c: c, in: arena)
         withExtendedLifetime(arena) {}
     }
 
@@ -1517,11 +1517,11 @@ extension RequestedCamera: WireMessage {
         return withExtendedLifetime(arena) { result }
     }
 
-    init(c: UnsafePointer<Sightglass__V1__RequestedCamera>) {
+    init(c: UnsafePointer<Sightglass__V1__RequestedCamera>, in arena: WireArena) {
         self.init()
         let c = c.pointee
         if let value = c.camera { camera = String(cString: value) }
-        if let value = c.source { source = SourceName(c: value) }
+        if let value = c.source { source = SourceName(c: value, in: arena) }
         if c.has_footage != 0 { footage = FootageState(rawValue: Int32(bitPattern: c.footage.rawValue)) }
         if let value = c.footage_reason { footageReason = String(cString: value) }
     }
@@ -1617,7 +1617,7 @@ extension SubmitEventRequest: WireMessage {
         guard let c = sightglass__v1__submit_event_request__unpack(arena.allocator, wire.count, bytes) else {
             throw WireError(messageName: Self.fullName, sizeBytes: wire.count)
         }
-        self.init(c: c)
+        self.init(c: c, in: arena)
         withExtendedLifetime(arena) {}
     }
 
@@ -1628,7 +1628,7 @@ extension SubmitEventRequest: WireMessage {
         return withExtendedLifetime(arena) { result }
     }
 
-    init(c: UnsafePointer<Sightglass__V1__SubmitEventRequest>) {
+    init(c: UnsafePointer<Sightglass__V1__SubmitEventRequest>, in arena: WireArena) {
         self.init()
         let c = c.pointee
         if let value = c.event_key { eventKey = String(cString: value) }
@@ -1637,7 +1637,7 @@ extension SubmitEventRequest: WireMessage {
         if c.has_start_offset_ms != 0 { startOffsetMs = c.start_offset_ms }
         if c.has_end_offset_ms != 0 { endOffsetMs = c.end_offset_ms }
         if c.has_maximum_ms != 0 { maximumMs = c.maximum_ms }
-        cameras = wireMessages(c.cameras, c.n_cameras) { RequestedCamera(c: $0) }
+        cameras = wireMessages(c.cameras, c.n_cameras) { RequestedCamera(c: $0, in: arena) }
         if let value = c.requested_by { requestedBy = String(cString: value) }
         if let value = c.reason { reason = String(cString: value) }
         if c.has_delivery != 0 { delivery = Delivery(rawValue: Int32(bitPattern: c.delivery.rawValue)) }
@@ -1751,7 +1751,7 @@ extension SubmitArchiveRequest: WireMessage {
         guard let c = sightglass__v1__submit_archive_request__unpack(arena.allocator, wire.count, bytes) else {
             throw WireError(messageName: Self.fullName, sizeBytes: wire.count)
         }
-        self.init(c: c)
+        self.init(c: c, in: arena)
         withExtendedLifetime(arena) {}
     }
 
@@ -1762,12 +1762,12 @@ extension SubmitArchiveRequest: WireMessage {
         return withExtendedLifetime(arena) { result }
     }
 
-    init(c: UnsafePointer<Sightglass__V1__SubmitArchiveRequest>) {
+    init(c: UnsafePointer<Sightglass__V1__SubmitArchiveRequest>, in arena: WireArena) {
         self.init()
         let c = c.pointee
         if let value = c.request_id { requestID = String(cString: value) }
-        if let value = c.window { window = Window(c: value) }
-        cameras = wireMessages(c.cameras, c.n_cameras) { RequestedCamera(c: $0) }
+        if let value = c.window { window = Window(c: value, in: arena) }
+        cameras = wireMessages(c.cameras, c.n_cameras) { RequestedCamera(c: $0, in: arena) }
         if let value = c.requested_by { requestedBy = String(cString: value) }
         if let value = c.reason { reason = String(cString: value) }
         if c.has_delivery != 0 { delivery = Delivery(rawValue: Int32(bitPattern: c.delivery.rawValue)) }
@@ -1836,7 +1836,7 @@ extension SubmitReply: WireMessage {
         guard let c = sightglass__v1__submit_reply__unpack(arena.allocator, wire.count, bytes) else {
             throw WireError(messageName: Self.fullName, sizeBytes: wire.count)
         }
-        self.init(c: c)
+        self.init(c: c, in: arena)
         withExtendedLifetime(arena) {}
     }
 
@@ -1847,11 +1847,11 @@ extension SubmitReply: WireMessage {
         return withExtendedLifetime(arena) { result }
     }
 
-    init(c: UnsafePointer<Sightglass__V1__SubmitReply>) {
+    init(c: UnsafePointer<Sightglass__V1__SubmitReply>, in arena: WireArena) {
         self.init()
         let c = c.pointee
         if c.has_receipt != 0 { receipt = Receipt(rawValue: Int32(bitPattern: c.receipt.rawValue)) }
-        if let value = c.request { request = ArchiveRequest(c: value) }
+        if let value = c.request { request = ArchiveRequest(c: value, in: arena) }
     }
 
     func fill(_ arena: WireArena) -> UnsafeMutablePointer<Sightglass__V1__SubmitReply> {
@@ -1939,7 +1939,7 @@ extension DeliveredFile: WireMessage {
         guard let c = sightglass__v1__delivered_file__unpack(arena.allocator, wire.count, bytes) else {
             throw WireError(messageName: Self.fullName, sizeBytes: wire.count)
         }
-        self.init(c: c)
+        self.init(c: c, in: arena)
         withExtendedLifetime(arena) {}
     }
 
@@ -1950,7 +1950,7 @@ extension DeliveredFile: WireMessage {
         return withExtendedLifetime(arena) { result }
     }
 
-    init(c: UnsafePointer<Sightglass__V1__DeliveredFile>) {
+    init(c: UnsafePointer<Sightglass__V1__DeliveredFile>, in arena: WireArena) {
         self.init()
         let c = c.pointee
         if c.has_item_id != 0 { itemID = c.item_id }
@@ -1959,9 +1959,9 @@ extension DeliveredFile: WireMessage {
         if let value = c.archive_path { archivePath = String(cString: value) }
         if let value = c.blob_url { blobURL = String(cString: value) }
         if let value = c.camera { camera = String(cString: value) }
-        if let value = c.window { window = Window(c: value) }
+        if let value = c.window { window = Window(c: value, in: arena) }
         if c.has_size_bytes != 0 { sizeBytes = c.size_bytes }
-        if c.has_sha256 != 0 { sha256 = wireBytes(c.sha256) }
+        if c.has_sha256 != 0 { sha256 = arena.taken(c.sha256) }
         if let value = c.error { error = String(cString: value) }
         if let value = c.source_volume_id { sourceVolumeID = String(cString: value) }
         if let value = c.source_path { sourcePath = String(cString: value) }
@@ -2118,7 +2118,7 @@ extension ArchiveRequest: WireMessage {
         guard let c = sightglass__v1__archive_request__unpack(arena.allocator, wire.count, bytes) else {
             throw WireError(messageName: Self.fullName, sizeBytes: wire.count)
         }
-        self.init(c: c)
+        self.init(c: c, in: arena)
         withExtendedLifetime(arena) {}
     }
 
@@ -2129,14 +2129,14 @@ extension ArchiveRequest: WireMessage {
         return withExtendedLifetime(arena) { result }
     }
 
-    init(c: UnsafePointer<Sightglass__V1__ArchiveRequest>) {
+    init(c: UnsafePointer<Sightglass__V1__ArchiveRequest>, in arena: WireArena) {
         self.init()
         let c = c.pointee
         if let value = c.request_id { requestID = String(cString: value) }
         if c.has_state != 0 { state = RequestState(rawValue: Int32(bitPattern: c.state.rawValue)) }
         if let value = c.reason { reason = String(cString: value) }
-        if let value = c.window { window = Window(c: value) }
-        cameras = wireMessages(c.cameras, c.n_cameras) { RequestedCamera(c: $0) }
+        if let value = c.window { window = Window(c: value, in: arena) }
+        cameras = wireMessages(c.cameras, c.n_cameras) { RequestedCamera(c: $0, in: arena) }
         if c.has_delivery != 0 { delivery = Delivery(rawValue: Int32(bitPattern: c.delivery.rawValue)) }
         if c.has_mode != 0 { mode = ArchiveMode(rawValue: Int32(bitPattern: c.mode.rawValue)) }
         if let value = c.requested_by { requestedBy = String(cString: value) }
@@ -2146,8 +2146,8 @@ extension ArchiveRequest: WireMessage {
         if c.has_archived_us != 0 { archivedUs = c.archived_us }
         if c.has_finished_us != 0 { finishedUs = c.finished_us }
         eventKeys = wireStrings(c.event_keys, c.n_event_keys)
-        files = wireMessages(c.files, c.n_files) { DeliveredFile(c: $0) }
-        gaps = wireMessages(c.gaps, c.n_gaps) { Gap(c: $0) }
+        files = wireMessages(c.files, c.n_files) { DeliveredFile(c: $0, in: arena) }
+        gaps = wireMessages(c.gaps, c.n_gaps) { Gap(c: $0, in: arena) }
         if c.has_bytes_total != 0 { bytesTotal = c.bytes_total }
         if c.has_bytes_archived != 0 { bytesArchived = c.bytes_archived }
         if c.has_bytes_uploaded != 0 { bytesUploaded = c.bytes_uploaded }
@@ -2257,7 +2257,7 @@ extension GetRequestRequest: WireMessage {
         guard let c = sightglass__v1__get_request_request__unpack(arena.allocator, wire.count, bytes) else {
             throw WireError(messageName: Self.fullName, sizeBytes: wire.count)
         }
-        self.init(c: c)
+        self.init(c: c, in: arena)
         withExtendedLifetime(arena) {}
     }
 
@@ -2268,7 +2268,7 @@ extension GetRequestRequest: WireMessage {
         return withExtendedLifetime(arena) { result }
     }
 
-    init(c: UnsafePointer<Sightglass__V1__GetRequestRequest>) {
+    init(c: UnsafePointer<Sightglass__V1__GetRequestRequest>, in arena: WireArena) {
         self.init()
         let c = c.pointee
         if let value = c.request_id { requestID = String(cString: value) }
@@ -2323,7 +2323,7 @@ extension ListRequestsRequest: WireMessage {
         guard let c = sightglass__v1__list_requests_request__unpack(arena.allocator, wire.count, bytes) else {
             throw WireError(messageName: Self.fullName, sizeBytes: wire.count)
         }
-        self.init(c: c)
+        self.init(c: c, in: arena)
         withExtendedLifetime(arena) {}
     }
 
@@ -2334,7 +2334,7 @@ extension ListRequestsRequest: WireMessage {
         return withExtendedLifetime(arena) { result }
     }
 
-    init(c: UnsafePointer<Sightglass__V1__ListRequestsRequest>) {
+    init(c: UnsafePointer<Sightglass__V1__ListRequestsRequest>, in arena: WireArena) {
         self.init()
         let c = c.pointee
         if c.has_state != 0 { state = RequestState(rawValue: Int32(bitPattern: c.state.rawValue)) }
@@ -2395,7 +2395,7 @@ extension ListRequestsReply: WireMessage {
         guard let c = sightglass__v1__list_requests_reply__unpack(arena.allocator, wire.count, bytes) else {
             throw WireError(messageName: Self.fullName, sizeBytes: wire.count)
         }
-        self.init(c: c)
+        self.init(c: c, in: arena)
         withExtendedLifetime(arena) {}
     }
 
@@ -2406,10 +2406,10 @@ extension ListRequestsReply: WireMessage {
         return withExtendedLifetime(arena) { result }
     }
 
-    init(c: UnsafePointer<Sightglass__V1__ListRequestsReply>) {
+    init(c: UnsafePointer<Sightglass__V1__ListRequestsReply>, in arena: WireArena) {
         self.init()
         let c = c.pointee
-        requests = wireMessages(c.requests, c.n_requests) { ArchiveRequest(c: $0) }
+        requests = wireMessages(c.requests, c.n_requests) { ArchiveRequest(c: $0, in: arena) }
     }
 
     func fill(_ arena: WireArena) -> UnsafeMutablePointer<Sightglass__V1__ListRequestsReply> {
@@ -2454,7 +2454,7 @@ extension CancelRequestRequest: WireMessage {
         guard let c = sightglass__v1__cancel_request_request__unpack(arena.allocator, wire.count, bytes) else {
             throw WireError(messageName: Self.fullName, sizeBytes: wire.count)
         }
-        self.init(c: c)
+        self.init(c: c, in: arena)
         withExtendedLifetime(arena) {}
     }
 
@@ -2465,7 +2465,7 @@ extension CancelRequestRequest: WireMessage {
         return withExtendedLifetime(arena) { result }
     }
 
-    init(c: UnsafePointer<Sightglass__V1__CancelRequestRequest>) {
+    init(c: UnsafePointer<Sightglass__V1__CancelRequestRequest>, in arena: WireArena) {
         self.init()
         let c = c.pointee
         if let value = c.request_id { requestID = String(cString: value) }
@@ -2530,7 +2530,7 @@ extension ClaimItemsRequest: WireMessage {
         guard let c = sightglass__v1__claim_items_request__unpack(arena.allocator, wire.count, bytes) else {
             throw WireError(messageName: Self.fullName, sizeBytes: wire.count)
         }
-        self.init(c: c)
+        self.init(c: c, in: arena)
         withExtendedLifetime(arena) {}
     }
 
@@ -2541,7 +2541,7 @@ extension ClaimItemsRequest: WireMessage {
         return withExtendedLifetime(arena) { result }
     }
 
-    init(c: UnsafePointer<Sightglass__V1__ClaimItemsRequest>) {
+    init(c: UnsafePointer<Sightglass__V1__ClaimItemsRequest>, in arena: WireArena) {
         self.init()
         let c = c.pointee
         if c.has_work != 0 { work = Work(rawValue: Int32(bitPattern: c.work.rawValue)) }
@@ -2664,7 +2664,7 @@ extension ClaimedItem: WireMessage {
         guard let c = sightglass__v1__claimed_item__unpack(arena.allocator, wire.count, bytes) else {
             throw WireError(messageName: Self.fullName, sizeBytes: wire.count)
         }
-        self.init(c: c)
+        self.init(c: c, in: arena)
         withExtendedLifetime(arena) {}
     }
 
@@ -2675,21 +2675,21 @@ extension ClaimedItem: WireMessage {
         return withExtendedLifetime(arena) { result }
     }
 
-    init(c: UnsafePointer<Sightglass__V1__ClaimedItem>) {
+    init(c: UnsafePointer<Sightglass__V1__ClaimedItem>, in arena: WireArena) {
         self.init()
         let c = c.pointee
         if c.has_item_id != 0 { itemID = c.item_id }
         if c.has_epoch != 0 { epoch = c.epoch }
         if c.has_kind != 0 { kind = ItemKind(rawValue: Int32(bitPattern: c.kind.rawValue)) }
-        if let value = c.source { source = MediaFile(c: value) }
+        if let value = c.source { source = MediaFile(c: value, in: arena) }
         if let value = c.source_address { sourceAddress = String(cString: value) }
         if let value = c.archive_path { archivePath = String(cString: value) }
         if c.has_size_bytes != 0 { sizeBytes = c.size_bytes }
-        if c.has_sha256 != 0 { sha256 = wireBytes(c.sha256) }
-        if c.has_sidecar != 0 { sidecar = wireBytes(c.sidecar) }
-        if c.has_content != 0 { content = wireBytes(c.content) }
+        if c.has_sha256 != 0 { sha256 = arena.taken(c.sha256) }
+        if c.has_sidecar != 0 { sidecar = arena.taken(c.sidecar) }
+        if c.has_content != 0 { content = arena.taken(c.content) }
         if let value = c.camera { camera = String(cString: value) }
-        if let value = c.window { window = Window(c: value) }
+        if let value = c.window { window = Window(c: value, in: arena) }
         requestIDs = wireStrings(c.request_ids, c.n_request_ids)
         if c.has_attempts != 0 { attempts = c.attempts }
         if c.has_archived_us != 0 { archivedUs = c.archived_us }
@@ -2774,7 +2774,7 @@ extension ClaimItemsReply: WireMessage {
         guard let c = sightglass__v1__claim_items_reply__unpack(arena.allocator, wire.count, bytes) else {
             throw WireError(messageName: Self.fullName, sizeBytes: wire.count)
         }
-        self.init(c: c)
+        self.init(c: c, in: arena)
         withExtendedLifetime(arena) {}
     }
 
@@ -2785,10 +2785,10 @@ extension ClaimItemsReply: WireMessage {
         return withExtendedLifetime(arena) { result }
     }
 
-    init(c: UnsafePointer<Sightglass__V1__ClaimItemsReply>) {
+    init(c: UnsafePointer<Sightglass__V1__ClaimItemsReply>, in arena: WireArena) {
         self.init()
         let c = c.pointee
-        items = wireMessages(c.items, c.n_items) { ClaimedItem(c: $0) }
+        items = wireMessages(c.items, c.n_items) { ClaimedItem(c: $0, in: arena) }
     }
 
     func fill(_ arena: WireArena) -> UnsafeMutablePointer<Sightglass__V1__ClaimItemsReply> {
@@ -2833,7 +2833,7 @@ extension ItemClaim: WireMessage {
         guard let c = sightglass__v1__item_claim__unpack(arena.allocator, wire.count, bytes) else {
             throw WireError(messageName: Self.fullName, sizeBytes: wire.count)
         }
-        self.init(c: c)
+        self.init(c: c, in: arena)
         withExtendedLifetime(arena) {}
     }
 
@@ -2844,7 +2844,7 @@ extension ItemClaim: WireMessage {
         return withExtendedLifetime(arena) { result }
     }
 
-    init(c: UnsafePointer<Sightglass__V1__ItemClaim>) {
+    init(c: UnsafePointer<Sightglass__V1__ItemClaim>, in arena: WireArena) {
         self.init()
         let c = c.pointee
         if c.has_item_id != 0 { itemID = c.item_id }
@@ -2903,7 +2903,7 @@ extension RenewClaimsRequest: WireMessage {
         guard let c = sightglass__v1__renew_claims_request__unpack(arena.allocator, wire.count, bytes) else {
             throw WireError(messageName: Self.fullName, sizeBytes: wire.count)
         }
-        self.init(c: c)
+        self.init(c: c, in: arena)
         withExtendedLifetime(arena) {}
     }
 
@@ -2914,11 +2914,11 @@ extension RenewClaimsRequest: WireMessage {
         return withExtendedLifetime(arena) { result }
     }
 
-    init(c: UnsafePointer<Sightglass__V1__RenewClaimsRequest>) {
+    init(c: UnsafePointer<Sightglass__V1__RenewClaimsRequest>, in arena: WireArena) {
         self.init()
         let c = c.pointee
         if let value = c.worker { worker = String(cString: value) }
-        claims = wireMessages(c.claims, c.n_claims) { ItemClaim(c: $0) }
+        claims = wireMessages(c.claims, c.n_claims) { ItemClaim(c: $0, in: arena) }
         if c.has_lease_ms != 0 { leaseMs = c.lease_ms }
     }
 
@@ -2965,7 +2965,7 @@ extension RenewClaimsReply: WireMessage {
         guard let c = sightglass__v1__renew_claims_reply__unpack(arena.allocator, wire.count, bytes) else {
             throw WireError(messageName: Self.fullName, sizeBytes: wire.count)
         }
-        self.init(c: c)
+        self.init(c: c, in: arena)
         withExtendedLifetime(arena) {}
     }
 
@@ -2976,10 +2976,10 @@ extension RenewClaimsReply: WireMessage {
         return withExtendedLifetime(arena) { result }
     }
 
-    init(c: UnsafePointer<Sightglass__V1__RenewClaimsReply>) {
+    init(c: UnsafePointer<Sightglass__V1__RenewClaimsReply>, in arena: WireArena) {
         self.init()
         let c = c.pointee
-        lost = wireMessages(c.lost, c.n_lost) { ItemClaim(c: $0) }
+        lost = wireMessages(c.lost, c.n_lost) { ItemClaim(c: $0, in: arena) }
     }
 
     func fill(_ arena: WireArena) -> UnsafeMutablePointer<Sightglass__V1__RenewClaimsReply> {
@@ -3048,7 +3048,7 @@ extension CompleteItemRequest: WireMessage {
         guard let c = sightglass__v1__complete_item_request__unpack(arena.allocator, wire.count, bytes) else {
             throw WireError(messageName: Self.fullName, sizeBytes: wire.count)
         }
-        self.init(c: c)
+        self.init(c: c, in: arena)
         withExtendedLifetime(arena) {}
     }
 
@@ -3059,14 +3059,14 @@ extension CompleteItemRequest: WireMessage {
         return withExtendedLifetime(arena) { result }
     }
 
-    init(c: UnsafePointer<Sightglass__V1__CompleteItemRequest>) {
+    init(c: UnsafePointer<Sightglass__V1__CompleteItemRequest>, in arena: WireArena) {
         self.init()
         let c = c.pointee
-        if let value = c.claim { claim = ItemClaim(c: value) }
+        if let value = c.claim { claim = ItemClaim(c: value, in: arena) }
         if c.has_work != 0 { work = Work(rawValue: Int32(bitPattern: c.work.rawValue)) }
         if let value = c.worker { worker = String(cString: value) }
         if c.has_size_bytes != 0 { sizeBytes = c.size_bytes }
-        if c.has_sha256 != 0 { sha256 = wireBytes(c.sha256) }
+        if c.has_sha256 != 0 { sha256 = arena.taken(c.sha256) }
         if let value = c.archive_volume_id { archiveVolumeID = String(cString: value) }
         if let value = c.blob_url { blobURL = String(cString: value) }
         if c.has_handed_over != 0 { handedOver = c.handed_over != 0 }
@@ -3128,7 +3128,7 @@ extension CompleteItemReply: WireMessage {
         guard let c = sightglass__v1__complete_item_reply__unpack(arena.allocator, wire.count, bytes) else {
             throw WireError(messageName: Self.fullName, sizeBytes: wire.count)
         }
-        self.init(c: c)
+        self.init(c: c, in: arena)
         withExtendedLifetime(arena) {}
     }
 
@@ -3139,7 +3139,7 @@ extension CompleteItemReply: WireMessage {
         return withExtendedLifetime(arena) { result }
     }
 
-    init(c: UnsafePointer<Sightglass__V1__CompleteItemReply>) {
+    init(c: UnsafePointer<Sightglass__V1__CompleteItemReply>, in arena: WireArena) {
         self.init()
         let c = c.pointee
         if c.has_state != 0 { state = ItemState(rawValue: Int32(bitPattern: c.state.rawValue)) }
@@ -3205,7 +3205,7 @@ extension FailItemRequest: WireMessage {
         guard let c = sightglass__v1__fail_item_request__unpack(arena.allocator, wire.count, bytes) else {
             throw WireError(messageName: Self.fullName, sizeBytes: wire.count)
         }
-        self.init(c: c)
+        self.init(c: c, in: arena)
         withExtendedLifetime(arena) {}
     }
 
@@ -3216,10 +3216,10 @@ extension FailItemRequest: WireMessage {
         return withExtendedLifetime(arena) { result }
     }
 
-    init(c: UnsafePointer<Sightglass__V1__FailItemRequest>) {
+    init(c: UnsafePointer<Sightglass__V1__FailItemRequest>, in arena: WireArena) {
         self.init()
         let c = c.pointee
-        if let value = c.claim { claim = ItemClaim(c: value) }
+        if let value = c.claim { claim = ItemClaim(c: value, in: arena) }
         if c.has_work != 0 { work = Work(rawValue: Int32(bitPattern: c.work.rawValue)) }
         if let value = c.worker { worker = String(cString: value) }
         if let value = c.reason { reason = String(cString: value) }
@@ -3278,7 +3278,7 @@ extension FailItemReply: WireMessage {
         guard let c = sightglass__v1__fail_item_reply__unpack(arena.allocator, wire.count, bytes) else {
             throw WireError(messageName: Self.fullName, sizeBytes: wire.count)
         }
-        self.init(c: c)
+        self.init(c: c, in: arena)
         withExtendedLifetime(arena) {}
     }
 
@@ -3289,7 +3289,7 @@ extension FailItemReply: WireMessage {
         return withExtendedLifetime(arena) { result }
     }
 
-    init(c: UnsafePointer<Sightglass__V1__FailItemReply>) {
+    init(c: UnsafePointer<Sightglass__V1__FailItemReply>, in arena: WireArena) {
         self.init()
         let c = c.pointee
         if c.has_state != 0 { state = ItemState(rawValue: Int32(bitPattern: c.state.rawValue)) }
@@ -3367,7 +3367,7 @@ extension Hold: WireMessage {
         guard let c = sightglass__v1__hold__unpack(arena.allocator, wire.count, bytes) else {
             throw WireError(messageName: Self.fullName, sizeBytes: wire.count)
         }
-        self.init(c: c)
+        self.init(c: c, in: arena)
         withExtendedLifetime(arena) {}
     }
 
@@ -3378,14 +3378,14 @@ extension Hold: WireMessage {
         return withExtendedLifetime(arena) { result }
     }
 
-    init(c: UnsafePointer<Sightglass__V1__Hold>) {
+    init(c: UnsafePointer<Sightglass__V1__Hold>, in arena: WireArena) {
         self.init()
         let c = c.pointee
         if let value = c.hold_id { holdID = String(cString: value) }
         if c.has_kind != 0 { kind = HoldKind(rawValue: Int32(bitPattern: c.kind.rawValue)) }
         if let value = c.camera { camera = String(cString: value) }
-        if let value = c.source { source = SourceName(c: value) }
-        if let value = c.window { window = Window(c: value) }
+        if let value = c.source { source = SourceName(c: value, in: arena) }
+        if let value = c.window { window = Window(c: value, in: arena) }
         if let value = c.placed_by { placedBy = String(cString: value) }
         if let value = c.reason { reason = String(cString: value) }
         if c.has_placed_us != 0 { placedUs = c.placed_us }
@@ -3443,7 +3443,7 @@ extension PlaceHoldRequest: WireMessage {
         guard let c = sightglass__v1__place_hold_request__unpack(arena.allocator, wire.count, bytes) else {
             throw WireError(messageName: Self.fullName, sizeBytes: wire.count)
         }
-        self.init(c: c)
+        self.init(c: c, in: arena)
         withExtendedLifetime(arena) {}
     }
 
@@ -3454,10 +3454,10 @@ extension PlaceHoldRequest: WireMessage {
         return withExtendedLifetime(arena) { result }
     }
 
-    init(c: UnsafePointer<Sightglass__V1__PlaceHoldRequest>) {
+    init(c: UnsafePointer<Sightglass__V1__PlaceHoldRequest>, in arena: WireArena) {
         self.init()
         let c = c.pointee
-        if let value = c.hold { hold = Hold(c: value) }
+        if let value = c.hold { hold = Hold(c: value, in: arena) }
     }
 
     func fill(_ arena: WireArena) -> UnsafeMutablePointer<Sightglass__V1__PlaceHoldRequest> {
@@ -3501,7 +3501,7 @@ extension ReleaseHoldRequest: WireMessage {
         guard let c = sightglass__v1__release_hold_request__unpack(arena.allocator, wire.count, bytes) else {
             throw WireError(messageName: Self.fullName, sizeBytes: wire.count)
         }
-        self.init(c: c)
+        self.init(c: c, in: arena)
         withExtendedLifetime(arena) {}
     }
 
@@ -3512,7 +3512,7 @@ extension ReleaseHoldRequest: WireMessage {
         return withExtendedLifetime(arena) { result }
     }
 
-    init(c: UnsafePointer<Sightglass__V1__ReleaseHoldRequest>) {
+    init(c: UnsafePointer<Sightglass__V1__ReleaseHoldRequest>, in arena: WireArena) {
         self.init()
         let c = c.pointee
         if let value = c.hold_id { holdID = String(cString: value) }
@@ -3557,7 +3557,7 @@ extension ReleaseHoldReply: WireMessage {
         guard let c = sightglass__v1__release_hold_reply__unpack(arena.allocator, wire.count, bytes) else {
             throw WireError(messageName: Self.fullName, sizeBytes: wire.count)
         }
-        self.init(c: c)
+        self.init(c: c, in: arena)
         withExtendedLifetime(arena) {}
     }
 
@@ -3568,7 +3568,7 @@ extension ReleaseHoldReply: WireMessage {
         return withExtendedLifetime(arena) { result }
     }
 
-    init(c: UnsafePointer<Sightglass__V1__ReleaseHoldReply>) {
+    init(c: UnsafePointer<Sightglass__V1__ReleaseHoldReply>, in arena: WireArena) {
         self.init()
         let c = c.pointee
         if c.has_existed != 0 { existed = c.existed != 0 }
@@ -3603,7 +3603,7 @@ extension ListHoldsRequest: WireMessage {
         guard let c = sightglass__v1__list_holds_request__unpack(arena.allocator, wire.count, bytes) else {
             throw WireError(messageName: Self.fullName, sizeBytes: wire.count)
         }
-        self.init(c: c)
+        self.init(c: c, in: arena)
         withExtendedLifetime(arena) {}
     }
 
@@ -3614,7 +3614,7 @@ extension ListHoldsRequest: WireMessage {
         return withExtendedLifetime(arena) { result }
     }
 
-    init(c: UnsafePointer<Sightglass__V1__ListHoldsRequest>) {
+    init(c: UnsafePointer<Sightglass__V1__ListHoldsRequest>, in arena: WireArena) {
         self.init()
     }
 
@@ -3654,7 +3654,7 @@ extension ListHoldsReply: WireMessage {
         guard let c = sightglass__v1__list_holds_reply__unpack(arena.allocator, wire.count, bytes) else {
             throw WireError(messageName: Self.fullName, sizeBytes: wire.count)
         }
-        self.init(c: c)
+        self.init(c: c, in: arena)
         withExtendedLifetime(arena) {}
     }
 
@@ -3665,10 +3665,10 @@ extension ListHoldsReply: WireMessage {
         return withExtendedLifetime(arena) { result }
     }
 
-    init(c: UnsafePointer<Sightglass__V1__ListHoldsReply>) {
+    init(c: UnsafePointer<Sightglass__V1__ListHoldsReply>, in arena: WireArena) {
         self.init()
         let c = c.pointee
-        holds = wireMessages(c.holds, c.n_holds) { Hold(c: $0) }
+        holds = wireMessages(c.holds, c.n_holds) { Hold(c: $0, in: arena) }
     }
 
     func fill(_ arena: WireArena) -> UnsafeMutablePointer<Sightglass__V1__ListHoldsReply> {
@@ -3717,7 +3717,7 @@ extension GetDeletionGrantsRequest: WireMessage {
         guard let c = sightglass__v1__get_deletion_grants_request__unpack(arena.allocator, wire.count, bytes) else {
             throw WireError(messageName: Self.fullName, sizeBytes: wire.count)
         }
-        self.init(c: c)
+        self.init(c: c, in: arena)
         withExtendedLifetime(arena) {}
     }
 
@@ -3728,7 +3728,7 @@ extension GetDeletionGrantsRequest: WireMessage {
         return withExtendedLifetime(arena) { result }
     }
 
-    init(c: UnsafePointer<Sightglass__V1__GetDeletionGrantsRequest>) {
+    init(c: UnsafePointer<Sightglass__V1__GetDeletionGrantsRequest>, in arena: WireArena) {
         self.init()
         let c = c.pointee
         if let value = c.volume_id { volumeID = String(cString: value) }
@@ -3790,7 +3790,7 @@ extension DeletionGrant: WireMessage {
         guard let c = sightglass__v1__deletion_grant__unpack(arena.allocator, wire.count, bytes) else {
             throw WireError(messageName: Self.fullName, sizeBytes: wire.count)
         }
-        self.init(c: c)
+        self.init(c: c, in: arena)
         withExtendedLifetime(arena) {}
     }
 
@@ -3801,7 +3801,7 @@ extension DeletionGrant: WireMessage {
         return withExtendedLifetime(arena) { result }
     }
 
-    init(c: UnsafePointer<Sightglass__V1__DeletionGrant>) {
+    init(c: UnsafePointer<Sightglass__V1__DeletionGrant>, in arena: WireArena) {
         self.init()
         let c = c.pointee
         if let value = c.path { path = String(cString: value) }
@@ -3856,7 +3856,7 @@ extension GetDeletionGrantsReply: WireMessage {
         guard let c = sightglass__v1__get_deletion_grants_reply__unpack(arena.allocator, wire.count, bytes) else {
             throw WireError(messageName: Self.fullName, sizeBytes: wire.count)
         }
-        self.init(c: c)
+        self.init(c: c, in: arena)
         withExtendedLifetime(arena) {}
     }
 
@@ -3867,10 +3867,10 @@ extension GetDeletionGrantsReply: WireMessage {
         return withExtendedLifetime(arena) { result }
     }
 
-    init(c: UnsafePointer<Sightglass__V1__GetDeletionGrantsReply>) {
+    init(c: UnsafePointer<Sightglass__V1__GetDeletionGrantsReply>, in arena: WireArena) {
         self.init()
         let c = c.pointee
-        grants = wireMessages(c.grants, c.n_grants) { DeletionGrant(c: $0) }
+        grants = wireMessages(c.grants, c.n_grants) { DeletionGrant(c: $0, in: arena) }
     }
 
     func fill(_ arena: WireArena) -> UnsafeMutablePointer<Sightglass__V1__GetDeletionGrantsReply> {
@@ -3919,7 +3919,7 @@ extension ReportDeletedRequest: WireMessage {
         guard let c = sightglass__v1__report_deleted_request__unpack(arena.allocator, wire.count, bytes) else {
             throw WireError(messageName: Self.fullName, sizeBytes: wire.count)
         }
-        self.init(c: c)
+        self.init(c: c, in: arena)
         withExtendedLifetime(arena) {}
     }
 
@@ -3930,7 +3930,7 @@ extension ReportDeletedRequest: WireMessage {
         return withExtendedLifetime(arena) { result }
     }
 
-    init(c: UnsafePointer<Sightglass__V1__ReportDeletedRequest>) {
+    init(c: UnsafePointer<Sightglass__V1__ReportDeletedRequest>, in arena: WireArena) {
         self.init()
         let c = c.pointee
         if let value = c.volume_id { volumeID = String(cString: value) }
@@ -3967,7 +3967,7 @@ extension ReportDeletedReply: WireMessage {
         guard let c = sightglass__v1__report_deleted_reply__unpack(arena.allocator, wire.count, bytes) else {
             throw WireError(messageName: Self.fullName, sizeBytes: wire.count)
         }
-        self.init(c: c)
+        self.init(c: c, in: arena)
         withExtendedLifetime(arena) {}
     }
 
@@ -3978,7 +3978,7 @@ extension ReportDeletedReply: WireMessage {
         return withExtendedLifetime(arena) { result }
     }
 
-    init(c: UnsafePointer<Sightglass__V1__ReportDeletedReply>) {
+    init(c: UnsafePointer<Sightglass__V1__ReportDeletedReply>, in arena: WireArena) {
         self.init()
     }
 
@@ -4022,7 +4022,7 @@ extension IndexerChangesRequest: WireMessage {
         guard let c = sightglass__v1__indexer_changes_request__unpack(arena.allocator, wire.count, bytes) else {
             throw WireError(messageName: Self.fullName, sizeBytes: wire.count)
         }
-        self.init(c: c)
+        self.init(c: c, in: arena)
         withExtendedLifetime(arena) {}
     }
 
@@ -4033,7 +4033,7 @@ extension IndexerChangesRequest: WireMessage {
         return withExtendedLifetime(arena) { result }
     }
 
-    init(c: UnsafePointer<Sightglass__V1__IndexerChangesRequest>) {
+    init(c: UnsafePointer<Sightglass__V1__IndexerChangesRequest>, in arena: WireArena) {
         self.init()
         let c = c.pointee
         if c.has_after != 0 { after = c.after }
@@ -4096,7 +4096,7 @@ extension IndexerChange: WireMessage {
         guard let c = sightglass__v1__indexer_change__unpack(arena.allocator, wire.count, bytes) else {
             throw WireError(messageName: Self.fullName, sizeBytes: wire.count)
         }
-        self.init(c: c)
+        self.init(c: c, in: arena)
         withExtendedLifetime(arena) {}
     }
 
@@ -4107,7 +4107,7 @@ extension IndexerChange: WireMessage {
         return withExtendedLifetime(arena) { result }
     }
 
-    init(c: UnsafePointer<Sightglass__V1__IndexerChange>) {
+    init(c: UnsafePointer<Sightglass__V1__IndexerChange>, in arena: WireArena) {
         self.init()
         let c = c.pointee
         if c.has_cursor != 0 { cursor = c.cursor }
@@ -4166,7 +4166,7 @@ extension IndexerChangesReply: WireMessage {
         guard let c = sightglass__v1__indexer_changes_reply__unpack(arena.allocator, wire.count, bytes) else {
             throw WireError(messageName: Self.fullName, sizeBytes: wire.count)
         }
-        self.init(c: c)
+        self.init(c: c, in: arena)
         withExtendedLifetime(arena) {}
     }
 
@@ -4177,10 +4177,10 @@ extension IndexerChangesReply: WireMessage {
         return withExtendedLifetime(arena) { result }
     }
 
-    init(c: UnsafePointer<Sightglass__V1__IndexerChangesReply>) {
+    init(c: UnsafePointer<Sightglass__V1__IndexerChangesReply>, in arena: WireArena) {
         self.init()
         let c = c.pointee
-        changes = wireMessages(c.changes, c.n_changes) { IndexerChange(c: $0) }
+        changes = wireMessages(c.changes, c.n_changes) { IndexerChange(c: $0, in: arena) }
         if c.has_newest != 0 { newest = c.newest }
     }
 
@@ -4230,7 +4230,7 @@ extension ListAuditRequest: WireMessage {
         guard let c = sightglass__v1__list_audit_request__unpack(arena.allocator, wire.count, bytes) else {
             throw WireError(messageName: Self.fullName, sizeBytes: wire.count)
         }
-        self.init(c: c)
+        self.init(c: c, in: arena)
         withExtendedLifetime(arena) {}
     }
 
@@ -4241,7 +4241,7 @@ extension ListAuditRequest: WireMessage {
         return withExtendedLifetime(arena) { result }
     }
 
-    init(c: UnsafePointer<Sightglass__V1__ListAuditRequest>) {
+    init(c: UnsafePointer<Sightglass__V1__ListAuditRequest>, in arena: WireArena) {
         self.init()
         let c = c.pointee
         if c.has_from_us != 0 { fromUs = c.from_us }
@@ -4308,7 +4308,7 @@ extension AuditEntry: WireMessage {
         guard let c = sightglass__v1__audit_entry__unpack(arena.allocator, wire.count, bytes) else {
             throw WireError(messageName: Self.fullName, sizeBytes: wire.count)
         }
-        self.init(c: c)
+        self.init(c: c, in: arena)
         withExtendedLifetime(arena) {}
     }
 
@@ -4319,7 +4319,7 @@ extension AuditEntry: WireMessage {
         return withExtendedLifetime(arena) { result }
     }
 
-    init(c: UnsafePointer<Sightglass__V1__AuditEntry>) {
+    init(c: UnsafePointer<Sightglass__V1__AuditEntry>, in arena: WireArena) {
         self.init()
         let c = c.pointee
         if c.has_at_us != 0 { atUs = c.at_us }
@@ -4373,7 +4373,7 @@ extension ListAuditReply: WireMessage {
         guard let c = sightglass__v1__list_audit_reply__unpack(arena.allocator, wire.count, bytes) else {
             throw WireError(messageName: Self.fullName, sizeBytes: wire.count)
         }
-        self.init(c: c)
+        self.init(c: c, in: arena)
         withExtendedLifetime(arena) {}
     }
 
@@ -4384,10 +4384,10 @@ extension ListAuditReply: WireMessage {
         return withExtendedLifetime(arena) { result }
     }
 
-    init(c: UnsafePointer<Sightglass__V1__ListAuditReply>) {
+    init(c: UnsafePointer<Sightglass__V1__ListAuditReply>, in arena: WireArena) {
         self.init()
         let c = c.pointee
-        entries = wireMessages(c.entries, c.n_entries) { AuditEntry(c: $0) }
+        entries = wireMessages(c.entries, c.n_entries) { AuditEntry(c: $0, in: arena) }
     }
 
     func fill(_ arena: WireArena) -> UnsafeMutablePointer<Sightglass__V1__ListAuditReply> {

@@ -239,7 +239,7 @@ extension SecretReference: WireMessage {
         guard let c = sightglass__v1__secret_reference__unpack(arena.allocator, wire.count, bytes) else {
             throw WireError(messageName: Self.fullName, sizeBytes: wire.count)
         }
-        self.init(c: c)
+        self.init(c: c, in: arena)
         withExtendedLifetime(arena) {}
     }
 
@@ -250,7 +250,7 @@ extension SecretReference: WireMessage {
         return withExtendedLifetime(arena) { result }
     }
 
-    init(c: UnsafePointer<Sightglass__V1__SecretReference>) {
+    init(c: UnsafePointer<Sightglass__V1__SecretReference>, in arena: WireArena) {
         self.init()
         let c = c.pointee
         if let value = c.path { path = String(cString: value) }
@@ -333,7 +333,7 @@ extension InboundEndpoint: WireMessage {
         guard let c = sightglass__v1__inbound_endpoint__unpack(arena.allocator, wire.count, bytes) else {
             throw WireError(messageName: Self.fullName, sizeBytes: wire.count)
         }
-        self.init(c: c)
+        self.init(c: c, in: arena)
         withExtendedLifetime(arena) {}
     }
 
@@ -344,15 +344,15 @@ extension InboundEndpoint: WireMessage {
         return withExtendedLifetime(arena) { result }
     }
 
-    init(c: UnsafePointer<Sightglass__V1__InboundEndpoint>) {
+    init(c: UnsafePointer<Sightglass__V1__InboundEndpoint>, in arena: WireArena) {
         self.init()
         let c = c.pointee
-        if let value = c.source { source = SourceName(c: value) }
+        if let value = c.source { source = SourceName(c: value, in: arena) }
         if let value = c.endpoint_type { endpointType = String(cString: value) }
         if let value = c.address { address = String(cString: value) }
         if c.has_authentication != 0 { authentication = AuthenticationMethod(rawValue: Int32(bitPattern: c.authentication.rawValue)) }
-        if let value = c.username { username = SecretReference(c: value) }
-        if let value = c.password { password = SecretReference(c: value) }
+        if let value = c.username { username = SecretReference(c: value, in: arena) }
+        if let value = c.password { password = SecretReference(c: value, in: arena) }
         if let value = c.trust_list { trustList = String(cString: value) }
         if c.has_standby != 0 { standby = Standby(rawValue: Int32(bitPattern: c.standby.rawValue)) }
         if c.has_ring_seconds != 0 { ringSeconds = c.ring_seconds }
@@ -466,7 +466,7 @@ extension TaskSettings: WireMessage {
         guard let c = sightglass__v1__task_settings__unpack(arena.allocator, wire.count, bytes) else {
             throw WireError(messageName: Self.fullName, sizeBytes: wire.count)
         }
-        self.init(c: c)
+        self.init(c: c, in: arena)
         withExtendedLifetime(arena) {}
     }
 
@@ -477,7 +477,7 @@ extension TaskSettings: WireMessage {
         return withExtendedLifetime(arena) { result }
     }
 
-    init(c: UnsafePointer<Sightglass__V1__TaskSettings>) {
+    init(c: UnsafePointer<Sightglass__V1__TaskSettings>, in arena: WireArena) {
         self.init()
         let c = c.pointee
         if c.has_type != 0 { type = TaskType(rawValue: Int32(bitPattern: c.type.rawValue)) }
@@ -487,10 +487,10 @@ extension TaskSettings: WireMessage {
         if c.has_duration_s != 0 { durationS = c.duration_s }
         if let value = c.path { path = String(cString: value) }
         if let value = c.media_server_url { mediaServerURL = String(cString: value) }
-        if let value = c.media_server_username { mediaServerUsername = SecretReference(c: value) }
-        if let value = c.media_server_password { mediaServerPassword = SecretReference(c: value) }
-        if let value = c.media_server_certificate { mediaServerCertificate = SecretReference(c: value) }
-        if let value = c.mqtt { mqtt = MqttDestination(c: value) }
+        if let value = c.media_server_username { mediaServerUsername = SecretReference(c: value, in: arena) }
+        if let value = c.media_server_password { mediaServerPassword = SecretReference(c: value, in: arena) }
+        if let value = c.media_server_certificate { mediaServerCertificate = SecretReference(c: value, in: arena) }
+        if let value = c.mqtt { mqtt = MqttDestination(c: value, in: arena) }
         if c.has_audio_enabled != 0 { audioEnabled = c.audio_enabled != 0 }
     }
 
@@ -569,7 +569,7 @@ extension MqttDestination: WireMessage {
         guard let c = sightglass__v1__mqtt_destination__unpack(arena.allocator, wire.count, bytes) else {
             throw WireError(messageName: Self.fullName, sizeBytes: wire.count)
         }
-        self.init(c: c)
+        self.init(c: c, in: arena)
         withExtendedLifetime(arena) {}
     }
 
@@ -580,7 +580,7 @@ extension MqttDestination: WireMessage {
         return withExtendedLifetime(arena) { result }
     }
 
-    init(c: UnsafePointer<Sightglass__V1__MqttDestination>) {
+    init(c: UnsafePointer<Sightglass__V1__MqttDestination>, in arena: WireArena) {
         self.init()
         let c = c.pointee
         if let value = c.topic { topic = String(cString: value) }
@@ -658,7 +658,7 @@ extension DesiredState: WireMessage {
         guard let c = sightglass__v1__desired_state__unpack(arena.allocator, wire.count, bytes) else {
             throw WireError(messageName: Self.fullName, sizeBytes: wire.count)
         }
-        self.init(c: c)
+        self.init(c: c, in: arena)
         withExtendedLifetime(arena) {}
     }
 
@@ -669,7 +669,7 @@ extension DesiredState: WireMessage {
         return withExtendedLifetime(arena) { result }
     }
 
-    init(c: UnsafePointer<Sightglass__V1__DesiredState>) {
+    init(c: UnsafePointer<Sightglass__V1__DesiredState>, in arena: WireArena) {
         self.init()
         let c = c.pointee
         if c.has_running != 0 { running = c.running != 0 }
@@ -755,7 +755,7 @@ extension StreamDefinition: WireMessage {
         guard let c = sightglass__v1__stream_definition__unpack(arena.allocator, wire.count, bytes) else {
             throw WireError(messageName: Self.fullName, sizeBytes: wire.count)
         }
-        self.init(c: c)
+        self.init(c: c, in: arena)
         withExtendedLifetime(arena) {}
     }
 
@@ -766,15 +766,15 @@ extension StreamDefinition: WireMessage {
         return withExtendedLifetime(arena) { result }
     }
 
-    init(c: UnsafePointer<Sightglass__V1__StreamDefinition>) {
+    init(c: UnsafePointer<Sightglass__V1__StreamDefinition>, in arena: WireArena) {
         self.init()
         let c = c.pointee
-        if let value = c.name { name = StreamName(c: value) }
-        if let value = c.source { source = SourceName(c: value) }
+        if let value = c.name { name = StreamName(c: value, in: arena) }
+        if let value = c.source { source = SourceName(c: value, in: arena) }
         if c.has_enabled != 0 { enabled = c.enabled != 0 }
-        if let value = c.settings { settings = TaskSettings(c: value) }
-        if let value = c.desired { desired = DesiredState(c: value) }
-        issues = wireMessages(c.issues, c.n_issues) { Issue(c: $0) }
+        if let value = c.settings { settings = TaskSettings(c: value, in: arena) }
+        if let value = c.desired { desired = DesiredState(c: value, in: arena) }
+        issues = wireMessages(c.issues, c.n_issues) { Issue(c: $0, in: arena) }
         if c.has_revision != 0 { revision = c.revision }
     }
 
@@ -836,7 +836,7 @@ extension Configuration: WireMessage {
         guard let c = sightglass__v1__configuration__unpack(arena.allocator, wire.count, bytes) else {
             throw WireError(messageName: Self.fullName, sizeBytes: wire.count)
         }
-        self.init(c: c)
+        self.init(c: c, in: arena)
         withExtendedLifetime(arena) {}
     }
 
@@ -847,12 +847,12 @@ extension Configuration: WireMessage {
         return withExtendedLifetime(arena) { result }
     }
 
-    init(c: UnsafePointer<Sightglass__V1__Configuration>) {
+    init(c: UnsafePointer<Sightglass__V1__Configuration>, in arena: WireArena) {
         self.init()
         let c = c.pointee
         if c.has_revision != 0 { revision = c.revision }
-        endpoints = wireMessages(c.endpoints, c.n_endpoints) { InboundEndpoint(c: $0) }
-        streams = wireMessages(c.streams, c.n_streams) { StreamDefinition(c: $0) }
+        endpoints = wireMessages(c.endpoints, c.n_endpoints) { InboundEndpoint(c: $0, in: arena) }
+        streams = wireMessages(c.streams, c.n_streams) { StreamDefinition(c: $0, in: arena) }
     }
 
     func fill(_ arena: WireArena) -> UnsafeMutablePointer<Sightglass__V1__Configuration> {
@@ -908,7 +908,7 @@ extension ApplyRequest: WireMessage {
         guard let c = sightglass__v1__apply_request__unpack(arena.allocator, wire.count, bytes) else {
             throw WireError(messageName: Self.fullName, sizeBytes: wire.count)
         }
-        self.init(c: c)
+        self.init(c: c, in: arena)
         withExtendedLifetime(arena) {}
     }
 
@@ -919,7 +919,7 @@ extension ApplyRequest: WireMessage {
         return withExtendedLifetime(arena) { result }
     }
 
-    init(c: UnsafePointer<Sightglass__V1__ApplyRequest>) {
+    init(c: UnsafePointer<Sightglass__V1__ApplyRequest>, in arena: WireArena) {
         self.init()
         let c = c.pointee
         if let value = c.text { text = String(cString: value) }
@@ -985,7 +985,7 @@ extension AppliedDocument: WireMessage {
         guard let c = sightglass__v1__applied_document__unpack(arena.allocator, wire.count, bytes) else {
             throw WireError(messageName: Self.fullName, sizeBytes: wire.count)
         }
-        self.init(c: c)
+        self.init(c: c, in: arena)
         withExtendedLifetime(arena) {}
     }
 
@@ -996,14 +996,14 @@ extension AppliedDocument: WireMessage {
         return withExtendedLifetime(arena) { result }
     }
 
-    init(c: UnsafePointer<Sightglass__V1__AppliedDocument>) {
+    init(c: UnsafePointer<Sightglass__V1__AppliedDocument>, in arena: WireArena) {
         self.init()
         let c = c.pointee
         if c.has_kind != 0 { kind = DocumentKind(rawValue: Int32(bitPattern: c.kind.rawValue)) }
         if let value = c.name { name = String(cString: value) }
         if c.has_revision != 0 { revision = c.revision }
         if c.has_changed != 0 { changed = c.changed != 0 }
-        issues = wireMessages(c.issues, c.n_issues) { Issue(c: $0) }
+        issues = wireMessages(c.issues, c.n_issues) { Issue(c: $0, in: arena) }
     }
 
     func fill(_ arena: WireArena) -> UnsafeMutablePointer<Sightglass__V1__AppliedDocument> {
@@ -1057,7 +1057,7 @@ extension ApplyReply: WireMessage {
         guard let c = sightglass__v1__apply_reply__unpack(arena.allocator, wire.count, bytes) else {
             throw WireError(messageName: Self.fullName, sizeBytes: wire.count)
         }
-        self.init(c: c)
+        self.init(c: c, in: arena)
         withExtendedLifetime(arena) {}
     }
 
@@ -1068,10 +1068,10 @@ extension ApplyReply: WireMessage {
         return withExtendedLifetime(arena) { result }
     }
 
-    init(c: UnsafePointer<Sightglass__V1__ApplyReply>) {
+    init(c: UnsafePointer<Sightglass__V1__ApplyReply>, in arena: WireArena) {
         self.init()
         let c = c.pointee
-        documents = wireMessages(c.documents, c.n_documents) { AppliedDocument(c: $0) }
+        documents = wireMessages(c.documents, c.n_documents) { AppliedDocument(c: $0, in: arena) }
     }
 
     func fill(_ arena: WireArena) -> UnsafeMutablePointer<Sightglass__V1__ApplyReply> {
@@ -1112,7 +1112,7 @@ extension GetConfigurationRequest: WireMessage {
         guard let c = sightglass__v1__get_configuration_request__unpack(arena.allocator, wire.count, bytes) else {
             throw WireError(messageName: Self.fullName, sizeBytes: wire.count)
         }
-        self.init(c: c)
+        self.init(c: c, in: arena)
         withExtendedLifetime(arena) {}
     }
 
@@ -1123,7 +1123,7 @@ extension GetConfigurationRequest: WireMessage {
         return withExtendedLifetime(arena) { result }
     }
 
-    init(c: UnsafePointer<Sightglass__V1__GetConfigurationRequest>) {
+    init(c: UnsafePointer<Sightglass__V1__GetConfigurationRequest>, in arena: WireArena) {
         self.init()
         let c = c.pointee
         if c.has_known_revision != 0 { knownRevision = c.known_revision }
@@ -1173,7 +1173,7 @@ extension GetDocumentsRequest: WireMessage {
         guard let c = sightglass__v1__get_documents_request__unpack(arena.allocator, wire.count, bytes) else {
             throw WireError(messageName: Self.fullName, sizeBytes: wire.count)
         }
-        self.init(c: c)
+        self.init(c: c, in: arena)
         withExtendedLifetime(arena) {}
     }
 
@@ -1184,7 +1184,7 @@ extension GetDocumentsRequest: WireMessage {
         return withExtendedLifetime(arena) { result }
     }
 
-    init(c: UnsafePointer<Sightglass__V1__GetDocumentsRequest>) {
+    init(c: UnsafePointer<Sightglass__V1__GetDocumentsRequest>, in arena: WireArena) {
         self.init()
         let c = c.pointee
         if c.has_kind != 0 { kind = DocumentKind(rawValue: Int32(bitPattern: c.kind.rawValue)) }
@@ -1248,7 +1248,7 @@ extension StoredDocument: WireMessage {
         guard let c = sightglass__v1__stored_document__unpack(arena.allocator, wire.count, bytes) else {
             throw WireError(messageName: Self.fullName, sizeBytes: wire.count)
         }
-        self.init(c: c)
+        self.init(c: c, in: arena)
         withExtendedLifetime(arena) {}
     }
 
@@ -1259,14 +1259,14 @@ extension StoredDocument: WireMessage {
         return withExtendedLifetime(arena) { result }
     }
 
-    init(c: UnsafePointer<Sightglass__V1__StoredDocument>) {
+    init(c: UnsafePointer<Sightglass__V1__StoredDocument>, in arena: WireArena) {
         self.init()
         let c = c.pointee
         if c.has_kind != 0 { kind = DocumentKind(rawValue: Int32(bitPattern: c.kind.rawValue)) }
         if let value = c.name { name = String(cString: value) }
         if c.has_revision != 0 { revision = c.revision }
         if let value = c.json { json = String(cString: value) }
-        issues = wireMessages(c.issues, c.n_issues) { Issue(c: $0) }
+        issues = wireMessages(c.issues, c.n_issues) { Issue(c: $0, in: arena) }
     }
 
     func fill(_ arena: WireArena) -> UnsafeMutablePointer<Sightglass__V1__StoredDocument> {
@@ -1317,7 +1317,7 @@ extension GetDocumentsReply: WireMessage {
         guard let c = sightglass__v1__get_documents_reply__unpack(arena.allocator, wire.count, bytes) else {
             throw WireError(messageName: Self.fullName, sizeBytes: wire.count)
         }
-        self.init(c: c)
+        self.init(c: c, in: arena)
         withExtendedLifetime(arena) {}
     }
 
@@ -1328,10 +1328,10 @@ extension GetDocumentsReply: WireMessage {
         return withExtendedLifetime(arena) { result }
     }
 
-    init(c: UnsafePointer<Sightglass__V1__GetDocumentsReply>) {
+    init(c: UnsafePointer<Sightglass__V1__GetDocumentsReply>, in arena: WireArena) {
         self.init()
         let c = c.pointee
-        documents = wireMessages(c.documents, c.n_documents) { StoredDocument(c: $0) }
+        documents = wireMessages(c.documents, c.n_documents) { StoredDocument(c: $0, in: arena) }
     }
 
     func fill(_ arena: WireArena) -> UnsafeMutablePointer<Sightglass__V1__GetDocumentsReply> {
@@ -1376,7 +1376,7 @@ extension DeleteDocumentRequest: WireMessage {
         guard let c = sightglass__v1__delete_document_request__unpack(arena.allocator, wire.count, bytes) else {
             throw WireError(messageName: Self.fullName, sizeBytes: wire.count)
         }
-        self.init(c: c)
+        self.init(c: c, in: arena)
         withExtendedLifetime(arena) {}
     }
 
@@ -1387,7 +1387,7 @@ extension DeleteDocumentRequest: WireMessage {
         return withExtendedLifetime(arena) { result }
     }
 
-    init(c: UnsafePointer<Sightglass__V1__DeleteDocumentRequest>) {
+    init(c: UnsafePointer<Sightglass__V1__DeleteDocumentRequest>, in arena: WireArena) {
         self.init()
         let c = c.pointee
         if c.has_kind != 0 { kind = DocumentKind(rawValue: Int32(bitPattern: c.kind.rawValue)) }
@@ -1435,7 +1435,7 @@ extension DeleteDocumentReply: WireMessage {
         guard let c = sightglass__v1__delete_document_reply__unpack(arena.allocator, wire.count, bytes) else {
             throw WireError(messageName: Self.fullName, sizeBytes: wire.count)
         }
-        self.init(c: c)
+        self.init(c: c, in: arena)
         withExtendedLifetime(arena) {}
     }
 
@@ -1446,7 +1446,7 @@ extension DeleteDocumentReply: WireMessage {
         return withExtendedLifetime(arena) { result }
     }
 
-    init(c: UnsafePointer<Sightglass__V1__DeleteDocumentReply>) {
+    init(c: UnsafePointer<Sightglass__V1__DeleteDocumentReply>, in arena: WireArena) {
         self.init()
         let c = c.pointee
         if c.has_existed != 0 { existed = c.existed != 0 }
@@ -1510,7 +1510,7 @@ extension SetDesiredStateRequest: WireMessage {
         guard let c = sightglass__v1__set_desired_state_request__unpack(arena.allocator, wire.count, bytes) else {
             throw WireError(messageName: Self.fullName, sizeBytes: wire.count)
         }
-        self.init(c: c)
+        self.init(c: c, in: arena)
         withExtendedLifetime(arena) {}
     }
 
@@ -1521,10 +1521,10 @@ extension SetDesiredStateRequest: WireMessage {
         return withExtendedLifetime(arena) { result }
     }
 
-    init(c: UnsafePointer<Sightglass__V1__SetDesiredStateRequest>) {
+    init(c: UnsafePointer<Sightglass__V1__SetDesiredStateRequest>, in arena: WireArena) {
         self.init()
         let c = c.pointee
-        if let value = c.stream { stream = StreamName(c: value) }
+        if let value = c.stream { stream = StreamName(c: value, in: arena) }
         if c.has_running != 0 { running = c.running != 0 }
         if let value = c.override_json { overrideJSON = String(cString: value) }
         if c.has_ends_after_ms != 0 { endsAfterMs = c.ends_after_ms }
@@ -1582,7 +1582,7 @@ extension SetDesiredStateReply: WireMessage {
         guard let c = sightglass__v1__set_desired_state_reply__unpack(arena.allocator, wire.count, bytes) else {
             throw WireError(messageName: Self.fullName, sizeBytes: wire.count)
         }
-        self.init(c: c)
+        self.init(c: c, in: arena)
         withExtendedLifetime(arena) {}
     }
 
@@ -1593,10 +1593,10 @@ extension SetDesiredStateReply: WireMessage {
         return withExtendedLifetime(arena) { result }
     }
 
-    init(c: UnsafePointer<Sightglass__V1__SetDesiredStateReply>) {
+    init(c: UnsafePointer<Sightglass__V1__SetDesiredStateReply>, in arena: WireArena) {
         self.init()
         let c = c.pointee
-        if let value = c.stream { stream = StreamDefinition(c: value) }
+        if let value = c.stream { stream = StreamDefinition(c: value, in: arena) }
         if c.has_changed != 0 { changed = c.changed != 0 }
     }
 
@@ -1645,7 +1645,7 @@ extension ChangesRequest: WireMessage {
         guard let c = sightglass__v1__changes_request__unpack(arena.allocator, wire.count, bytes) else {
             throw WireError(messageName: Self.fullName, sizeBytes: wire.count)
         }
-        self.init(c: c)
+        self.init(c: c, in: arena)
         withExtendedLifetime(arena) {}
     }
 
@@ -1656,7 +1656,7 @@ extension ChangesRequest: WireMessage {
         return withExtendedLifetime(arena) { result }
     }
 
-    init(c: UnsafePointer<Sightglass__V1__ChangesRequest>) {
+    init(c: UnsafePointer<Sightglass__V1__ChangesRequest>, in arena: WireArena) {
         self.init()
         let c = c.pointee
         if c.has_after != 0 { after = c.after }
@@ -1719,7 +1719,7 @@ extension RegistryChange: WireMessage {
         guard let c = sightglass__v1__registry_change__unpack(arena.allocator, wire.count, bytes) else {
             throw WireError(messageName: Self.fullName, sizeBytes: wire.count)
         }
-        self.init(c: c)
+        self.init(c: c, in: arena)
         withExtendedLifetime(arena) {}
     }
 
@@ -1730,7 +1730,7 @@ extension RegistryChange: WireMessage {
         return withExtendedLifetime(arena) { result }
     }
 
-    init(c: UnsafePointer<Sightglass__V1__RegistryChange>) {
+    init(c: UnsafePointer<Sightglass__V1__RegistryChange>, in arena: WireArena) {
         self.init()
         let c = c.pointee
         if c.has_cursor != 0 { cursor = c.cursor }
@@ -1789,7 +1789,7 @@ extension RegistryChangesReply: WireMessage {
         guard let c = sightglass__v1__registry_changes_reply__unpack(arena.allocator, wire.count, bytes) else {
             throw WireError(messageName: Self.fullName, sizeBytes: wire.count)
         }
-        self.init(c: c)
+        self.init(c: c, in: arena)
         withExtendedLifetime(arena) {}
     }
 
@@ -1800,10 +1800,10 @@ extension RegistryChangesReply: WireMessage {
         return withExtendedLifetime(arena) { result }
     }
 
-    init(c: UnsafePointer<Sightglass__V1__RegistryChangesReply>) {
+    init(c: UnsafePointer<Sightglass__V1__RegistryChangesReply>, in arena: WireArena) {
         self.init()
         let c = c.pointee
-        changes = wireMessages(c.changes, c.n_changes) { RegistryChange(c: $0) }
+        changes = wireMessages(c.changes, c.n_changes) { RegistryChange(c: $0, in: arena) }
         if c.has_newest != 0 { newest = c.newest }
     }
 
@@ -1865,7 +1865,7 @@ extension Lease: WireMessage {
         guard let c = sightglass__v1__lease__unpack(arena.allocator, wire.count, bytes) else {
             throw WireError(messageName: Self.fullName, sizeBytes: wire.count)
         }
-        self.init(c: c)
+        self.init(c: c, in: arena)
         withExtendedLifetime(arena) {}
     }
 
@@ -1876,10 +1876,10 @@ extension Lease: WireMessage {
         return withExtendedLifetime(arena) { result }
     }
 
-    init(c: UnsafePointer<Sightglass__V1__Lease>) {
+    init(c: UnsafePointer<Sightglass__V1__Lease>, in arena: WireArena) {
         self.init()
         let c = c.pointee
-        if let value = c.source { source = SourceName(c: value) }
+        if let value = c.source { source = SourceName(c: value, in: arena) }
         if let value = c.holder { holder = String(cString: value) }
         if c.has_epoch != 0 { epoch = c.epoch }
         if c.has_remaining_ms != 0 { remainingMs = c.remaining_ms }
@@ -1945,7 +1945,7 @@ extension AcquireLeasesRequest: WireMessage {
         guard let c = sightglass__v1__acquire_leases_request__unpack(arena.allocator, wire.count, bytes) else {
             throw WireError(messageName: Self.fullName, sizeBytes: wire.count)
         }
-        self.init(c: c)
+        self.init(c: c, in: arena)
         withExtendedLifetime(arena) {}
     }
 
@@ -1956,13 +1956,13 @@ extension AcquireLeasesRequest: WireMessage {
         return withExtendedLifetime(arena) { result }
     }
 
-    init(c: UnsafePointer<Sightglass__V1__AcquireLeasesRequest>) {
+    init(c: UnsafePointer<Sightglass__V1__AcquireLeasesRequest>, in arena: WireArena) {
         self.init()
         let c = c.pointee
         if let value = c.holder { holder = String(cString: value) }
         if let value = c.holder_address { holderAddress = String(cString: value) }
         if c.has_capacity != 0 { capacity = c.capacity }
-        held = wireMessages(c.held, c.n_held) { Lease(c: $0) }
+        held = wireMessages(c.held, c.n_held) { Lease(c: $0, in: arena) }
     }
 
     func fill(_ arena: WireArena) -> UnsafeMutablePointer<Sightglass__V1__AcquireLeasesRequest> {
@@ -2017,7 +2017,7 @@ extension AcquireLeasesReply: WireMessage {
         guard let c = sightglass__v1__acquire_leases_reply__unpack(arena.allocator, wire.count, bytes) else {
             throw WireError(messageName: Self.fullName, sizeBytes: wire.count)
         }
-        self.init(c: c)
+        self.init(c: c, in: arena)
         withExtendedLifetime(arena) {}
     }
 
@@ -2028,10 +2028,10 @@ extension AcquireLeasesReply: WireMessage {
         return withExtendedLifetime(arena) { result }
     }
 
-    init(c: UnsafePointer<Sightglass__V1__AcquireLeasesReply>) {
+    init(c: UnsafePointer<Sightglass__V1__AcquireLeasesReply>, in arena: WireArena) {
         self.init()
         let c = c.pointee
-        leases = wireMessages(c.leases, c.n_leases) { Lease(c: $0) }
+        leases = wireMessages(c.leases, c.n_leases) { Lease(c: $0, in: arena) }
         if c.has_renew_after_ms != 0 { renewAfterMs = c.renew_after_ms }
         if c.has_configuration_revision != 0 { configurationRevision = c.configuration_revision }
     }
@@ -2086,7 +2086,7 @@ extension ReleaseLeasesRequest: WireMessage {
         guard let c = sightglass__v1__release_leases_request__unpack(arena.allocator, wire.count, bytes) else {
             throw WireError(messageName: Self.fullName, sizeBytes: wire.count)
         }
-        self.init(c: c)
+        self.init(c: c, in: arena)
         withExtendedLifetime(arena) {}
     }
 
@@ -2097,11 +2097,11 @@ extension ReleaseLeasesRequest: WireMessage {
         return withExtendedLifetime(arena) { result }
     }
 
-    init(c: UnsafePointer<Sightglass__V1__ReleaseLeasesRequest>) {
+    init(c: UnsafePointer<Sightglass__V1__ReleaseLeasesRequest>, in arena: WireArena) {
         self.init()
         let c = c.pointee
         if let value = c.holder { holder = String(cString: value) }
-        leases = wireMessages(c.leases, c.n_leases) { Lease(c: $0) }
+        leases = wireMessages(c.leases, c.n_leases) { Lease(c: $0, in: arena) }
     }
 
     func fill(_ arena: WireArena) -> UnsafeMutablePointer<Sightglass__V1__ReleaseLeasesRequest> {
@@ -2132,7 +2132,7 @@ extension ReleaseLeasesReply: WireMessage {
         guard let c = sightglass__v1__release_leases_reply__unpack(arena.allocator, wire.count, bytes) else {
             throw WireError(messageName: Self.fullName, sizeBytes: wire.count)
         }
-        self.init(c: c)
+        self.init(c: c, in: arena)
         withExtendedLifetime(arena) {}
     }
 
@@ -2143,7 +2143,7 @@ extension ReleaseLeasesReply: WireMessage {
         return withExtendedLifetime(arena) { result }
     }
 
-    init(c: UnsafePointer<Sightglass__V1__ReleaseLeasesReply>) {
+    init(c: UnsafePointer<Sightglass__V1__ReleaseLeasesReply>, in arena: WireArena) {
         self.init()
     }
 
@@ -2172,7 +2172,7 @@ extension ListLeasesRequest: WireMessage {
         guard let c = sightglass__v1__list_leases_request__unpack(arena.allocator, wire.count, bytes) else {
             throw WireError(messageName: Self.fullName, sizeBytes: wire.count)
         }
-        self.init(c: c)
+        self.init(c: c, in: arena)
         withExtendedLifetime(arena) {}
     }
 
@@ -2183,7 +2183,7 @@ extension ListLeasesRequest: WireMessage {
         return withExtendedLifetime(arena) { result }
     }
 
-    init(c: UnsafePointer<Sightglass__V1__ListLeasesRequest>) {
+    init(c: UnsafePointer<Sightglass__V1__ListLeasesRequest>, in arena: WireArena) {
         self.init()
     }
 
@@ -2223,7 +2223,7 @@ extension ListLeasesReply: WireMessage {
         guard let c = sightglass__v1__list_leases_reply__unpack(arena.allocator, wire.count, bytes) else {
             throw WireError(messageName: Self.fullName, sizeBytes: wire.count)
         }
-        self.init(c: c)
+        self.init(c: c, in: arena)
         withExtendedLifetime(arena) {}
     }
 
@@ -2234,10 +2234,10 @@ extension ListLeasesReply: WireMessage {
         return withExtendedLifetime(arena) { result }
     }
 
-    init(c: UnsafePointer<Sightglass__V1__ListLeasesReply>) {
+    init(c: UnsafePointer<Sightglass__V1__ListLeasesReply>, in arena: WireArena) {
         self.init()
         let c = c.pointee
-        leases = wireMessages(c.leases, c.n_leases) { Lease(c: $0) }
+        leases = wireMessages(c.leases, c.n_leases) { Lease(c: $0, in: arena) }
     }
 
     func fill(_ arena: WireArena) -> UnsafeMutablePointer<Sightglass__V1__ListLeasesReply> {

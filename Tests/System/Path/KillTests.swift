@@ -46,7 +46,11 @@ enum Step: String, CaseIterable, Sendable {
                 $0["state"]?.text == "streaming" && $0["runId"] != before["runId"]
             }
             let sealed = site.segments(of: "line1").count
-            try await eventually("line1 seals clips again") { site.segments(of: "line1").count > sealed ? true : nil }
+            // The next may be what was salvaged of the run before, and one that an older window ended early; the third is
+            // a whole clip of the new run, so that the event's window does not reach back into the time without a recorder.
+            try await eventually("line1 seals whole clips again") {
+                site.segments(of: "line1").count >= sealed + 3 ? true : nil
+            }
             let key = "restart-\(round)"
             try await publishEvent(site, key)
             let request = try await finished(site, key)

@@ -70,6 +70,27 @@ private func survivesDamage<M: Sampled>(_ type: M.Type, seed: UInt64) -> Bool {
         }
     }
 
+    /// From 4 KiB on bytes are lent and taken over instead of copied (WireArena).
+    @Test(arguments: [1, 4_095, 4_096, 4_097, 70_000, 1 << 20])
+    func longBytesStayWhatTheyWereAndWhoTookThemOverOwnsThem(sizeBytes: Int) throws {
+        var random = SampleRandom(seed: UInt64(sizeBytes))
+        var message = ClaimedItem()
+        message.sidecar = (0..<sizeBytes).map { _ in UInt8(truncatingIfNeeded: random.bits()) }
+        message.content = (0..<sizeBytes).map { _ in UInt8(truncatingIfNeeded: random.bits()) }
+        var first = try ClaimedItem(wire: message.encoded())
+        let second = try ClaimedItem(wire: message.encoded())
+        first.sidecar?[0] ^= 1
+        #expect(second == message)
+        #expect(first.content == message.content)
+        #expect(first.sidecar != message.sidecar)
+    }
+
+    /// Lists of more than 4 KiB are read into the same places as long bytes.
+    @Test func longListsStayWhatTheyWere() throws {
+        let message = ReportDeletedRequest(paths: (0..<2_000).map { "line1/\($0).mp4" })
+        #expect(try ReportDeletedRequest(wire: message.encoded()) == message)
+    }
+
     @Test func nothingDecodesToAbsentFields() throws {
         #expect(try MediaFile(wire: []) == MediaFile())
     }
