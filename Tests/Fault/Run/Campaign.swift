@@ -227,19 +227,23 @@ struct Campaign {
         return open
     }
 
-    /// The whole model. Lists of a living site are read one after the other, so what differs is looked at again.
+    /// The whole model. Lists of a living site are read one after the other, so what differs is looked at again; a file that
+    /// made room between two lists is in no later row, so only what differs twice in a row counts.
     private func judged(isAtRest: Bool) async throws -> Snapshot {
         let deadline = ContinuousClock.now + Self.agreeWithin
+        var before: [Violation]?
         while true {
             let snapshot = try await evidence.snapshot(retainedStates: await notebook.retainedStates)
             let history = await notebook.history
             let volumes = VolumeCheck(history: history, snapshot: snapshot, isAtRest: isAtRest).judge()
             let requests = RequestCheck(ledger: await notebook.ledger, history: history, snapshot: snapshot).judge()
             let found = volumes + requests + history.slowRecoveries(nowUs: nowUs())
-            if found.isEmpty || ContinuousClock.now > deadline {
-                await notebook.note(found)
+            if found.isEmpty { return snapshot }
+            if let before, ContinuousClock.now > deadline {
+                await notebook.note(found.filter { $0.rule != .catalogue || before.contains($0) })
                 return snapshot
             }
+            before = found
             try await Task.sleep(for: .seconds(2))
         }
     }
