@@ -14,6 +14,10 @@ public struct RTSPFailure: Error, Sendable, Equatable, CustomStringConvertible {
         case protocolError
         /// It stopped answering.
         case silent
+        /// Its host is there, and nothing listens.
+        case refused
+        /// Nothing answers at its address.
+        case unreachable
     }
 
     /// What it takes to get further.

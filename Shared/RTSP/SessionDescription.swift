@@ -80,7 +80,9 @@ public struct MediaDescription: Sendable, Hashable {
     /// Of sound; 1 where it is not said.
     public var channels: Int { map?.channels ?? 1 }
     /// A parameter of `a=fmtp`, by its name in lower case.
-    public func parameter(_ name: String) -> String? { payloadType.flatMap { parameters[$0]?[name] } }
+    public func parameter(_ name: String) -> String? { formatParameters[name] }
+    /// All parameters of `a=fmtp`, names in lower case.
+    public var formatParameters: [String: String] { payloadType.flatMap { parameters[$0] } ?? [:] }
 
     /// H.264's parameter sets, H.265's in the order VPS, SPS, PPS; what is no Base64 is left out.
     public var parameterSets: [[UInt8]] {
