@@ -2,6 +2,7 @@
 // Pure; the nonce of ours comes from outside. Credentials are handed in for each header and kept nowhere.
 
 import COpenSSL
+import Foundation
 
 /// A user of a camera or media server. Shows itself to nobody.
 public struct RTSPUser: Sendable, Hashable, CustomStringConvertible, CustomDebugStringConvertible, CustomReflectable {
@@ -122,34 +123,13 @@ enum Digest {
 
 /// Base64 (RFC 4648) both ways; reading takes what cameras write into their descriptions.
 enum Base64 {
-    private static let letters = Array("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/".utf8)
+    static func encode(_ bytes: [UInt8]) -> String { Data(bytes).base64EncodedString() }
 
-    static func encode(_ bytes: [UInt8]) -> String {
-        var text: [UInt8] = []
-        for start in stride(from: 0, to: bytes.count, by: 3) {
-            let part = bytes[start..<min(start + 3, bytes.count)]
-            let bits = part.enumerated().reduce(UInt32(0)) { $0 | UInt32($1.element) << UInt32(16 - 8 * $1.offset) }
-            for index in 0..<4 {
-                text.append(index <= part.count ? letters[Int(bits >> UInt32(18 - 6 * index)) & 63] : UInt8(ascii: "="))
-            }
-        }
-        return String(decoding: text, as: UTF8.self)
-    }
-
-    /// Nil where a character is none of the alphabet. Padding may be missing.
+    /// Nil where a character is none of the alphabet. Padding may be missing or wrong, and the last letter too many.
     static func decode(_ text: some StringProtocol) -> [UInt8]? {
-        var bytes: [UInt8] = []
-        var bits: UInt32 = 0
-        var count = 0
-        for letter in text.utf8 where letter != UInt8(ascii: "=") {
-            guard let value = letters.firstIndex(of: letter) else { return nil }
-            bits = bits << 6 | UInt32(value)
-            count += 6
-            if count >= 8 {
-                count -= 8
-                bytes.append(UInt8(truncatingIfNeeded: bits >> UInt32(count)))
-            }
-        }
-        return bytes
+        var letters = String(text).filter { $0 != "=" }
+        if letters.count % 4 == 1 { letters.removeLast() }
+        letters += String(repeating: "=", count: (4 - letters.count % 4) % 4)
+        return Data(base64Encoded: letters).map { [UInt8]($0) }
     }
 }

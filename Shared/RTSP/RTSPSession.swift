@@ -10,8 +10,8 @@ public enum RTSPSessionEvent: Sendable {
     case packet(MediaPacket)
     /// The stream is elsewhere; this session ends.
     case redirected(RTSPURL)
-    /// The last event.
-    case ended(RTSPFailure, RTSPSessionCounters)
+    /// The last event; no failure where the session was ended here.
+    case ended(RTSPFailure?, RTSPSessionCounters)
 }
 
 /// What a session passed over, since its beginning.
@@ -104,9 +104,9 @@ final class RTSPSession: ConnectionOwner {
 
     func ended(_ end: ConnectionEnd, nowNs: Int64) { tell(.ended(failure ?? Self.failure(end), counters)) }
 
-    private static func failure(_ end: ConnectionEnd) -> RTSPFailure {
+    private static func failure(_ end: ConnectionEnd) -> RTSPFailure? {
         switch end {
-        case .closed: RTSPFailure(.silent, "the session was ended here")
+        case .closed: nil
         case .closedByPeer: RTSPFailure(.silent, "the camera closed the connection")
         case .unknownHost(let words): RTSPFailure(.unreachable, "the camera's name is not known: \(words)")
         case .distrusted(let words): RTSPFailure(.protocolError, words)
