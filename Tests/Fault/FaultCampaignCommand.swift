@@ -62,7 +62,8 @@ struct FaultCampaignCommand: AsyncParsableCommand {
             try result.write(to: report)
             print("report: \(report)/report.txt")
         }
-        print(result.summary.joined(separator: "\n"))
+        // What was wrong comes last: a long output is read from its end.
+        print((result.summary + result.violationLines.prefix(20)).joined(separator: "\n"))
         guard result.violations.isEmpty else {
             campaign.site.folder.keep()
             await campaign.abandon()

@@ -53,6 +53,11 @@ struct Report {
         ]
     }
 
+    /// What was wrong, two lines each.
+    var violationLines: [String] {
+        violations.map { "  \($0.rule.rawValue)  \($0.subject)\n    \($0.evidence)" }
+    }
+
     private static func spread(_ timesUs: [Int64]) -> String {
         let sorted = timesUs.sorted()
         guard let last = sorted.last else { return "-" }
@@ -70,10 +75,7 @@ struct Report {
 
     private var text: String {
         var parts = ["Fault campaign", ""] + summary
-        if !violations.isEmpty {
-            parts += ["", "Violations"]
-            parts += violations.map { "  \($0.rule.rawValue)  \($0.subject)\n    \($0.evidence)" }
-        }
+        if !violations.isEmpty { parts += ["", "Violations"] + violationLines }
         parts += ["", "Faults and footage", ""]
         parts += Picture(history: history, snapshot: snapshot, span: Span(startedUs, endedUs)).lines()
         parts += ["Requests", ""] + snapshot.requests.sorted { $0.acceptedUs < $1.acceptedUs }.map(life)
