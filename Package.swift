@@ -78,7 +78,7 @@ let libraries: [Target] = [
 let services: [Target] = [
     service("AssetRegistry", ["JSON", "ServiceKit", grdb, log, metrics, lifecycle, yams]),
     service(
-        "CaptureController", ["CivilTime", "ServiceKit", "Volume", "Media", "LibAV", grdb, log, metrics, lifecycle]),
+        "CaptureController", ["CivilTime", "ServiceKit", "Volume", "Media", "RTSP", "LibAV", grdb, log, metrics, lifecycle]),
     service("Indexer", ["CivilTime", "ServiceKit", "Volume", grdb, crypto, log, metrics, lifecycle]),
     service("Archiver", ["JSON", "ServiceKit", "Volume", "Claims", log, lifecycle]),
     service(

@@ -5,6 +5,8 @@
 //   G2  When a window's end passes while the camera gives nothing, the gap up to now is told, and again, longer, when the camera
 //       returns: whoever waits for the window need not wait for the camera.
 //   G3  A loss by the disk is told once it is over.
+//   G4  What the camera or the network lost within a run is told with the number of pictures; losses within a second are one gap, so
+//       that a bad line does not fill the catalogue.
 import Media
 import Wire
 
@@ -79,15 +81,50 @@ extension SourcePipeline {
         return effects
     }
 
-    private mutating func tell(_ span: Span, cause: String, reason: String, _ effects: inout [PipelineEffect]) {
+    /// What did not come whole, not told yet.
+    struct Loss: Sendable, Equatable {
+        var span: Span
+        var frames: UInt32
+    }
+
+    /// Losses that begin within so much of the first are one gap.
+    static let lossTogetherUs: Int64 = 1_000_000
+
+    /// G4, for a picture at `startUs` of about `durationUs`.
+    mutating func noteLoss(
+        followsLoss: Bool, startUs: Int64, durationUs: Int64, _ effects: inout [PipelineEffect]
+    ) {
+        if let known = loss, startUs - known.span.startUs >= Self.lossTogetherUs { tellLoss(&effects) }
+        guard followsLoss, let fromUs = lastFrameEndUs, startUs > fromUs else { return }
+        let frames = durationUs > 0 ? max(1, (startUs - fromUs + durationUs / 2) / durationUs) : 1
+        loss = Loss(
+            span: Span(startUs: loss?.span.startUs ?? fromUs, endUs: startUs),
+            frames: UInt32(clamping: Int64(loss?.frames ?? 0) + frames))
+    }
+
+    /// Tells of what was lost so far.
+    mutating func tellLoss(_ effects: inout [PipelineEffect]) {
+        guard let lost = loss else { return }
+        loss = nil
+        tell(
+            lost.span, cause: "lost",
+            reason: "a part of what the camera sent did not come: about \(lost.frames) pictures",
+            framesLost: lost.frames, &effects)
+    }
+
+    private mutating func tell(
+        _ span: Span, cause: String, reason: String, framesLost: UInt32 = 0, _ effects: inout [PipelineEffect]
+    ) {
         explained.insert(span)
         driver.pendingGaps.append(
-            SegmentGap(startUs: span.startUs, endUs: span.endUs, cause: cause, reason: reason))
+            SegmentGap(
+                startUs: span.startUs, endUs: span.endUs, cause: cause, reason: reason, framesLost: framesLost))
         effects.append(
             .record(
                 MediaRecord(
                     gap: Gap(
-                        source: plan.source.wire, window: span.wire, cause: cause, reason: reason, runID: run?.runID))))
+                        source: plan.source.wire, window: span.wire, cause: cause, reason: reason, runID: run?.runID,
+                        framesLost: framesLost > 0 ? framesLost : nil))))
     }
 
     // MARK: What the disk says

@@ -7,6 +7,7 @@
 //   unauthorized  30 s       2       900 s     cameras lock an account after a few wrong passwords
 //   silent         0.5 s     2        15 s     it answered a moment ago
 //   no_keyframe    2 s       2        30 s     it sends, but nothing that can be kept
+//   busy           5 s       2        30 s     a session that its client lost lives on there for a minute at most
 //   not_found     15 s       1        15 s     a path does not appear by asking often
 //   protocol       2 s       2        30 s     it speaks, but not what we understand
 //
@@ -19,6 +20,7 @@ enum FailureCause: String, Sendable, CaseIterable {
     case unreachable
     case silent
     case noKeyframe = "no_keyframe"
+    case busy
     case notFound = "not_found"
     case protocolError = "protocol"
 }
@@ -42,6 +44,7 @@ struct BackOffRule: Sendable, Equatable {
         case .unauthorized: BackOffRule(firstUs: 30_000_000, factor: 2, ceilingUs: 900_000_000)
         case .silent: BackOffRule(firstUs: 500_000, factor: 2, ceilingUs: 15_000_000)
         case .noKeyframe: BackOffRule(firstUs: 2_000_000, factor: 2, ceilingUs: 30_000_000)
+        case .busy: BackOffRule(firstUs: 5_000_000, factor: 2, ceilingUs: 30_000_000)
         case .notFound: BackOffRule(firstUs: 15_000_000, factor: 1, ceilingUs: 15_000_000)
         case .protocolError: BackOffRule(firstUs: 2_000_000, factor: 2, ceilingUs: 30_000_000)
         }
@@ -93,9 +96,14 @@ struct ReconnectMachine: Sendable, Equatable {
         state = .waiting(untilUs: nowUs)
     }
 
+    /// Whether it is time to connect.
+    func isDue(nowUs: Int64) -> Bool {
+        if case .waiting(let untilUs) = state { nowUs >= untilUs } else { false }
+    }
+
     /// True once when it is time to connect; the caller does so and reports what came of it.
     mutating func takeAttempt(nowUs: Int64) -> Bool {
-        guard case .waiting(let untilUs) = state, nowUs >= untilUs else { return false }
+        guard isDue(nowUs: nowUs) else { return false }
         state = .connecting
         attempts += 1
         return true

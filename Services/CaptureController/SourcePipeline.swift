@@ -37,6 +37,7 @@ struct SourcePipeline: Sendable {
     var explained = RecordedSpans()
     /// Windows that a dark camera's gap was told for.
     var toldDark: Set<String> = []
+    var loss: Loss?
     /// Why the disk refused the last segment; nil once one is written well again.
     var recordingError: String?
 
@@ -151,6 +152,8 @@ struct SourcePipeline: Sendable {
                 note(from: before, &effects)
             }
             video = packet.configuration
+            noteLoss(
+                followsLoss: packet.followsLoss, startUs: head.startUs, durationUs: head.endUs - head.startUs, &effects)
             lastFrameEndUs = max(lastFrameEndUs ?? 0, head.endUs)
         }
         ring.append(packet)
@@ -196,6 +199,7 @@ struct SourcePipeline: Sendable {
         unsettled = []
         guard let ended = run else { return }
         let endUs = lastFrameEndUs ?? wallUs
+        tellLoss(&effects)
         let before = effects.count
         driver.sessionEnded(reason: reason, endedUs: endUs, run: &run, context: context, effects: &effects)
         note(from: before, &effects)

@@ -68,6 +68,9 @@ struct SourcePlan: Sendable, Equatable {
     var pushes: [PushPlan] = []
     var quiet: [QuietStream] = []
 
+    /// A live view gets each packet when it comes; files can wait for some of them together.
+    var needsEachPacket: Bool { !pushes.isEmpty }
+
     /// True where the camera is to be open even when no footage window asks for it.
     var wantsSession: Bool { standby != .off || clip != nil || !snapshots.isEmpty || !pushes.isEmpty }
 }

@@ -1,10 +1,10 @@
-// One source: the thread that holds its camera, and the lock around its pipeline. The thread connects, reads packets and hands
-// them to the pipeline; everybody else (plans, windows, the ticker) goes through the same lock for some microseconds. Effects
-// are carried out under the lock, so that they keep their order; none of them waits.
+// One source: the session with its camera, and the lock around its pipeline. The thread of the cameras (RTSPClient) hands packets
+// to the pipeline; everybody else (plans, windows, the ticker, which also begins sessions) goes through the same lock for some
+// microseconds. Effects are carried out under the lock, so that they keep their order; none of them waits.
 import Foundation
-import LibAV
 import Logging
 import Media
+import RTSP
 import ServiceKit
 import Synchronization
 import Wire
@@ -17,8 +17,12 @@ final class SourceSession: Sendable, SegmentOwner {
     struct State: Sendable {
         var pipeline: SourcePipeline
         var reconnect = ReconnectMachine()
-        /// Stops the camera call that blocks at present.
-        var interrupt: AVInterrupt?
+        /// The session with the camera, from the first SYN on; nil between two.
+        var camera: RTSPPlayback?
+        /// Counts the sessions; events of one before say nothing any more.
+        var sessionNumber: UInt64 = 0
+        /// A session is being begun, outside of the lock.
+        var isOpening = false
         /// Why we ended the session ourselves, for the gap.
         var endReason: (cause: String, reason: String)?
         /// When the present attempt began (monotonic), and what the ticker found wrong with it.
@@ -29,8 +33,6 @@ final class SourceSession: Sendable, SegmentOwner {
         var outputs = TaskOutputs()
     }
     private let state: Mutex<State>
-    /// Wakes the thread while it waits to connect again.
-    private let wake = Mailbox<Bool>(maximumBytes: 0)
     private let finished = Mailbox<Bool>(maximumBytes: 0)
 
     init(plan: SourcePlan, equipment: Equipment) {
@@ -46,7 +48,7 @@ final class SourceSession: Sendable, SegmentOwner {
                     standbySegmentUs: equipment.standbySegmentUs)))
     }
 
-    /// Starts the thread. `windows` are those that a restart left, `footageEndUs` is where the footage on the volume ends.
+    /// Takes what is known. `windows` are those that a restart left, `footageEndUs` is where the footage on the volume ends.
     func start(windows: [FootageWindow], gap: SourcePipeline.OpenGap?, footageEndUs: Int64?) {
         state.withLock { state in
             for window in windows where state.pipeline.windows.ensure(window) {
@@ -56,43 +58,50 @@ final class SourceSession: Sendable, SegmentOwner {
             state.pipeline.footageEndUs = footageEndUs
             state.outputs.apply(state.pipeline.plan, equipment: equipment)
         }
-        startThread("camera \(source)") { [self] in run() }
+        logger.debug("source started")
     }
 
     /// Takes a new plan. The connection survives unless its own settings changed.
     func apply(_ plan: SourcePlan) {
-        let reconnects = locked { state, effects in
-            guard plan != state.pipeline.plan else { return false }
+        locked { state, effects in
+            guard plan != state.pipeline.plan else { return }
             let reconnects = state.pipeline.plan.connection != plan.connection
             effects += state.pipeline.apply(plan, wallUs: wallClockUs(), nowUs: monotonicUs())
             state.outputs.apply(plan, equipment: equipment)
-            if reconnects {
-                state.reconnect.settingsChanged(nowUs: monotonicUs())
-                state.endReason = ("stopped", "the camera's settings changed")
-                state.interrupt?.stop()
-            }
-            return reconnects
+            state.camera?.setLive(plan.needsEachPacket)
+            guard reconnects else { return }
+            state.reconnect.settingsChanged(nowUs: monotonicUs())
+            state.endReason = ("stopped", "the camera's settings changed")
+            state.camera?.stop()
         }
-        if reconnects { wake.put(true) }
     }
 
     /// Called every few milliseconds by the ticker thread.
     func tick() {
-        let wakes = locked { state, effects in
+        let attempt: (plan: SourcePlan, number: UInt64)? = locked { state, effects in
             let wallUs = wallClockUs()
             let nowUs = monotonicUs()
             effects += state.pipeline.tick(wallUs: wallUs, nowUs: nowUs)
             let wanted = state.pipeline.wantsSession(wallUs: wallUs)
-            let wasIdle = state.reconnect.state == .idle
-            if !wanted, !wasIdle {
+            if !wanted, state.reconnect.state != .idle {
                 state.endReason = ("stopped", "nothing asks for this camera")
-                state.interrupt?.stop()
+                state.camera?.stop()
             }
             state.reconnect.setWanted(wanted, nowUs: nowUs)
             state.checkForKeyframe(nowUs: nowUs)
-            return wanted && wasIdle
+            // One session at a time: many cameras have room for no more.
+            guard !state.stopped, state.camera == nil, !state.isOpening, state.reconnect.isDue(nowUs: nowUs),
+                equipment.pace.take(nowUs: nowUs), state.reconnect.takeAttempt(nowUs: nowUs)
+            else { return nil }
+            state.isOpening = true
+            state.sessionNumber += 1
+            state.attemptAtUs = nowUs
+            state.keyframesBefore = state.pipeline.keyframesSeen
+            state.endReason = nil
+            state.verdict = nil
+            return (state.pipeline.plan, state.sessionNumber)
         }
-        if wakes { wake.put(true) }
+        if let attempt { connect(attempt.plan, attempt.number) }
     }
 
     /// Called once a second.
@@ -132,17 +141,18 @@ final class SourceSession: Sendable, SegmentOwner {
 
     /// Seals, ends the connection and the tasks. `stop` asks, `join` waits.
     func stop(reason: String) {
-        locked { state, effects in
-            guard !state.stopped else { return }
+        let isOver = locked { state, effects in
+            guard !state.stopped else { return false }
             state.stopped = true
             state.endReason = ("stopped", reason)
             effects += state.pipeline.sessionEnded(cause: "stopped", reason: reason, wallUs: wallClockUs())
-            state.interrupt?.stop()
+            state.camera?.stop()
+            return state.camera == nil && !state.isOpening
         }
-        wake.put(true)
+        if isOver { finished.put(true) }
     }
 
-    /// Waits until the camera's thread ended, at most `seconds`.
+    /// Waits until the camera's session ended, at most `seconds`.
     func join(waitingAtMost seconds: Double) {
         _ = finished.take(waitingAtMost: seconds)
         state.withLock { $0.outputs.stopAll() }
@@ -170,89 +180,84 @@ final class SourceSession: Sendable, SegmentOwner {
         equipment.statusChanged()
     }
 
-    // MARK: The camera's thread
+    // MARK: The camera
 
-    private func run() {
-        logger.debug("source started")
-        while let plan = waitForAttempt() {
-            connect(plan)
-        }
-        state.withLock { $0.outputs.stopAll() }
-        finished.put(true)
-        logger.debug("source stopped")
-    }
-
-    /// Waits until it is time to connect. Nil: the source was given up.
-    private func waitForAttempt() -> SourcePlan? {
-        while true {
-            let (plan, waitUs): (SourcePlan?, Int64?) = state.withLock { state in
-                guard !state.stopped else { return (nil, nil) }
-                let nowUs = monotonicUs()
-                if state.reconnect.takeAttempt(nowUs: nowUs) {
-                    state.interrupt = AVInterrupt()
-                    state.attemptAtUs = nowUs
-                    state.keyframesBefore = state.pipeline.keyframesSeen
-                    state.endReason = nil
-                    state.verdict = nil
-                    return (state.pipeline.plan, 0)
-                }
-                guard case .waiting(let untilUs) = state.reconnect.state else { return (nil, 3_600_000_000) }
-                return (nil, max(untilUs - nowUs, 1000))
-            }
-            if let plan { return plan }
-            guard let waitUs else { return nil }
-            _ = wake.take(waitingAtMost: Double(waitUs) / 1e6)
-        }
-    }
-
-    /// One session from connecting to its end.
-    private func connect(_ plan: SourcePlan) {
+    /// Begins a session. Called by the ticker; what waits for the camera is the thread of the cameras.
+    private func connect(_ plan: SourcePlan, _ number: UInt64) {
         equipment.statusChanged()
-        guard let interrupt = state.withLock({ $0.interrupt }) else { return }
+        let secrets = equipment.secrets
+        let connection = plan.connection
         do {
-            let credentials = try CameraCredentials.read(plan.connection, secrets: equipment.secrets)
-            var settings = AVSourceSettings(url: plan.connection.address, credentials: credentials)
-            settings.silenceTimeoutMs = 5000
-            let camera = AVSource(settings: settings, interrupt: interrupt)
-            try camera.open()
-            while true {
-                let packet = try camera.next()
-                let isFirst = locked { state, effects in
-                    guard !state.stopped else { return false }
-                    effects += state.pipeline.packet(packet, wallUs: wallClockUs(), nowUs: monotonicUs())
-                    guard packet.kind == .video, state.reconnect.state == .connecting else { return false }
-                    state.reconnect.streaming(nowUs: monotonicUs())
-                    return true
-                }
-                if isFirst {
-                    logger.info("camera streams", metadata: ["codec": "\(packet.configuration.codec.rawValue)"])
-                    equipment.statusChanged()
-                }
+            guard let url = RTSPURL(connection.address) else {
+                throw ConnectionFailure(cause: .protocolError, reason: "the address is no rtsp:// or rtsps:// URL")
             }
+            var settings = RTSPSessionSettings()
+            settings.isLive = plan.needsEachPacket
+            settings.trust.trustedPEM = try CameraTrust.read(connection, isSecure: url.isSecure, secrets: secrets)
+            let camera = equipment.cameras.play(url, settings: settings) { () throws(RTSPFailure) in
+                try CameraCredentials.read(connection, secrets: secrets)
+            } tell: { [self] event in
+                take(event, number)
+            }
+            let isWanted = state.withLock { state in
+                // It may have ended already.
+                guard state.isOpening, state.sessionNumber == number else { return true }
+                state.isOpening = false
+                state.camera = camera
+                return state.endReason == nil && !state.stopped
+            }
+            if !isWanted { camera.stop() }
         } catch {
-            ended(error)
+            ended(FailureWords.failure(error, address: connection.address), number)
         }
     }
 
-    private func ended(_ error: any Error) {
-        let failure = state.withLock { state in
-            state.verdict ?? FailureWords.failure(error, address: state.pipeline.plan.connection.address)
+    private func take(_ event: RTSPSessionEvent, _ number: UInt64) {
+        switch event {
+        case .packet(let packet): take(packet, number)
+        case .ended(let failure, let counters):
+            logger.debug(
+                "session ended",
+                metadata: ["packets_lost": "\(counters.packetsLost)", "pictures_torn": "\(counters.unitsTorn)"])
+            let failure = failure ?? RTSPFailure(.silent, "the session was ended")
+            let address = state.withLock { $0.pipeline.plan.connection.address }
+            ended(FailureWords.failure(failure, address: address), number)
+        case .playing, .redirected: break
         }
-        locked { state, effects in
-            state.interrupt = nil
+    }
+
+    private func take(_ packet: MediaPacket, _ number: UInt64) {
+        let isFirst = locked { state, effects in
+            guard !state.stopped, state.sessionNumber == number, state.endReason == nil else { return false }
+            effects += state.pipeline.packet(packet, wallUs: wallClockUs(), nowUs: monotonicUs())
+            guard packet.kind == .video, state.reconnect.state == .connecting else { return false }
+            state.reconnect.streaming(nowUs: monotonicUs())
+            return true
+        }
+        guard isFirst else { return }
+        logger.info("camera streams", metadata: ["codec": "\(packet.configuration.codec.rawValue)"])
+        equipment.statusChanged()
+    }
+
+    private func ended(_ failure: ConnectionFailure, _ number: UInt64) {
+        let (reported, attempts, isOver): (ConnectionFailure?, UInt32, Bool) = locked { state, effects in
+            guard state.sessionNumber == number else { return (nil, 0, false) }
+            state.camera = nil
+            state.isOpening = false
+            let failure = state.verdict ?? failure
             let own = state.endReason
             effects += state.pipeline.sessionEnded(
                 cause: own?.cause ?? "dark", reason: own?.reason ?? failure.reason, wallUs: wallClockUs())
-            guard own == nil, !state.stopped else { return }
+            guard own == nil, !state.stopped else { return (nil, 0, state.stopped) }
             state.reconnect.failed(failure, nowUs: monotonicUs(), jitter: .random(in: 0...1))
+            return (failure, state.reconnect.attempts, false)
         }
-        if state.withLock({ $0.endReason == nil && !$0.stopped }) {
+        if let reported {
             logger.warning(
-                "camera: \(failure.reason)",
-                metadata: [
-                    "cause": "\(failure.cause.rawValue)", "attempt": "\(state.withLock { $0.reconnect.attempts })",
-                ])
+                "camera: \(reported.reason)",
+                metadata: ["cause": "\(reported.cause.rawValue)", "attempt": "\(attempts)"])
         }
+        if isOver { finished.put(true) }
         equipment.statusChanged()
     }
 
@@ -294,11 +299,11 @@ extension SourceSession.State {
 
     /// Ends a session that gives nothing that can be decoded.
     mutating func checkForKeyframe(nowUs: Int64) {
-        guard let interrupt, verdict == nil, endReason == nil, pipeline.keyframesSeen == keyframesBefore,
+        guard let camera, verdict == nil, endReason == nil, pipeline.keyframesSeen == keyframesBefore,
             nowUs - attemptAtUs > Self.keyframeWithinUs
         else { return }
         verdict = ConnectionFailure(
             cause: .noKeyframe, reason: "camera sends, but no keyframe that a picture could begin with")
-        interrupt.stop()
+        camera.stop()
     }
 }

@@ -1,9 +1,10 @@
 // capture-controller: camera sessions, ring buffers, the files of its recording volume.
 //
-// The way of a frame: SourceSession (camera's thread) -> SourcePipeline (anchor, ring, RecorderMachine) -> DiskThread
+// The way of a frame: RTSPClient (the cameras' thread) -> SourceSession -> SourcePipeline (anchor, ring, RecorderMachine) -> DiskThread
 // (SegmentWriter) -> Outbox -> Spool -> RecordSender -> indexer. SnapshotTask and PushTask hang on the session. What shall run
 // comes from the asset-registry: RegistryLoops -> CaptureEngine -> SourcePlan. Wiring only in this file.
 import RPC
+import RTSP
 import ServiceKit
 import ServiceLifecycle
 import Wire
@@ -38,7 +39,8 @@ await ServiceProgram(
         syncIntervalUs: configuration.syncIntervalUs, logger: logger)
     let bell = Wakeup()
     let equipment = Equipment(
-        configuration: configuration, disk: disk, outbox: outbox, adapter: adapter,
+        configuration: configuration, cameras: try RTSPClient(name: "cameras"), disk: disk, outbox: outbox,
+        adapter: adapter,
         secrets: { [secrets = runtime.secrets] in try secrets.read($0).revealed }, logger: logger,
         statusChanged: { bell.signal() })
     let engine = CaptureEngine(

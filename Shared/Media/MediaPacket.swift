@@ -87,11 +87,13 @@ public struct MediaPacket: Sendable {
     /// The times do not continue those of the packet before (the camera's clock jumped): the run ends before this packet.
     /// Set on video only; audio that does not fit the video's times is dropped by the source.
     public var startsNewTimeline: Bool
+    /// What the camera sent between this packet and the one before did not come whole. Set on video only.
+    public var followsLoss: Bool
 
     /// A packet from its parts.
     public init(
         configuration: CodecConfiguration, bytes: PacketBytes, ptsTicks: Int64, dtsTicks: Int64, durationTicks: Int64,
-        isKeyframe: Bool, arrivalNs: Int64, startsNewTimeline: Bool = false
+        isKeyframe: Bool, arrivalNs: Int64, startsNewTimeline: Bool = false, followsLoss: Bool = false
     ) {
         self.configuration = configuration
         self.bytes = bytes
@@ -101,6 +103,7 @@ public struct MediaPacket: Sendable {
         self.isKeyframe = isKeyframe
         self.arrivalNs = arrivalNs
         self.startsNewTimeline = startsNewTimeline
+        self.followsLoss = followsLoss
     }
 
     /// Video or audio.

@@ -25,7 +25,8 @@ public struct RTSPFailure: Error, Sendable, Equatable, CustomStringConvertible {
     /// A sentence without credentials.
     public let description: String
 
-    init(_ cause: Cause, _ description: String) {
+    /// A failure in words that a person reads, which must not hold credentials.
+    public init(_ cause: Cause, _ description: String) {
         self.cause = cause
         self.description = description
     }
@@ -34,7 +35,8 @@ public struct RTSPFailure: Error, Sendable, Equatable, CustomStringConvertible {
     static func refused(_ method: String, _ response: RTSPResponse) -> RTSPFailure {
         let words = "\(response.status) \(response.reason)".trimmed
         switch response.status {
-        case 401, 403: return RTSPFailure(.unauthorized, "the camera refuses the user for \(method) (\(words))")
+        case 401, 403:
+            return RTSPFailure(.unauthorized, "camera answers but refuses the user name or password (\(words))")
         case 404, 410: return RTSPFailure(.notFound, "the camera knows no stream at this path (\(words))")
         case 453, 503:
             return RTSPFailure(

@@ -3,7 +3,7 @@
 
 import Media
 
-/// What a session tells its consumer, on the loop's thread: it must not wait there.
+/// What a session tells its consumer, on the thread that carries all cameras: it must not wait there.
 public enum RTSPSessionEvent: Sendable {
     /// Packets come from now on.
     case playing([RTSPTrack])
@@ -22,6 +22,8 @@ public struct RTSPSessionCounters: Sendable, Hashable {
     public var unitsTorn: UInt64 = 0
     /// Packets on channels that no stream was set up for, of other payload types, or torn ones.
     public var framesSkipped: UInt64 = 0
+    /// Streams of the description that cannot be recorded (metadata, other codecs), or are a second of their kind.
+    public var streamsSkipped: UInt64 = 0
     /// Bytes between messages that are nothing.
     public var noiseBytes: UInt64 = 0
 }
@@ -31,37 +33,40 @@ final class RTSPSession: ConnectionOwner {
     /// Bytes that the kernel gathers while packets come: at 4 Mbit/s a wake-up each 33 ms.
     static let lowWaterBytes = 16 << 10
 
-    private let user: @Sendable () -> RTSPUser?
-    private let wants: @Sendable (MediaDescription) -> Bool
+    /// How often the camera hears how its packets arrive; RFC 3550 section 6.2 names 5 s as the least.
+    static let reportNs: Int64 = 5_000_000_000
+
+    private let url: RTSPURL
+    private var settings: RTSPSessionSettings
+    private let user: @Sendable () throws(RTSPFailure) -> RTSPUser?
     private let tell: @Sendable (RTSPSessionEvent) -> Void
-    private let isLive: Bool
     private let parser = RTSPStreamParser()
     private var machine: RTSPClientMachine
     private var connection: Connection?
     private var failure: RTSPFailure?
     /// By the channel of their RTP packets.
     private var readers: [UInt8: RTSPTrackReader] = [:]
-    private var newestVideoUs: Int64?
+    private var tracks: [RTSPTrack] = []
+    private var video: RTSPVideoTime?
     private var passedOver = RTSPSessionCounters()
+    private var silence: RTSPSilence?
+    private var nextReportNs = Int64.max
 
     /// - Parameters:
-    ///   - isLive: each packet is wanted at once, which costs a wake-up each.
-    ///   - user: asked for when the camera asks, so that a changed password works at the next attempt.
-    ///   - wants: whether a stream is set up; those that cannot be read are not asked about.
+    ///   - user: asked when the camera asks, so that a changed password works at the next attempt.
     init(
-        url: RTSPURL, isLive: Bool, clientNonce: @escaping @Sendable () -> String,
-        user: @escaping @Sendable () -> RTSPUser?, wants: @escaping @Sendable (MediaDescription) -> Bool,
+        url: RTSPURL, settings: RTSPSessionSettings, user: @escaping @Sendable () throws(RTSPFailure) -> RTSPUser?,
         tell: @escaping @Sendable (RTSPSessionEvent) -> Void
     ) {
-        machine = RTSPClientMachine(url: url, clientNonce: clientNonce)
-        self.isLive = isLive
+        machine = RTSPClientMachine(url: url, clientNonce: settings.clientNonce)
+        self.url = url
+        self.settings = settings
         self.user = user
-        self.wants = wants
         self.tell = tell
     }
 
     /// Ends the session as a camera likes it.
-    func stop(nowNs: Int64) { carryOut(machine.stop(nowNs: nowNs), nowNs) }
+    func stop() { carryOut(machine.stop(nowNs: 0), 0) }
 
     // MARK: The connection
 
@@ -73,6 +78,27 @@ final class RTSPSession: ConnectionOwner {
     func tick(nowNs: Int64) {
         guard connection != nil else { return }
         carryOut(machine.tick(nowNs: nowNs), nowNs)
+        if let words = silence?.verdict(nowNs: nowNs) {
+            silence = nil
+            end(RTSPFailure(.silent, words), nowNs)
+        }
+        guard nowNs >= nextReportNs else { return }
+        nextReportNs = nowNs + Self.reportNs
+        for track in tracks {
+            guard let report = readers[track.rtpChannel]?.receiverReport(nowNs: nowNs) else { continue }
+            connection?.send(RTSPStreamParser.frame(report, channel: track.rtcpChannel))
+        }
+    }
+
+    private func end(_ why: RTSPFailure, _ nowNs: Int64) {
+        failure = failure ?? why
+        carryOut(machine.stop(nowNs: nowNs), nowNs)
+    }
+
+    /// From now on each packet is wanted at once, or not any more.
+    func setLive(_ isLive: Bool) {
+        settings.isLive = isLive
+        if !tracks.isEmpty { connection?.setLowWater(bytes: isLive ? 1 : Self.lowWaterBytes) }
     }
 
     func received(_ bytes: UnsafeRawBufferPointer, nowNs: Int64) -> Int {
@@ -102,21 +128,28 @@ final class RTSPSession: ConnectionOwner {
         return consumed
     }
 
-    func ended(_ end: ConnectionEnd, nowNs: Int64) { tell(.ended(failure ?? Self.failure(end), counters)) }
+    func ended(_ end: ConnectionEnd, nowNs: Int64) {
+        for channel in readers.keys {
+            deliver { readers[channel]?.flush(arrivalNs: nowNs, video: video, deliver: $0) }
+        }
+        tell(.ended(failure ?? self.failure(end), counters))
+    }
 
-    private static func failure(_ end: ConnectionEnd) -> RTSPFailure? {
+    private func failure(_ end: ConnectionEnd) -> RTSPFailure? {
         switch end {
         case .closed: nil
-        case .closedByPeer: RTSPFailure(.silent, "the camera closed the connection")
-        case .unknownHost(let words): RTSPFailure(.unreachable, "the camera's name is not known: \(words)")
-        case .distrusted(let words): RTSPFailure(.protocolError, words)
-        case .refused: RTSPFailure(.refused, "the camera's host refuses the connection")
-        case .unreachable(let words): RTSPFailure(.unreachable, "the camera does not answer: \(words)")
-        case .broken(let words): RTSPFailure(.silent, "the connection broke: \(words)")
+        case .closedByPeer: RTSPFailure(.silent, "the camera ended the connection")
+        case .unknownHost(let words): RTSPFailure(.unreachable, "the name \(url.host) is not known: \(words)")
+        case .distrusted(let words): RTSPFailure(.protocolError, "\(place): \(words)")
+        case .refused: RTSPFailure(.refused, "nobody listens at \(place)")
+        case .unreachable(let words): RTSPFailure(.unreachable, "\(place) does not answer: \(words)")
+        case .broken(let words): RTSPFailure(.silent, "the connection to the camera broke: \(words)")
         case .overflow(let bytes): RTSPFailure(.protocolError, "the camera sent \(bytes) bytes that are no message")
         case .notRead: RTSPFailure(.silent, "the camera reads nothing of what is sent to it")
         }
     }
+
+    private var place: String { url.host.contains(":") ? "[\(url.host)]:\(url.port)" : "\(url.host):\(url.port)" }
 
     // MARK: The session
 
@@ -124,22 +157,12 @@ final class RTSPSession: ConnectionOwner {
         for action in actions {
             switch action {
             case .send(let bytes): connection?.send(bytes)
-            case .needsUser:
-                guard let user = user() else {
-                    failure = RTSPFailure(.unauthorized, "the camera asks for a user, and none is configured")
-                    carryOut(machine.stop(nowNs: nowNs), nowNs)
-                    continue
-                }
-                carryOut(machine.answer(as: user, nowNs: nowNs), nowNs)
-            case .described(let description):
-                let media = description.media.indices.filter {
-                    RTSPTrackReader(description.media[$0], isInOrder: true) != nil && wants(description.media[$0])
-                }
-                carryOut(machine.setUp(media: media, nowNs: nowNs), nowNs)
+            case .needsUser: identify(nowNs)
+            case .described(let description): carryOut(machine.setUp(media: choose(description), nowNs: nowNs), nowNs)
             case .playing(let tracks):
-                begin(tracks)
+                begin(tracks, nowNs)
                 tell(.playing(tracks))
-                if !isLive { connection?.setLowWater(bytes: Self.lowWaterBytes) }
+                if !settings.isLive { connection?.setLowWater(bytes: Self.lowWaterBytes) }
             case .redirected(let url): tell(.redirected(url))
             case .failed(let why): failure = failure ?? why
             case .close: connection?.close()
@@ -147,21 +170,71 @@ final class RTSPSession: ConnectionOwner {
         }
     }
 
-    private func begin(_ tracks: [RTSPTrack]) {
-        for track in tracks { readers[track.rtpChannel] = RTSPTrackReader(track.media, isInOrder: true) }
+    private func identify(_ nowNs: Int64) {
+        do throws(RTSPFailure) {
+            guard let user = try user() else {
+                throw RTSPFailure(.unauthorized, "the camera asks for a user, and none is configured")
+            }
+            carryOut(machine.answer(as: user, nowNs: nowNs), nowNs)
+        } catch {
+            end(error, nowNs)
+        }
+    }
+
+    /// The first stream of pictures and the first of sound that can be read.
+    private func choose(_ description: SessionDescription) -> [Int] {
+        var kinds: Set<TrackKind> = settings.wantsAudio ? [] : [.audio]
+        let chosen = description.media.indices.filter { index in
+            guard let reader = reader(description.media[index]) else { return false }
+            return kinds.insert(reader.kind).inserted
+        }
+        passedOver.streamsSkipped += UInt64(description.media.count - chosen.count)
+        let hasVideo = chosen.contains { reader(description.media[$0])?.kind == .video }
+        return hasVideo ? chosen : []
+    }
+
+    private func reader(_ media: MediaDescription) -> RTSPTrackReader? {
+        RTSPTrackReader(media, isInOrder: true, ssrc: settings.ssrc)
+    }
+
+    private func begin(_ tracks: [RTSPTrack], _ nowNs: Int64) {
+        self.tracks = tracks
+        for track in tracks { readers[track.rtpChannel] = reader(track.media) }
+        silence = RTSPSilence(sinceNs: nowNs, allowedNs: settings.silenceNs)
+        nextReportNs = nowNs + Self.reportNs
     }
 
     private func take(_ bytes: UnsafeRawBufferPointer, channel: UInt8, _ nowNs: Int64) {
-        var packets: [MediaPacket] = []
-        let isKnown = readers[channel]?.take(bytes, arrivalNs: nowNs, newestVideoUs: newestVideoUs) {
-            packets.append($0)
+        if let track = tracks.first(where: { $0.rtcpChannel == channel }) {
+            if readers[track.rtpChannel]?.takeControl(bytes, arrivalNs: nowNs) == true {
+                end(RTSPFailure(.silent, "the camera ended the stream (RTCP BYE)"), nowNs)
+            }
+            return
         }
-        if isKnown != true { passedOver.framesSkipped += 1 }
+        var isKnown = false
+        deliver { deliver in
+            let known = readers[channel]?.take(
+                bytes, arrivalNs: nowNs, video: video, deliver: deliver)
+            isKnown = known == true
+        }
+        if isKnown { silence?.packet() } else { passedOver.framesSkipped += 1 }
+    }
+
+    /// Tells of the packets that `make` hands on, once no reader is being changed any more.
+    private func deliver(_ make: ((MediaPacket) -> Void) -> Void) {
+        var packets: [MediaPacket] = []
+        make { packets.append($0) }
         for packet in packets {
-            if packet.kind == .video { newestVideoUs = packet.ptsUs }
+            if packet.kind == .video {
+                video = RTSPVideoTime(
+                    newestUs: packet.ptsUs, newestArrivalNs: packet.arrivalNs, zeroWallUs: videoZeroWallUs)
+                silence?.picture(atNs: packet.arrivalNs)
+            }
             tell(.packet(packet))
         }
     }
+
+    private var videoZeroWallUs: Int64? { readers.values.first { $0.kind == .video }?.zeroWallUs }
 
     /// What was passed over so far.
     private var counters: RTSPSessionCounters {

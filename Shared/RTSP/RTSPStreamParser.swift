@@ -146,3 +146,11 @@ public struct RTSPStreamParser: Sendable {
         return nil
     }
 }
+
+extension RTSPStreamParser {
+    /// A frame as it goes over the connection; a payload of more than 65,535 bytes has no place in one.
+    static func frame(_ payload: [UInt8], channel: UInt8) -> [UInt8] {
+        let count = UInt16(clamping: payload.count)
+        return [0x24, channel, UInt8(count >> 8), UInt8(count & 0xFF)] + payload.prefix(Int(count))
+    }
+}

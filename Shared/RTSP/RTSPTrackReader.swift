@@ -1,20 +1,33 @@
 // RTSPTrackReader: the RTP packets of one track to media packets. Pure: bytes and times in, packets out.
 //
-//   RTPReorderBuffer ─ Depacketizer ─ RTPClock ─ VideoAssembler or AudioTimeline
+//   RTPReorderBuffer ─ Depacketizer ─ RTSPTrackClock ─ VideoAssembler or AudioTimeline
 
 import Media
 
+/// Where the pictures of a session are on its timeline.
+struct RTSPVideoTime: Sendable {
+    /// The newest picture's, in microseconds.
+    var newestUs: Int64
+    /// When it arrived, on the monotonic clock.
+    var newestArrivalNs: Int64
+    /// What the sender's wall clock showed at time 0, in microseconds; nil: it did not say.
+    var zeroWallUs: Int64?
+}
+
 /// Reads one track.
 struct RTSPTrackReader {
-    private enum Output {
-        case video(VideoAssembler)
-        case audio(AudioTimeline)
+    /// One of the two; optionals, so that the one is changed where it lies.
+    private struct Output {
+        var video: VideoAssembler?
+        var audio: AudioTimeline?
+        /// What was lost stands before a picture that has not come yet.
+        var owesLoss = false
     }
 
     /// What comes behind the order.
     private struct Assembly {
         var depacketizer: any Depacketizer
-        var clock = RTPClock()
+        var clock: RTSPTrackClock
         var output: Output
     }
 
@@ -22,6 +35,8 @@ struct RTSPTrackReader {
     let kind: TrackKind
     private let payloadType: UInt8?
     private var order: RTPReorderBuffer
+    private var sequence = RTPSequence()
+    private var report: ReceiverReport
     private var assembly: Assembly
 
     /// Packets that never came.
@@ -31,28 +46,33 @@ struct RTSPTrackReader {
 
     /// Nil for a stream that cannot be recorded.
     ///
-    /// - Parameter isInOrder: its packets come through TCP; others wait for those that overtook them.
-    init?(_ media: MediaDescription, isInOrder: Bool) {
+    /// - Parameters:
+    ///   - isInOrder: its packets come through TCP; others wait for those that overtook them.
+    ///   - ssrc: ours in what the camera is told, random.
+    init?(_ media: MediaDescription, isInOrder: Bool, ssrc: UInt32) {
         guard let made = Self.video(media) ?? Self.audio(media) else { return nil }
         assembly = made
-        if case .video = made.output { kind = .video } else { kind = .audio }
+        kind = made.output.video == nil ? .audio : .video
         payloadType = media.payloadType
+        report = ReceiverReport(ssrc: ssrc, clockRate: media.clockRateHz ?? 90_000)
         order = isInOrder ? RTPReorderBuffer(depth: 0) : RTPReorderBuffer()
     }
 
     private static func video(_ media: MediaDescription) -> Assembly? {
         let timescale = UInt32(clamping: media.clockRateHz ?? 90_000)
+        let clock = RTSPTrackClock(rateHz: Int(timescale))
         func assembler(_ codec: Codec) -> Output {
             let sets: [UInt8] = media.parameterSets.flatMap { set -> [UInt8] in [0, 0, 0, 1] + set }
-            return .video(VideoAssembler(codec: codec, timescale: timescale, parameterSets: sets))
+            return Output(video: VideoAssembler(codec: codec, timescale: timescale, parameterSets: sets))
         }
         switch media.encoding {
-        case "H264": return Assembly(depacketizer: H264Depacketizer(), output: assembler(.h264))
+        case "H264": return Assembly(depacketizer: H264Depacketizer(), clock: clock, output: assembler(.h264))
         case "H265", "HEVC":
             let difference = media.parameter("sprop-max-don-diff").flatMap { Int($0) } ?? 0
             return Assembly(
-                depacketizer: H265Depacketizer(maximumDONDifference: difference), output: assembler(.hevc))
-        case "JPEG": return Assembly(depacketizer: JPEGDepacketizer(), output: assembler(.mjpeg))
+                depacketizer: H265Depacketizer(maximumDONDifference: difference), clock: clock, output: assembler(.hevc)
+            )
+        case "JPEG": return Assembly(depacketizer: JPEGDepacketizer(), clock: clock, output: assembler(.mjpeg))
         default: return nil
         }
     }
@@ -67,8 +87,8 @@ struct RTSPTrackReader {
                     audioSpecificConfig: format.audioSpecificConfig, timescale: timescale)
             else { return nil }
             return Assembly(
-                depacketizer: AACDepacketizer(format: format),
-                output: .audio(AudioTimeline(configuration: configuration)))
+                depacketizer: AACDepacketizer(format: format), clock: RTSPTrackClock(rateHz: clockRateHz),
+                output: Output(audio: AudioTimeline(configuration: configuration)))
         case "PCMU", "PCMA", "L16":
             guard let codec = Codec(rawValue: media.encoding?.lowercased() ?? ""),
                 let configuration = try? CodecConfiguration.pcm(
@@ -76,63 +96,133 @@ struct RTSPTrackReader {
             else { return nil }
             return Assembly(
                 depacketizer: PCMDepacketizer(frameBytes: configuration.pcmFrameBytes),
-                output: .audio(AudioTimeline(configuration: configuration)))
+                clock: RTSPTrackClock(rateHz: clockRateHz),
+                output: Output(audio: AudioTimeline(configuration: configuration)))
         default: return nil
         }
     }
 
     /// Takes the bytes of one RTP packet; false for those that are none of this track.
     ///
-    /// - Parameter newestVideoUs: when the newest picture is shown, which sound must lie near to.
+    /// - Parameter video: where the pictures are, which sound must lie near to; nil before the first.
     mutating func take(
-        _ bytes: UnsafeRawBufferPointer, arrivalNs: Int64, newestVideoUs: Int64?, deliver: (MediaPacket) -> Void
+        _ bytes: UnsafeRawBufferPointer, arrivalNs: Int64, video: RTSPVideoTime?, deliver: (MediaPacket) -> Void
     ) -> Bool {
         guard let packet = try? RTPPacket(bytes), packet.payloadType == payloadType else { return false }
-        Self.take(bytes, packet.sequenceNumber, arrivalNs, newestVideoUs, &order, &assembly, deliver)
+        // Another source has a numbering and a clock of its own.
+        if let known = sequence.ssrc, known != packet.ssrc {
+            order.drain { Self.read($0, video, &assembly, deliver) }
+            Self.read(.restarted, video, &assembly, deliver)
+        }
+        _ = sequence.take(packet.sequenceNumber, ssrc: packet.ssrc)
+        report.note(timestamp: packet.timestamp, ssrc: packet.ssrc, arrivalNs: arrivalNs)
+        guard start(packet, arrivalNs, video) else { return true }
+        order.take(bytes, sequenceNumber: packet.sequenceNumber, arrivalNs: arrivalNs) {
+            Self.read($0, video, &assembly, deliver)
+        }
         return true
     }
 
-    private static func take(
-        _ bytes: UnsafeRawBufferPointer, _ sequenceNumber: UInt16, _ arrivalNs: Int64, _ newestVideoUs: Int64?,
-        _ order: inout RTPReorderBuffer, _ assembly: inout Assembly, _ deliver: (MediaPacket) -> Void
-    ) {
-        order.take(bytes, sequenceNumber: sequenceNumber, arrivalNs: arrivalNs) { output in
-            switch output {
-            case .lost: assembly.depacketizer.lose()
-            case .restarted:
-                // Another numbering: what was under way is not ended by it, and its times do not go on.
-                assembly.depacketizer.lose()
-                assembly.clock = RTPClock()
-            case .packet(let bytes, let arrivalNs):
-                guard let packet = try? RTPPacket(bytes) else { return }
-                read(
-                    packet, arrivalNs, newestVideoUs, &assembly.depacketizer, &assembly.clock, &assembly.output, deliver
-                )
-            }
+    /// Begins the track's clock with its first packet; false for sound from before the first picture.
+    private mutating func start(_ packet: RTPPacket, _ arrivalNs: Int64, _ video: RTSPVideoTime?) -> Bool {
+        guard !assembly.clock.isStarted else { return true }
+        if kind == .video {
+            assembly.clock.start(origin: packet.timestamp)
+        } else {
+            guard let video else { return false }
+            let passedUs = max(0, arrivalNs - video.newestArrivalNs) / 1000
+            assembly.clock.start(
+                packet.timestamp, timeUs: video.newestUs + passedUs, videoZeroWallUs: video.zeroWallUs)
+        }
+        return true
+    }
+
+    /// What the sender's wall clock showed at time 0, in microseconds.
+    var zeroWallUs: Int64? { assembly.clock.zeroWallUs }
+
+    /// To be called several times a second: gives up packets that others wait for too long.
+    mutating func expire(nowNs: Int64, video: RTSPVideoTime?, deliver: (MediaPacket) -> Void) {
+        order.expire(nowNs: nowNs) { Self.read($0, video, &assembly, deliver) }
+    }
+
+    /// The session is over: hands on what is whole and was waiting for what comes after it.
+    mutating func flush(arrivalNs: Int64, video: RTSPVideoTime?, deliver: (MediaPacket) -> Void) {
+        order.drain { Self.read($0, video, &assembly, deliver) }
+        assembly.depacketizer.flush {
+            Self.make($0, arrivalNs, video, &assembly.clock, &assembly.output, deliver)
         }
     }
 
-    private static func read(
-        _ packet: RTPPacket, _ arrivalNs: Int64, _ newestVideoUs: Int64?, _ depacketizer: inout any Depacketizer,
-        _ clock: inout RTPClock, _ output: inout Output, _ deliver: (MediaPacket) -> Void
-    ) {
-        depacketizer.take(packet) { unit in
-            switch (unit, output) {
-            case (.accessUnit(let unit, let timestamp, _), .video(var assembler)):
-                let made = assembler.take(unit, ptsTicks: clock.take(timestamp), arrivalNs: arrivalNs)
-                output = .video(assembler)
-                if let made { deliver(made) }
-            case (.picture(let bytes, let timestamp, _), .video(var assembler)):
-                let made = assembler.take(picture: bytes, ptsTicks: clock.take(timestamp), arrivalNs: arrivalNs)
-                output = .video(assembler)
-                if let made { deliver(made) }
-            case (.audio(let bytes, let timestamp), .audio(var timeline)):
-                let made = timeline.packet(
-                    bytes, ptsTicks: clock.take(timestamp), arrivalNs: arrivalNs, videoPtsUs: newestVideoUs)
-                output = .audio(timeline)
-                if let made { deliver(made) }
-            default: break
-            }
+    // MARK: RTCP
+
+    /// Takes the bytes of a compound packet. True: the camera ends this track (BYE).
+    mutating func takeControl(_ bytes: UnsafeRawBufferPointer, arrivalNs: Int64) -> Bool {
+        let packet = RTCPPacket(bytes)
+        for sent in packet.senderReports {
+            report.note(sent, arrivalNs: arrivalNs)
+            assembly.clock.note(sent)
         }
+        return packet.goodbyes.contains { $0 == sequence.ssrc }
+    }
+
+    /// What the camera is told about its packets.
+    mutating func receiverReport(nowNs: Int64) -> [UInt8] {
+        report.packet(sequence, name: Self.canonicalName, nowNs: nowNs)
+    }
+
+    /// Says nothing about the host: RFC 7022 allows any name, and a camera needs none.
+    private static let canonicalName = "sightglass"
+
+    // MARK: Packets to units, units to media packets
+
+    private static func read(
+        _ output: RTPReorderBuffer.Output, _ video: RTSPVideoTime?, _ assembly: inout Assembly,
+        _ deliver: (MediaPacket) -> Void
+    ) {
+        switch output {
+        case .lost: assembly.depacketizer.lose()
+        case .restarted:
+            // What was under way is not ended by what comes now, and its times do not go on.
+            assembly.depacketizer.lose()
+            assembly.clock.breakOff()
+        case .packet(let bytes, let arrivalNs):
+            guard let packet = try? RTPPacket(bytes) else { return }
+            take(
+                packet, arrivalNs, video, &assembly.depacketizer, &assembly.clock, &assembly.output, deliver)
+        }
+    }
+
+    /// The parts of an `Assembly` apart from each other: the depacketizer calls back while it changes.
+    private static func take(
+        _ packet: RTPPacket, _ arrivalNs: Int64, _ video: RTSPVideoTime?, _ depacketizer: inout any Depacketizer,
+        _ clock: inout RTSPTrackClock, _ output: inout Output, _ deliver: (MediaPacket) -> Void
+    ) {
+        depacketizer.take(packet) { make($0, arrivalNs, video, &clock, &output, deliver) }
+    }
+
+    private static func make(
+        _ unit: DepacketizedUnit, _ arrivalNs: Int64, _ video: RTSPVideoTime?, _ clock: inout RTSPTrackClock,
+        _ output: inout Output, _ deliver: (MediaPacket) -> Void
+    ) {
+        var made: MediaPacket?
+        switch unit {
+        case .accessUnit(let unit, let timestamp, let followsLoss):
+            output.owesLoss = output.owesLoss || followsLoss
+            made = output.video?.take(unit, ptsTicks: clock.take(timestamp, arrivalNs: arrivalNs), arrivalNs: arrivalNs)
+        case .picture(let bytes, let timestamp, let followsLoss):
+            output.owesLoss = output.owesLoss || followsLoss
+            made = output.video?.take(
+                picture: bytes, ptsTicks: clock.take(timestamp, arrivalNs: arrivalNs), arrivalNs: arrivalNs)
+        case .audio(let bytes, let timestamp):
+            made = output.audio?.packet(
+                bytes, ptsTicks: clock.take(timestamp, arrivalNs: arrivalNs), arrivalNs: arrivalNs,
+                videoPtsUs: video?.newestUs)
+        }
+        guard var made else { return }
+        if made.kind == .video {
+            made.followsLoss = output.owesLoss
+            output.owesLoss = false
+        }
+        deliver(made)
     }
 }

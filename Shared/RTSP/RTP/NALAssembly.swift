@@ -20,6 +20,7 @@ struct NALAssembly: Sendable {
     private var followsLoss = false
     private var endedAtMarker: UInt32?
     private var believesMarker = true
+    private var hasSeenMarker = false
 
     init(codec: Codec) {
         self.codec = codec
@@ -42,6 +43,7 @@ struct NALAssembly: Sendable {
         endUnit()
         guard believesMarker, hasSlice || isTorn else { return }
         endedAtMarker = timestamp
+        hasSeenMarker = true
         finish(deliver: deliver)
     }
 
@@ -101,7 +103,8 @@ struct NALAssembly: Sendable {
     }
 
     mutating func flush(deliver: (DepacketizedUnit) -> Void) {
-        if unit.isUnitOpen { isTorn = true }
+        // Of a camera that marks its last slices, what is not marked may miss some.
+        if unit.isUnitOpen || (timestamp != nil && believesMarker && hasSeenMarker) { isTorn = true }
         finish(deliver: deliver)
     }
 

@@ -190,7 +190,7 @@ public struct SourceStatus: Sendable, Hashable {
     public var state: SessionState?
     /// For a person: "camera answers but refuses the user name".
     public var reason: String?
-    /// One word: "unauthorized", "refused", "unreachable", "silent", "no_keyframe", "not_found", "protocol".
+    /// One word: "unauthorized", "refused", "unreachable", "silent", "no_keyframe", "busy", "not_found", "protocol".
     public var cause: String?
     /// `run_id` of the contract.
     public var runID: String?

@@ -440,7 +440,7 @@ public struct Gap: Sendable, Hashable {
     public var source: SourceName?
     /// Longer than 24 hours where a camera was dark for so long: 400 days at most.
     public var window: Window?
-    /// One word for programs: "dark", "disk_full", "dropped", "clock_jump", "stopped", "evicted", "killed". 1 to 64 bytes.
+    /// One word for programs: "dark", "disk_full", "dropped", "lost", "clock_jump", "stopped", "evicted", "killed". 1 to 64 bytes.
     public var cause: String?
     /// For a person: "camera answers but refuses the user name". At most 1024 bytes.
     public var reason: String?

@@ -42,6 +42,22 @@ struct GapTests {
         #expect(gaps(film) == ["stopped 5-19"])
     }
 
+    @Test func lossesWithinASecondAreOneGapWithTheNumberOfPictures() throws {
+        var film = try Film(clip: clip)
+        film.play(from: 0, to: 8, lost: [3_040_000, 3_080_000, 3_400_000, 6_480_000])
+        let lost = film.records.compactMap(\.gap).filter { $0.cause == "lost" }
+        let spans = lost.map { [$0.window?.startUs, $0.window?.endUs].map { ($0 ?? 0) - Film.baseUs } }
+        #expect(spans == [[3_040_000, 3_440_000], [6_480_000, 6_520_000]])
+        #expect(lost.map(\.framesLost) == [3, 1])
+    }
+
+    @Test func aLossAtTheEndOfARunIsToldWithIt() throws {
+        var film = try Film(clip: clip)
+        film.play(from: 0, to: 3, lost: [2_920_000])
+        film.effects += film.pipeline.sessionEnded(cause: "dark", reason: "silent", wallUs: Film.baseUs + 3_000_000)
+        #expect(film.records.compactMap(\.gap).filter { $0.cause == "lost" }.map(\.framesLost) == [1])
+    }
+
     @Test func whatIsExplainedAlreadyIsNotStoppedToo() throws {
         var film = try Film(clip: clip)
         film.play(from: 0, to: 5)

@@ -4,6 +4,18 @@ import Wire
 
 @testable import CaptureController
 
+struct AttemptBucketTests {
+    @Test func aFullControllerBeginsAllItsCamerasWithinTwoSecondsAndNeverMoreThanEightAtOnce() {
+        var bucket = AttemptBucket()
+        var begun: [Int64] = []
+        for nowUs in stride(from: Int64(0), through: 2_000_000, by: 25_000) {
+            while begun.count < 64, bucket.take(nowUs: nowUs) { begun.append(nowUs) }
+        }
+        #expect(begun.count == 64)
+        #expect(Dictionary(grouping: begun) { $0 }.values.map(\.count).max() == AttemptBucket.atOnce)
+    }
+}
+
 struct ReconnectMachineTests {
     @Test(arguments: [
         (FailureCause.refused, 1, Int64(500_000)), (.refused, 9, 2_000_000), (.unreachable, 1, 1_000_000),

@@ -24,12 +24,13 @@ struct Film {
     }
 
     /// Media from `from` to `to` seconds; each packet arrives when it is presented.
-    mutating func play(from: Int64, to: Int64) {
-        for us in stride(from: from * 1_000_000, to: to * 1_000_000, by: 40_000) {
+    /// Frames at `lost` (in microseconds) do not come.
+    mutating func play(from: Int64, to: Int64, lost: Set<Int64> = []) {
+        for us in stride(from: from * 1_000_000, to: to * 1_000_000, by: 40_000) where !lost.contains(us) {
             let packet = MediaPacket(
                 configuration: configuration, bytes: PacketBytes([1, 2, 3]), ptsTicks: us * 9 / 100,
                 dtsTicks: us * 9 / 100, durationTicks: 3600, isKeyframe: us % 1_000_000 == 0,
-                arrivalNs: us * 1000)
+                arrivalNs: us * 1000, followsLoss: lost.contains(us - 40_000))
             effects += pipeline.packet(packet, wallUs: Self.baseUs + us, nowUs: us)
             effects += pipeline.tick(wallUs: Self.baseUs + us, nowUs: us)
         }

@@ -105,7 +105,7 @@ struct  Sightglass__V1__SourceStatus
    */
   char *reason;
   /*
-   * One word: "unauthorized", "refused", "unreachable", "silent", "no_keyframe", "not_found", "protocol".
+   * One word: "unauthorized", "refused", "unreachable", "silent", "no_keyframe", "busy", "not_found", "protocol".
    */
   char *cause;
   char *run_id;

@@ -212,7 +212,7 @@ struct  Sightglass__V1__Gap
    */
   Sightglass__V1__Window *window;
   /*
-   * One word for programs: "dark", "disk_full", "dropped", "clock_jump", "stopped", "evicted", "killed". 1 to 64 bytes.
+   * One word for programs: "dark", "disk_full", "dropped", "lost", "clock_jump", "stopped", "evicted", "killed". 1 to 64 bytes.
    */
   char *cause;
   /*

@@ -1,0 +1,149 @@
+// RTSPClient: the front door of this library. One thread carries the sessions of many cameras; each is played until it ends or is
+// stopped, and tells its consumer on that thread.
+
+import Glibc
+import Media
+import Synchronization
+
+/// How one session is held.
+public struct RTSPSessionSettings: Sendable {
+    /// Each packet is wanted at once, which costs a wake-up each: a live view is made of it.
+    public var isLive = false
+    /// Sound is recorded too, where the camera sends any that can be.
+    public var wantsAudio = true
+    /// How long the way to PLAY's answer may take up to TLS; each answer after that has 10 s of its own. Cameras that wake up
+    /// their network take up to 3 s.
+    public var connectNs: Int64 = 10_000_000_000
+    /// Longest time without a picture. Cameras with one picture per second and long shutter times stay well below.
+    public var silenceNs: Int64 = 5_000_000_000
+    /// For rtsps.
+    public var trust = TLSTrust()
+    /// Gives new random letters with each call.
+    var clientNonce: @Sendable () -> String = { RTSPClient.randomName() }
+    /// Ours in what the camera is told about its packets.
+    var ssrc = UInt32.random(in: .min ... .max)
+
+    /// The defaults.
+    public init() {}
+}
+
+/// Carries sessions with cameras.
+public final class RTSPClient: Sendable {
+    /// A camera that leads on more often than this leads in a circle.
+    static let maximumRedirects = 5
+
+    private let loop: SocketLoop
+
+    /// Starts the thread. `name` is the thread's, for whoever looks at the process.
+    ///
+    /// - Throws: what the kernel says where it has no descriptor or no memory for it.
+    public init(name: String) throws {
+        loop = try SocketLoop(name: name)
+    }
+
+    /// Ends all sessions and the thread; each consumer is told.
+    public func stop() { loop.stop() }
+
+    /// Opens a camera's stream.
+    ///
+    /// - Parameters:
+    ///   - user: asked for when the camera asks, at each attempt, on the loop's thread. What it throws ends the session.
+    ///   - tell: is called on the loop's thread, the last time with `ended`; redirects are followed without telling.
+    public func play(
+        _ url: RTSPURL, settings: RTSPSessionSettings = RTSPSessionSettings(),
+        user: @escaping @Sendable () throws(RTSPFailure) -> RTSPUser?,
+        tell: @escaping @Sendable (RTSPSessionEvent) -> Void
+    ) -> RTSPPlayback {
+        let playback = RTSPPlayback(loop: loop, settings: settings, user: user, tell: tell)
+        playback.begin(url)
+        return playback
+    }
+
+    static func randomName() -> String { String(UInt64.random(in: .min ... .max), radix: 16) }
+}
+
+/// A camera that is played.
+public final class RTSPPlayback: Sendable {
+    private struct State {
+        var settings: RTSPSessionSettings
+        var connection: ConnectionID?
+        var target: RTSPURL?
+        var redirects = 0
+        var isStopped = false
+    }
+
+    private let loop: SocketLoop
+    private let user: @Sendable () throws(RTSPFailure) -> RTSPUser?
+    private let tell: @Sendable (RTSPSessionEvent) -> Void
+    private let state: Mutex<State>
+
+    init(
+        loop: SocketLoop, settings: RTSPSessionSettings,
+        user: @escaping @Sendable () throws(RTSPFailure) -> RTSPUser?,
+        tell: @escaping @Sendable (RTSPSessionEvent) -> Void
+    ) {
+        self.loop = loop
+        self.user = user
+        self.tell = tell
+        state = Mutex(State(settings: settings))
+    }
+
+    /// Ends the session as a camera likes it (TEARDOWN). Its consumer hears `ended` without a failure, and packets until then.
+    public func stop() {
+        let connection = state.withLock { state in
+            state.isStopped = true
+            return state.connection
+        }
+        guard let connection else { return }
+        loop.with(connection) { connection, owner in
+            (owner as? RTSPSession)?.stop()
+            // Also one that does not stand yet.
+            connection.close()
+        }
+    }
+
+    /// Each packet is wanted at once from now on, or not any more.
+    public func setLive(_ isLive: Bool) {
+        let connection = state.withLock { state -> ConnectionID? in
+            guard state.settings.isLive != isLive else { return nil }
+            state.settings.isLive = isLive
+            return state.connection
+        }
+        guard let connection else { return }
+        loop.with(connection) { _, owner in (owner as? RTSPSession)?.setLive(isLive) }
+    }
+
+    func begin(_ url: RTSPURL) {
+        state.withLock { state in
+            let settings = state.settings
+            let user = user
+            // The loop holds the session, and the session this.
+            state.connection = loop.connect(
+                host: url.host, port: url.port, tls: url.isSecure ? settings.trust : nil,
+                connectNs: settings.connectNs, maximumMessageBytes: RTSPStreamParser.maximumMessageBytes
+            ) { RTSPSession(url: url, settings: settings, user: user) { self.take($0) } }
+        }
+    }
+
+    private func take(_ event: RTSPSessionEvent) {
+        switch event {
+        case .redirected(let url): state.withLock { $0.target = url }
+        case .ended(nil, let counters):
+            let next: Result<RTSPURL, RTSPFailure>? = state.withLock { state in
+                guard !state.isStopped, let target = state.target else { return nil }
+                state.target = nil
+                state.redirects += 1
+                guard state.redirects <= RTSPClient.maximumRedirects else {
+                    return .failure(RTSPFailure(.protocolError, "the camera leads from address to address in a circle"))
+                }
+                return .success(target)
+            }
+            switch next {
+            case .success(let url): begin(url)
+            case .failure(let failure): tell(.ended(failure, counters))
+            case nil: tell(.ended(nil, counters))
+            }
+        default: tell(event)
+        }
+    }
+}

@@ -1,0 +1,82 @@
+// RTSPTrackClock: the media time of one track, on a timeline that all tracks of a session share. Pure.
+//
+// The timestamps of each track begin anywhere (RFC 3550, section 5.1). Time 0 is the first picture. Where 0 lies for sound say the
+// sender's reports, which name the same wall clock for both tracks; where they have not come yet, or say what cannot be, sound that
+// arrives with a picture belongs to it. RTP-Info would say it too, and is wrong in too many cameras.
+//
+// Where a track's numbering begins anew (another SSRC), its time goes on by arrival, so that the run goes on.
+
+struct RTSPTrackClock: Sendable {
+    /// A sender's report may differ from what the arrivals say by no more: a network holds nothing back for longer.
+    static let maximumDelayUs: Int64 = 5_000_000
+
+    private let rateHz: Int64
+    private var clock: RTPClock?
+    private var last: (ticks: Int64, arrivalNs: Int64)?
+    private var isBroken = false
+    private var report: (wallUs: Int64, timestamp: UInt32)?
+
+    init(rateHz: Int) {
+        self.rateHz = Int64(min(max(rateHz, 1), 10_000_000))
+    }
+
+    var isStarted: Bool { clock != nil }
+
+    /// What the sender's wall clock showed at time 0, in microseconds; nil: it did not say.
+    var zeroWallUs: Int64? {
+        guard let clock, let report else { return nil }
+        return report.wallUs &- us(clock.extend(report.timestamp))
+    }
+
+    /// This timestamp is time 0: the first picture's.
+    mutating func start(origin timestamp: UInt32) { clock = RTPClock(origin: timestamp) }
+
+    /// Sound begins with this timestamp.
+    ///
+    /// - Parameters:
+    ///   - timeUs: on the common timeline, by what arrived with it.
+    ///   - videoZeroWallUs: what the sender's wall clock showed at time 0.
+    mutating func start(_ timestamp: UInt32, timeUs: Int64, videoZeroWallUs: Int64?) {
+        let arrived = timestamp &- UInt32(truncatingIfNeeded: ticks(timeUs))
+        var origin = arrived
+        if let report, let zeroUs = videoZeroWallUs {
+            let reported = report.timestamp &- UInt32(truncatingIfNeeded: ticks(report.wallUs &- zeroUs))
+            let apart = Int64(Int32(bitPattern: reported &- arrived))
+            if us(abs(apart)) <= Self.maximumDelayUs { origin = reported }
+        }
+        clock = RTPClock(origin: origin)
+    }
+
+    /// The time of a packet, in ticks.
+    mutating func take(_ timestamp: UInt32, arrivalNs: Int64) -> Int64 {
+        if isBroken, let last {
+            let now = last.ticks &+ ticks(max(0, arrivalNs - last.arrivalNs) / 1000)
+            clock?.restart(timestamp, at: now)
+        }
+        isBroken = false
+        let time = clock?.take(timestamp) ?? 0
+        last = (time, arrivalNs)
+        return time
+    }
+
+    /// The next packet does not go on with the numbering.
+    mutating func breakOff() {
+        isBroken = true
+        report = nil
+    }
+
+    /// The sender says what its wall clock shows; 0: it has none.
+    mutating func note(_ sent: RTCPPacket.SenderReport) {
+        guard sent.ntp != 0 else { return }
+        let fractionUs = Int64((sent.ntp & 0xFFFF_FFFF) * 1_000_000 >> 32)
+        report = (Int64(sent.ntp >> 32) * 1_000_000 + fractionUs, sent.rtpTimestamp)
+    }
+
+    private func us(_ ticks: Int64) -> Int64 {
+        ticks / rateHz &* 1_000_000 &+ ticks % rateHz * 1_000_000 / rateHz
+    }
+
+    private func ticks(_ us: Int64) -> Int64 {
+        us / 1_000_000 &* rateHz &+ us % 1_000_000 * rateHz / 1_000_000
+    }
+}
