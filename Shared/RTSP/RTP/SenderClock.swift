@@ -89,7 +89,7 @@ public struct SenderClock: Sendable {
     private static func unixNs(_ ntp: UInt64) -> Int64 {
         let stated = Int64(ntp >> 32)
         let seconds = stated >= 0x8000_0000 ? stated : stated + 0x1_0000_0000
-        let fraction = Int64((ntp & 0xFFFF_FFFF) * 1_000_000_000 >> 32)
-        return (seconds - 2_208_988_800) * 1_000_000_000 + fraction
+        let fraction = Int64(((ntp & 0xFFFF_FFFF) * 1_000_000_000) >> 32)
+        return (seconds - RTCPPacket.ntpEpochSeconds) * 1_000_000_000 + fraction
     }
 }

@@ -119,6 +119,13 @@ import Testing
         #expect(clock.take(ntp: ntp(later), ticks: 90_000, wallNs: later) == .used)
     }
 
+    @Test func theFractionOfASecondCounts() {
+        var clock = SenderClock(clockRate: 90_000)
+        // A half, and a quarter.
+        _ = clock.take(ntp: ntp(wallNs) | 0xC000_0000, ticks: 0, wallNs: wallNs)
+        #expect(clock.wallNs(ticks: 0) == wallNs + 750_000_000)
+    }
+
     @Test func timesAfter2036AreUnderstood() {
         var clock = SenderClock(clockRate: 90_000)
         let future: Int64 = 2_085_978_496 * 1_000_000_000 + 3_000_000_000
