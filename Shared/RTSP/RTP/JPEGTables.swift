@@ -34,9 +34,7 @@ enum JPEGTables {
         return out
     }
 
-    private static func big(_ value: Int) -> [UInt8] {
-        [UInt8(truncatingIfNeeded: value >> 8), UInt8(truncatingIfNeeded: value)]
-    }
+    private static func big(_ value: Int) -> [UInt8] { UInt16(truncatingIfNeeded: value).networkBytes }
 
     private static func segment(_ marker: UInt8, _ content: [UInt8], to out: inout [UInt8]) {
         out += [0xFF, marker] + big(content.count + 2) + content
@@ -55,7 +53,7 @@ enum JPEGTables {
     ]
 
     /// T.81 tables K.3 to K.6: class and identity, number of codes of each length, values.
-    private static let huffman: [(UInt8, [UInt8], [UInt8])] = [
+    static let huffman: [(UInt8, [UInt8], [UInt8])] = [
         (0x00, [0, 1, 5, 1, 1, 1, 1, 1, 1, 0, 0, 0, 0, 0, 0, 0], Array(0...11)),
         (0x10, [0, 2, 1, 3, 3, 2, 4, 3, 5, 5, 4, 4, 0, 0, 1, 0x7D], lumaAC),
         (0x01, [0, 3, 1, 1, 1, 1, 1, 1, 1, 1, 1, 0, 0, 0, 0, 0], Array(0...11)),

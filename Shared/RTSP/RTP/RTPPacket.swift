@@ -4,6 +4,7 @@
 //   RTPReorderBuffer                   packets of UDP in order, and where some are missing
 //   *Depacketizer                      payloads to access units and audio frames (Depacketizer.swift has the shape)
 //   RTCP*, SenderClock                 reports in both directions, and the sender's wall clock
+//   *Packetizer, RTPTrackWriter        media packets to RTP packets, for what is published
 
 /// Why bytes are no RTP packet.
 public enum RTPError: Error, Sendable, Hashable {
@@ -75,4 +76,9 @@ extension UnsafeRawBufferPointer {
 
     /// What follows the first `count` bytes; empty where there are no more.
     func dropping(_ count: Int) -> UnsafeRawBufferPointer { UnsafeRawBufferPointer(rebasing: self.dropFirst(count)) }
+}
+
+extension FixedWidthInteger where Self: UnsignedInteger {
+    /// The bytes in network order.
+    var networkBytes: [UInt8] { withUnsafeBytes(of: bigEndian) { Array($0) } }
 }

@@ -46,22 +46,18 @@ public struct ReceiverReport: Sendable {
         var out: [UInt8] = []
         if let about = sequence.ssrc, let highest = sequence.highest {
             if source != about { restart(about) }
-            out += [0x81, 201, 0, 7] + Self.big(ssrc) + Self.big(about)
+            out += [0x81, 201, 0, 7] + ssrc.networkBytes + about.networkBytes
             out.append(lostFraction(sequence))
             let lost = UInt32(min(sequence.lost, 0x7F_FFFF))
-            out += Self.big(lost).dropFirst()
+            out += lost.networkBytes.dropFirst()
             // The numbering begins one cycle up; the report counts from 0.
-            out += Self.big(UInt32(truncatingIfNeeded: highest - 0x1_0000))
-            out += Self.big(UInt32(clamping: jitterTicks))
-            out += Self.big(senderReport?.middle ?? 0) + Self.big(delay(nowNs))
+            out += UInt32(truncatingIfNeeded: highest - 0x1_0000).networkBytes
+            out += UInt32(clamping: jitterTicks).networkBytes
+            out += (senderReport?.middle ?? 0).networkBytes + delay(nowNs).networkBytes
         } else {
-            out += [0x80, 201, 0, 1] + Self.big(ssrc)
+            out += [0x80, 201, 0, 1] + ssrc.networkBytes
         }
-        let text = Array(name.utf8.prefix(255))
-        var item = Self.big(ssrc) + [1, UInt8(text.count)] + text + [0]
-        while item.count % 4 != 0 { item.append(0) }
-        let words = item.count / 4
-        return out + [0x81, 202, UInt8(words >> 8), UInt8(words & 0xFF)] + item
+        return out + RTCPPacket.sourceDescription(ssrc: ssrc, name: name)
     }
 
     private mutating func restart(_ ssrc: UInt32) {
@@ -91,9 +87,5 @@ public struct ReceiverReport: Sendable {
         guard let senderReport else { return 0 }
         let waitedUs = max(0, nowNs - senderReport.arrivalNs) / 1000
         return UInt32(clamping: waitedUs / 1_000_000 * 65536 + waitedUs % 1_000_000 * 65536 / 1_000_000)
-    }
-
-    private static func big(_ value: UInt32) -> [UInt8] {
-        [24, 16, 8, 0].map { UInt8(truncatingIfNeeded: value >> $0) }
     }
 }
