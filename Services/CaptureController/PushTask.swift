@@ -6,29 +6,6 @@ import Media
 import Synchronization
 import Wire
 
-/// Which packets may pass to a queue that can be full: whole groups of pictures only. Pure.
-struct GroupGate: Sendable, Equatable {
-    private(set) var isDropping = true
-    /// Groups dropped so far.
-    private(set) var groupsDropped: UInt64 = 0
-
-    /// True where the packet may be offered to the queue.
-    mutating func admits(isVideoKeyframe: Bool) -> Bool {
-        if isVideoKeyframe { isDropping = false }
-        return !isDropping
-    }
-
-    /// The queue refused a packet: drop up to the next keyframe.
-    mutating func refused() {
-        guard !isDropping else { return }
-        isDropping = true
-        groupsDropped += 1
-    }
-
-    /// A new session begins with a keyframe.
-    mutating func restart() { isDropping = true }
-}
-
 final class PushTask: Sendable {
     let plan: PushPlan
     let counters = TaskCounters()

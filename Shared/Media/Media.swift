@@ -5,6 +5,7 @@
 //   AnnexB, BitReader, SPS, JPEG  just enough parsing of the codecs to cut, to describe and to find keyframes
 //   AccessUnitBuffer              an access unit while it is put together, in the memory that becomes the packet's
 //   VideoAssembler, AudioTimeline what a demuxer delivers (pieces, gaps in time) to packets with whole, growing times
+//   GroupGate                     whole groups of pictures only, for a consumer that can be too slow
 //   PacketRing                    the last seconds of a source, from a keyframe on
 //   FragmentedMP4Writer           packets to a file that is readable up to its last whole fragment
 //   FragmentedMP4Reader           such a file, whole or torn, to fragments, and what of it can be kept

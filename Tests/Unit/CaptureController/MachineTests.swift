@@ -1,4 +1,4 @@
-// The small machines: reconnect, anchor, ticks, spans, windows, leases, groups.
+// The small machines: reconnect, anchor, ticks, spans, windows, leases.
 import Testing
 import Wire
 
@@ -194,20 +194,6 @@ struct LeaseTableTests {
         #expect(table.isFresh(source, nowUs: 4_999_999))
         #expect(!table.isFresh(source, nowUs: 5_000_000))
         #expect(table.held[source] != nil, "recording goes on")
-    }
-}
-
-struct GroupGateTests {
-    @Test func dropsWholeGroupsOnly() {
-        var gate = GroupGate()
-        #expect(gate.admits(isVideoKeyframe: false) == false, "begins with a keyframe")
-        #expect(gate.admits(isVideoKeyframe: true) == true)
-        #expect(gate.admits(isVideoKeyframe: false) == true)
-        gate.refused()
-        gate.refused()
-        #expect(gate.groupsDropped == 1)
-        #expect(gate.admits(isVideoKeyframe: false) == false)
-        #expect(gate.admits(isVideoKeyframe: true) == true)
     }
 }
 
