@@ -17,6 +17,12 @@ public struct RTSPTransport: Sendable, Hashable {
     /// Of the stream, where the server says it.
     public var ssrc: UInt32?
 
+    /// The channels that we ask for: 0 and 1 for the first track.
+    static func channels(ofTrack index: Int) -> (UInt8, UInt8) {
+        let first = UInt8(truncatingIfNeeded: index * 2)
+        return (first, first &+ 1)
+    }
+
     /// Reads a Transport header; of several transports the first counts.
     public init(_ text: String) {
         let parts = text.prefix { $0 != "," }.split(separator: ";").map(\.trimmed)

@@ -19,9 +19,9 @@ public enum RTSPStreamError: Error, Sendable, Equatable, CustomStringConvertible
     /// For a person.
     public var description: String {
         switch self {
-        case .headerTooLong: "the camera sent a header of more than \(RTSPStreamParser.maximumHeaderBytes) bytes"
+        case .headerTooLong: "a header of more than \(RTSPStreamParser.maximumHeaderBytes) bytes came"
         case .bodyTooLong(let bytes):
-            "the camera announced a message of \(bytes) bytes, at most \(RTSPStreamParser.maximumBodyBytes) are taken"
+            "a message of \(bytes) bytes was announced, at most \(RTSPStreamParser.maximumBodyBytes) are taken"
         }
     }
 }
@@ -61,6 +61,26 @@ public struct RTSPStreamParser: Sendable {
         }
         guard Self.mayBeginLine(bytes) else { return resynchronize(bytes) }
         return message(bytes)
+    }
+
+    /// Hands on all that is whole, in order, each with the bytes that it is about. Gives how many bytes are done with: all of
+    /// them once the stream cannot go on.
+    func all(in bytes: UnsafeRawBufferPointer, deliver: (Step, UnsafeRawBufferPointer) -> Void) -> Int {
+        var consumed = 0
+        while consumed < bytes.count {
+            let left = bytes.dropping(consumed)
+            let step = next(in: left)
+            switch step {
+            case .needsMore: return consumed
+            case .failed:
+                deliver(step, left)
+                return bytes.count
+            case .response(_, let count), .request(_, let count), .frame(_, _, let count), .skip(let count, _):
+                deliver(step, left)
+                consumed += count
+            }
+        }
+        return consumed
     }
 
     private static let dollar = UInt8(ascii: "$")

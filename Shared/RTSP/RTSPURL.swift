@@ -11,6 +11,9 @@ public struct RTSPURL: Sendable, Hashable, CustomStringConvertible {
     /// As it is sent in requests: "rtsp://camera:8554/main?channel=1".
     public let text: String
 
+    /// "192.0.2.1:554", "[2001:db8::1]:554": where it leads, for a person.
+    public var hostAndPort: String { host.contains(":") ? "[\(host)]:\(port)" : "\(host):\(port)" }
+
     /// The URL without credentials.
     public var description: String { text }
 
