@@ -65,6 +65,8 @@ final class Connection {
     private(set) var lowWaterBytes = 1
     /// Bytes received so far.
     var bytesReceived: UInt64 = 0
+    /// Bytes that went on the wire or wait for it, so far.
+    private(set) var bytesQueued: UInt64 = 0
     /// How many bytes may wait for the other side to read.
     var maximumUnsentBytes = Connection.defaultMaximumUnsentBytes
 
@@ -89,7 +91,8 @@ final class Connection {
 
     /// Puts bytes behind those that wait to go on the wire.
     func queue(_ bytes: [UInt8]) {
-        unsent = unsent.isEmpty ? bytes[...] : ArraySlice(Array(unsent) + bytes)
+        bytesQueued += UInt64(bytes.count)
+        if unsent.isEmpty { unsent = bytes[...] } else { unsent.append(contentsOf: bytes) }
         if unsent.count > maximumUnsentBytes { wishesEnd = .notRead(bytes: unsent.count) }
     }
 
