@@ -26,7 +26,7 @@ private func units(_ written: [Written], _ format: some Depacketizer) -> [Unit] 
     /// Sizes of a NAL unit around each limit: a single packet, one and two fragments, and what no camera sends.
     static let sizes = [
         3, 100, limit - 1, limit, limit + 1, 2 * (limit - 2) + 1, 2 * (limit - 2) + 2, 2 * (limit - 3) + 2,
-        2 * (limit - 3) + 3, 5_000_000,
+        2 * (limit - 3) + 3, 2_000_000,
     ]
 
     private func slice(_ size: Int, head: [UInt8]) -> [UInt8] {
@@ -115,7 +115,7 @@ private func units(_ written: [Written], _ format: some Depacketizer) -> [Unit] 
         var writer = writer(configuration)
         var out: [UInt8] = []
         var sent: [Unit] = []
-        for number in 0..<150 {
+        for number in 0..<60 {
             let later = (0..<Int.random(in: 0...3, using: &random)).map { _ in
                 slice(Int.random(in: 2...9_000, using: &random), head: [0x41])
             }
@@ -212,12 +212,12 @@ private func units(_ written: [Written], _ format: some Depacketizer) -> [Unit] 
         let whole = picture(restartInterval: 2, scan: scan(100))
         for count in whole.indices { #expect(throws: MediaError.self) { try written(Array(whole[..<count])) } }
         var refused = 0
-        for _ in 0..<3_000 {
+        for _ in 0..<1_000 {
             var bytes = whole
             for _ in 0..<3 { bytes[Int.random(in: bytes.indices, using: &random)] = random.next() % 2 == 0 ? 0xFF : 0 }
             if (try? written(bytes)) == nil { refused += 1 }
         }
-        #expect(refused > 1_000 && refused < 3_000)
+        #expect(refused > 300 && refused < 1_000)
     }
 }
 
