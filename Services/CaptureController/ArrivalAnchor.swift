@@ -1,32 +1,39 @@
 // The map from a session's media time to wall time, found from arrivals. Pure.
 //
-// Packets are late by the network and by the library's probing, never early. So over the first moments of a session the
+// Packets are late by the network and by what a server had kept, never early. So over the first moments of a session the
 // packet with the smallest (arrival - media time) was the least delayed, and it gives the map. Packets wait in memory until
-// the anchor has settled (0.4 s), so that no file carries a time that is changed afterwards.
+// the anchor has settled, so that no file carries a time that is changed afterwards: a few frames where the camera sends live,
+// 0.4 s where it begins with a burst of what it had kept.
 
-struct ArrivalAnchor: Sendable, Equatable {
-    /// Long enough for the burst that follows the library's probing to pass, short against the promise of a second.
+struct ArrivalAnchor: Sendable {
+    /// Long enough for most bursts to pass, short against the promise of a second.
     static let settleUs: Int64 = 400_000
+    /// Media time of so much that took at least half as long to arrive is live. Two frames of 25 Hz, because the loop takes what
+    /// comes within 50 ms together.
+    static let liveUs: Int64 = 60_000
 
     /// Wall time of media time 0, microseconds. Nil until a packet came.
     private(set) var offsetUs: Int64?
     private(set) var isSettled = false
     private var bestMediaUs: Int64 = 0
-    private var firstArrivalUs: Int64?
+    private var first: (mediaUs: Int64, arrivalUs: Int64)?
 
-    /// A video packet arrived at wall time `wallUs` and monotonic time `nowUs`. Returns true when the anchor settled now.
-    mutating func packet(mediaUs: Int64, wallUs: Int64, nowUs: Int64) -> Bool {
+    /// A video packet arrived at wall time `wallUs` and monotonic time `arrivalUs`. Returns true when the anchor settled now.
+    mutating func packet(mediaUs: Int64, wallUs: Int64, arrivalUs: Int64) -> Bool {
         guard !isSettled else { return false }
         let offset = wallUs - mediaUs
         if offset < offsetUs ?? .max {
             offsetUs = offset
             bestMediaUs = mediaUs
         }
-        guard let first = firstArrivalUs else {
-            firstArrivalUs = nowUs
+        guard let first else {
+            first = (mediaUs, arrivalUs)
             return false
         }
-        guard nowUs - first >= Self.settleUs else { return false }
+        let arrived = arrivalUs - first.arrivalUs
+        let shown = mediaUs - first.mediaUs
+        let isLive = shown >= Self.liveUs && arrived >= shown / 2
+        guard isLive || arrived >= Self.settleUs else { return false }
         isSettled = true
         return true
     }

@@ -3,7 +3,8 @@
 //   G1  When recording begins (again), the time since the last footage that nobody explained is a gap "stopped": the controller
 //       was stopped, or nothing asked for the camera. Where there never was footage, it begins with the oldest window.
 //   G2  When a window's end passes while the camera gives nothing, the gap up to now is told, and again, longer, when the camera
-//       returns: whoever waits for the window need not wait for the camera.
+//       returns: whoever waits for the window need not wait for the camera. A camera whose packets wait for their anchor gives
+//       something; and after we did not run ourselves (a paused process), what it gave meanwhile is read first.
 //   G3  A loss by the disk is told once it is over.
 //   G4  What the camera or the network lost within a run is told with the number of pictures; losses within a second are one gap, so
 //       that a bad line does not fill the catalogue.
@@ -17,6 +18,8 @@ extension SourcePipeline {
     static let longestGapUs: Int64 = 399 * 86_400_000_000
     /// So long after a window's end its last frame may still be on its way.
     static let darkGraceUs: Int64 = 1_000_000
+    /// `expire` is called once a second; later than this, we stood still and not the camera.
+    static let standstillUs: Int64 = 2_000_000
 
     /// Remembers what was opened, sealed and explained, so that the ring does not write it again; reports by G1.
     mutating func note(from index: Int, _ effects: inout [PipelineEffect]) {
@@ -66,7 +69,9 @@ extension SourcePipeline {
     mutating func tellDark(wallUs: Int64, reason: String?) -> [PipelineEffect] {
         var effects: [PipelineEffect] = []
         toldDark.formIntersection(windows.windows.map(\.key))
-        guard run == nil else { return [] }
+        let ranBefore = lastExpiredUs.map { wallUs - $0 <= Self.standstillUs } ?? false
+        lastExpiredUs = wallUs
+        guard run == nil, !hasUnsettled, ranBefore else { return [] }
         for window in windows.windows where window.span.endUs + Self.darkGraceUs <= wallUs {
             guard toldDark.insert(window.key).inserted else { continue }
             let fromUs = openGap?.fromUs ?? footageEndUs ?? window.span.startUs

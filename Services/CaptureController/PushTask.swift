@@ -1,21 +1,32 @@
-// A running stream-to-rtsp task: an own thread that publishes at the media server, a bounded queue in front of it. A server that
-// is slow or away costs whole groups of pictures of this push and nothing else.
-import LibAV
+// A running stream-to-rtsp task: a publication at the media server, begun again when it ends. A server that is slow or away costs
+// whole groups of pictures of this push and nothing else. Driven by the packets themselves; nothing here waits.
 import Logging
 import Media
+import RTSP
 import Synchronization
-import Wire
 
 final class PushTask: Sendable {
+    /// Sound that a camera has comes within so much of its pictures; what comes later is not announced.
+    private static let soundWithinUs: Int64 = 300_000
+
     let plan: PushPlan
     let counters = TaskCounters()
     private let equipment: Equipment
     private let logger: Logger
-    private let packets: Mailbox<MediaPacket>
     private struct State {
-        var gate = GroupGate()
-        var interrupt: AVInterrupt?
-        var restart = false
+        var reconnect = ReconnectMachine()
+        var publisher: RTSPPublisher?
+        /// Counts the publications; events of one before say nothing any more.
+        var number: UInt64 = 0
+        var isPublishing = false
+        /// The pictures that are announced.
+        var video: CodecConfiguration?
+        /// The group of pictures that the next publication begins with.
+        var waiting: [MediaPacket] = []
+        /// Packets that earlier publications sent.
+        var sentBefore: UInt64 = 0
+        var sent: UInt64 = 0
+        var groupsDropped: UInt64 = 0
         var stopped = false
     }
     private let state = Mutex(State())
@@ -26,138 +37,135 @@ final class PushTask: Sendable {
         var logger = equipment.logger
         logger[metadataKey: "stream"] = "\(plan.stream)"
         self.logger = logger
-        packets = Mailbox(maximumBytes: equipment.pushQueueBytes)
-        startThread("push \(plan.stream)") { [self] in run() }
+        state.withLock { $0.reconnect.setWanted(true, nowUs: monotonicUs()) }
     }
 
     /// Offers a packet; never waits.
     func put(_ packet: MediaPacket) {
         guard packet.kind == .video || plan.audioEnabled else { return }
         state.withLock { state in
-            guard state.gate.admits(isVideoKeyframe: packet.kind == .video && packet.isKeyframe) else { return }
-            if !packets.put(packet, bytes: packet.sizeBytes + 1) {
-                state.gate.refused()
-                counters.dropped(1)
+            guard !state.stopped else { return }
+            if packet.kind == .video, let video = state.video, video != packet.configuration { end(&state) }
+            if state.isPublishing {
+                state.publisher?.send([packet])
+                return
             }
+            if packet.kind == .video, packet.isKeyframe { state.waiting = [] }
+            guard !state.waiting.isEmpty || (packet.kind == .video && packet.isKeyframe) else { return }
+            state.waiting.append(packet)
+            // A group that does not fit is not begun with.
+            if state.waiting.reduce(0, { $0 + $1.sizeBytes }) > equipment.pushQueueBytes { state.waiting = [] }
+            begin(&state)
         }
     }
 
-    /// The camera's run ended: the next keyframe begins a new session at the server.
-    func restart() {
-        state.withLock {
-            $0.gate.restart()
-            $0.restart = true
-        }
-    }
+    /// The camera's run ended: the next keyframe begins a new publication.
+    func restart() { state.withLock { end(&$0) } }
 
     func stop() {
-        packets.close()
-        state.withLock {
-            $0.stopped = true
-            $0.interrupt?.stop()
+        state.withLock { state in
+            state.stopped = true
+            end(&state)
         }
     }
 
-    private func run() {
-        var reconnect = ReconnectMachine()
-        reconnect.setWanted(true, nowUs: monotonicUs())
-        while !state.withLock({ $0.stopped }) {
-            guard reconnect.takeAttempt(nowUs: monotonicUs()) else {
-                // What comes while the server is away is of no use to a live view.
-                guard packets.take(waitingAtMost: 0.1) != nil else { return }
-                continue
-            }
-            do {
-                try session(&reconnect)
-            } catch {
-                guard !state.withLock({ $0.stopped }) else { return }
-                let failure = FailureWords.failure(error, address: plan.url)
-                // A media server that restarts says "not found" or closes for a moment; it must be back within 2 s.
-                let cause: FailureCause = failure.cause == .unauthorized ? .unauthorized : .refused
-                let reason = Self.words(failure, plan.url)
-                reconnect.failed(
-                    ConnectionFailure(cause: cause, reason: reason), nowUs: monotonicUs(), jitter: .random(in: 0...1))
-                if counters.now.error != reason { logger.warning("push: \(reason)") }
-                counters.failed(reason)
-                equipment.statusChanged()
-            }
+    /// Ends the publication, if there is one, as nobody's failure.
+    private func end(_ state: inout State) {
+        state.publisher?.stop()
+        state.sentBefore += state.sent
+        state.sent = 0
+        state.publisher = nil
+        state.number += 1
+        state.isPublishing = false
+        state.video = nil
+        state.waiting = []
+        if case .waiting = state.reconnect.state { return }
+        state.reconnect.settingsChanged(nowUs: monotonicUs())
+    }
+
+    /// Begins a publication when it is time and clear whether there is sound.
+    private func begin(_ state: inout State) {
+        let nowUs = monotonicUs()
+        guard state.publisher == nil, state.reconnect.isDue(nowUs: nowUs), let first = state.waiting.first,
+            let last = state.waiting.last
+        else { return }
+        let sound = state.waiting.first { $0.kind == .audio }?.configuration
+        let waitedUs = (last.arrivalNs - first.arrivalNs) / 1000
+        guard sound != nil || !plan.audioEnabled || waitedUs > Self.soundWithinUs,
+            state.reconnect.takeAttempt(nowUs: nowUs)
+        else { return }
+        state.number += 1
+        let (number, plan, secrets) = (state.number, plan, equipment.secrets)
+        guard let url = RTSPURL(plan.url) else {
+            return failed(ConnectionFailure(cause: .protocolError, reason: "its address is no rtsp URL"), &state)
+        }
+        var settings = RTSPPublisherSettings()
+        do {
+            settings.trust = try PeerTrust.read(
+                plan.certificateReference, isSecure: url.isSecure, certificates: equipment.certificates)
+        } catch {
+            return failed(FailureWords.failure(error), &state)
+        }
+        settings.maximumUnsentBytes = equipment.pushQueueBytes
+        state.video = first.configuration
+        state.publisher = equipment.mediaServers.publish(
+            url, tracks: [first.configuration] + (sound.map { [$0] } ?? []), settings: settings
+        ) { () throws(RTSPFailure) in
+            try CameraCredentials.read(plan.usernameReference, plan.passwordReference, secrets: secrets)
+        } tell: { [self] event in
+            take(event, number)
         }
     }
 
-    private static func words(_ failure: ConnectionFailure, _ url: String) -> String {
-        let server = FailureWords.hostAndPort(url)
+    private func take(_ event: RTSPPublicationEvent, _ number: UInt64) {
+        state.withLock { state in
+            guard state.number == number, !state.stopped else { return }
+            switch event {
+            case .publishing:
+                state.isPublishing = true
+                state.groupsDropped = 0
+                state.reconnect.streaming(nowUs: monotonicUs())
+                state.publisher?.send(state.waiting)
+                state.waiting = []
+                logger.info("push: media server takes the stream")
+                counters.pushed(state.sentBefore, url: plan.url, atUs: wallClockUs())
+            case .counters(let now):
+                state.sent = now.packetsSent
+                counters.dropped(Int(clamping: now.groupsDropped - state.groupsDropped))
+                state.groupsDropped = now.groupsDropped
+                counters.pushed(state.sentBefore + state.sent, url: plan.url, atUs: wallClockUs())
+                return
+            case .ended(let failure, let last):
+                state.sent = last.packetsSent
+                let failure = FailureWords.failure(failure ?? RTSPFailure(.silent, "the push was ended"))
+                failed(failure, &state)
+            }
+            equipment.statusChanged()
+        }
+    }
+
+    private func failed(_ failure: ConnectionFailure, _ state: inout State) {
+        state.sentBefore += state.sent
+        state.sent = 0
+        state.publisher = nil
+        state.isPublishing = false
+        state.video = nil
+        state.waiting = []
+        // A media server that restarts says "not found" or closes for a moment; it must be back within 2 s.
+        let cause: FailureCause = failure.cause == .unauthorized ? .unauthorized : .refused
+        let reason = words(failure)
+        state.reconnect.failed(
+            ConnectionFailure(cause: cause, reason: reason), nowUs: monotonicUs(), jitter: .random(in: 0...1))
+        if counters.now.error != reason { logger.warning("push: \(reason)") }
+        counters.failed(reason)
+    }
+
+    private func words(_ failure: ConnectionFailure) -> String {
+        let server = RTSPURL(plan.url)?.hostAndPort ?? plan.url
         return switch failure.cause {
         case .unauthorized: "media server \(server) refuses the user name or password"
         case .refused: "media server \(server): connection refused"
         default: "media server \(server): \(failure.reason)"
         }
-    }
-
-    /// One session at the server, from the first keyframe on until it fails, the run ends or the task stops.
-    private func session(_ reconnect: inout ReconnectMachine) throws {
-        let interrupt = AVInterrupt()
-        state.withLock {
-            $0.interrupt = interrupt
-            $0.restart = false
-            if $0.stopped { interrupt.stop() }
-        }
-        var push: RTSPPush?
-        defer { push?.close() }
-        var waiting: [MediaPacket] = []
-        var sentBefore: UInt64 = 0
-        var reportedUs: Int64 = 0
-        while let taken = packets.take(waitingAtMost: 1) {
-            if state.withLock({ $0.restart }) {
-                state.withLock { $0.restart = false }
-                sentBefore += push?.packetsSent ?? 0
-                push?.close()
-                push = nil
-                waiting = []
-            }
-            for packet in taken {
-                if push == nil {
-                    // Sound's description is known once its first packet came; half a second of packets tells.
-                    if waiting.isEmpty, !(packet.kind == .video && packet.isKeyframe) { continue }
-                    waiting.append(packet)
-                    guard let opened = try open(&waiting, interrupt: interrupt) else { continue }
-                    push = opened
-                    reconnect.streaming(nowUs: monotonicUs())
-                    logger.info("push: media server takes the stream")
-                    counters.pushed(sentBefore, url: plan.url, atUs: wallClockUs())
-                    equipment.statusChanged()
-                    for early in waiting { try opened.send(early) }
-                    waiting = []
-                    continue
-                }
-                guard let open = push else { continue }
-                if packet.kind == .video, open.needsNewSession(for: packet) {
-                    sentBefore += open.packetsSent
-                    open.close()
-                    push = nil
-                    waiting = packet.isKeyframe ? [packet] : []
-                    continue
-                }
-                if packet.kind == .audio, open.needsNewSession(for: packet) { continue }
-                try open.send(packet)
-            }
-            let nowUs = wallClockUs()
-            if let push, nowUs - reportedUs > 500_000 {
-                reportedUs = nowUs
-                counters.pushed(sentBefore + push.packetsSent, url: plan.url, atUs: nowUs)
-            }
-        }
-    }
-
-    /// Opens the push once it is clear whether there is sound. Nil: not yet.
-    private func open(_ waiting: inout [MediaPacket], interrupt: AVInterrupt) throws -> RTSPPush? {
-        guard let first = waiting.first, let last = waiting.last else { return nil }
-        let audio = waiting.first { $0.kind == .audio }?.configuration
-        let waitedUs = (last.arrivalNs - first.arrivalNs) / 1000
-        guard audio != nil || !plan.audioEnabled || waitedUs > 300_000 else { return nil }
-        let credentials = try CameraCredentials.read(
-            plan.usernameReference, plan.passwordReference, secrets: equipment.secrets)
-        let push = RTSPPush(settings: RTSPPushSettings(url: plan.url, credentials: credentials), interrupt: interrupt)
-        try push.open([first.configuration] + (audio.map { [$0] } ?? []))
-        return push
     }
 }

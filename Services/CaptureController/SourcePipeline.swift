@@ -21,6 +21,9 @@ struct SourcePipeline: Sendable {
     private var anchor = ArrivalAnchor()
     /// Packets of a session whose anchor has not settled.
     private var unsettled: [MediaPacket] = []
+    var hasUnsettled: Bool { !unsettled.isEmpty }
+    /// When `expire` was called last, wall time.
+    var lastExpiredUs: Int64?
 
     var ring: PacketRing
     /// Rings of runs that ended, as long as they are within the ring's time.
@@ -102,7 +105,9 @@ struct SourcePipeline: Sendable {
         guard packet.kind == .video else { return effects }
         // The packet's own arrival, not the moment of this call: the library may have held it.
         let arrivedAgoUs = max(0, nowUs - packet.arrivalNs / 1000)
-        if anchor.packet(mediaUs: packet.ptsUs, wallUs: wallUs - arrivedAgoUs, nowUs: nowUs) {
+        let isSettled = anchor.packet(
+            mediaUs: packet.ptsUs, wallUs: wallUs - arrivedAgoUs, arrivalUs: nowUs - arrivedAgoUs)
+        if isSettled {
             beginRun(wallUs: wallUs, nowUs: nowUs, effects: &effects)
         }
         return effects

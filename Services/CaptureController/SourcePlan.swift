@@ -44,6 +44,8 @@ struct PushPlan: Sendable, Equatable {
     let url: String
     let usernameReference: String?
     let passwordReference: String?
+    /// The certificates that the server may be known by, for rtsps; nil: those of the system.
+    let certificateReference: String?
     let audioEnabled: Bool
 }
 
@@ -180,20 +182,19 @@ struct Planner: Sendable {
                 SnapshotPlan(
                     stream: stream, taskRunID: run, format: format, perSecond: settings.snapshotsPerSecond ?? 1,
                     target: .mqtt(settings.mqtt ?? MqttDestination())))
-        case .streamToRtsp:
+        case .streamToRtsp, .streamToRtsps:
             guard fresh else { return quiet(.waiting, Self.staleLease) }
             let url = settings.mediaServerURL ?? ""
-            guard url.hasPrefix("rtsp://") else {
-                return quiet(
-                    .failed,
-                    url.hasPrefix("rtsps://") ? Self.noTLSPush : "the media server's address is not an rtsp:// URL")
+            let scheme = settings.type == .streamToRtsps ? "rtsps://" : "rtsp://"
+            guard url.hasPrefix(scheme) else {
+                return quiet(.failed, "the media server's address is not an \(scheme) URL")
             }
             plan.pushes.append(
                 PushPlan(
                     stream: stream, taskRunID: run, url: url, usernameReference: settings.mediaServerUsername?.path,
                     passwordReference: settings.mediaServerPassword?.path,
+                    certificateReference: settings.mediaServerCertificate?.path,
                     audioEnabled: settings.audioEnabled ?? true))
-        case .streamToRtsps: quiet(.failed, Self.noTLSPush)
         case .unspecified, .unrecognized: quiet(.failed, "the stream's task type is not known to this controller")
         }
     }
@@ -223,8 +224,6 @@ struct Planner: Sendable {
 
     static let staleLease =
         "the lease on the camera could not be renewed in time (is the asset-registry away?); another controller may have it"
-    static let noTLSPush =
-        "pushing by rtsps is refused, because the media server's certificate could not be checked; use stream-to-rtsp"
 
     private static func unknownPicture(_ format: String?) -> String {
         "picture format \"\(format ?? "")\" is not known; use jpeg, png, bmp or tiff"

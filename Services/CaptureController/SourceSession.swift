@@ -193,9 +193,11 @@ final class SourceSession: Sendable, SegmentOwner {
             }
             var settings = RTSPSessionSettings()
             settings.isLive = plan.needsEachPacket
-            settings.trust.trustedPEM = try CameraTrust.read(connection, isSecure: url.isSecure, secrets: secrets)
+            settings.trust = try PeerTrust.read(
+                connection.trustList, isSecure: url.isSecure, certificates: equipment.certificates)
             let camera = equipment.cameras.play(url, settings: settings) { () throws(RTSPFailure) in
-                try CameraCredentials.read(connection, secrets: secrets)
+                try CameraCredentials.read(
+                    connection.usernameReference, connection.passwordReference, secrets: secrets)
             } tell: { [self] event in
                 take(event, number)
             }
@@ -208,7 +210,7 @@ final class SourceSession: Sendable, SegmentOwner {
             }
             if !isWanted { camera.stop() }
         } catch {
-            ended(FailureWords.failure(error, address: connection.address), number)
+            ended(FailureWords.failure(error), number)
         }
     }
 
@@ -220,8 +222,7 @@ final class SourceSession: Sendable, SegmentOwner {
                 "session ended",
                 metadata: ["packets_lost": "\(counters.packetsLost)", "pictures_torn": "\(counters.unitsTorn)"])
             let failure = failure ?? RTSPFailure(.silent, "the session was ended")
-            let address = state.withLock { $0.pipeline.plan.connection.address }
-            ended(FailureWords.failure(failure, address: address), number)
+            ended(FailureWords.failure(failure), number)
         case .playing, .redirected: break
         }
     }

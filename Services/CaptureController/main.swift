@@ -39,9 +39,11 @@ await ServiceProgram(
         syncIntervalUs: configuration.syncIntervalUs, logger: logger)
     let bell = Wakeup()
     let equipment = Equipment(
-        configuration: configuration, cameras: try RTSPClient(name: "cameras"), disk: disk, outbox: outbox,
+        configuration: configuration, cameras: try RTSPClient(name: "cameras"),
+        mediaServers: try RTSPClient(name: "pushes"), disk: disk, outbox: outbox,
         adapter: adapter,
-        secrets: { [secrets = runtime.secrets] in try secrets.read($0).revealed }, logger: logger,
+        secrets: { [secrets = runtime.secrets] in try secrets.read($0).revealed },
+        certificates: { [secrets = runtime.secrets] in try secrets.readCertificates($0) }, logger: logger,
         statusChanged: { bell.signal() })
     let engine = CaptureEngine(
         planner: Planner(

@@ -1,5 +1,5 @@
-// RTSPClient: the front door of this library. One thread carries the sessions of many cameras; each is played until it ends or is
-// stopped, and tells its consumer on that thread.
+// RTSPClient: the front door of this library. One thread carries the sessions of many cameras, or of many media servers
+// (RTSPPublisher.swift); each lasts until it ends or is stopped, and tells its consumer on that thread.
 
 import Glibc
 import Media
@@ -32,7 +32,10 @@ public final class RTSPClient: Sendable {
     /// A camera that leads on more often than this leads in a circle.
     static let maximumRedirects = 5
 
-    private let loop: SocketLoop
+    /// What reports call us: it says nothing about the host (RFC 7022 allows any name).
+    static let canonicalName = "sightglass"
+
+    let loop: SocketLoop
 
     /// Starts the thread. `name` is the thread's, for whoever looks at the process.
     ///

@@ -83,7 +83,7 @@ public struct RTSPClientMachine: Sendable {
     }
 
     /// Ends the session, so that the camera has room for the next one.
-    public mutating func stop(nowNs: Int64) -> [Action] {
+    public mutating func stop() -> [Action] {
         guard !conversation.isOver else { return [] }
         return goodbye() + [.close]
     }
@@ -99,7 +99,7 @@ public struct RTSPClientMachine: Sendable {
     }
 
     /// A request of the camera came; it gets an answer.
-    public mutating func received(_ request: RTSPRequest, nowNs: Int64) -> [Action] {
+    public mutating func received(_ request: RTSPRequest) -> [Action] {
         conversation.answer(to: request).map { [.send($0)] } ?? []
     }
 

@@ -5,7 +5,7 @@
 import Media
 
 /// What a publication tells its consumer, on the loop's thread: it must not wait there.
-enum RTSPPublicationEvent: Sendable {
+public enum RTSPPublicationEvent: Sendable {
     /// Packets are taken from now on; the first that goes is a video keyframe.
     case publishing
     /// At most twice a second, where something was counted.
@@ -15,14 +15,14 @@ enum RTSPPublicationEvent: Sendable {
 }
 
 /// What became of the packets that a publication was given, since its beginning.
-struct RTSPPublicationCounters: Sendable, Hashable {
+public struct RTSPPublicationCounters: Sendable, Hashable {
     /// Media packets on their way to the server.
-    var packetsSent: UInt64 = 0
+    public var packetsSent: UInt64 = 0
     /// Media packets that did not go: before the server took packets, before a keyframe, of dropped groups, of sound that was
     /// not announced.
-    var packetsLeftOut: UInt64 = 0
+    public var packetsLeftOut: UInt64 = 0
     /// Groups of pictures cut short or left out because the server reads too slowly.
-    var groupsDropped: UInt64 = 0
+    public var groupsDropped: UInt64 = 0
 }
 
 /// What a publication needs beside its address.
@@ -54,7 +54,8 @@ final class RTSPPublication: ConnectionOwner {
     /// How often counters are told, at most.
     static let countersNs: Int64 = 500_000_000
 
-    private let user: @Sendable () -> RTSPUser?
+    private let url: RTSPURL
+    private let user: @Sendable () throws(RTSPFailure) -> RTSPUser?
     private let wallClockNs: @Sendable () -> Int64
     private let tell: @Sendable (RTSPPublicationEvent) -> Void
     private let maximumUnsentBytes: Int
@@ -78,7 +79,7 @@ final class RTSPPublication: ConnectionOwner {
     ///   - wallClockNs: nanoseconds since 1970, for the reports.
     init(
         url: RTSPURL, settings: RTSPPublicationSettings, clientNonce: @escaping @Sendable () -> String,
-        user: @escaping @Sendable () -> RTSPUser?, wallClockNs: @escaping @Sendable () -> Int64,
+        user: @escaping @Sendable () throws(RTSPFailure) -> RTSPUser?, wallClockNs: @escaping @Sendable () -> Int64,
         tell: @escaping @Sendable (RTSPPublicationEvent) -> Void
     ) {
         let announcement = RTSPAnnouncement(settings.tracks, number: settings.starts.first?.ssrc ?? 0)
@@ -87,6 +88,7 @@ final class RTSPPublication: ConnectionOwner {
         writers = zip(zip(settings.tracks, announcement.formats), settings.starts).map { track, start in
             RTPTrackWriter(track.0, format: track.1, channels: (0, 0), start: start)
         }
+        self.url = url
         maximumUnsentBytes = settings.maximumUnsentBytes
         canonicalName = settings.canonicalName
         self.user = user
@@ -105,7 +107,7 @@ final class RTSPPublication: ConnectionOwner {
     func isAnnounced(_ configuration: CodecConfiguration) -> Bool { track(of: configuration) != nil }
 
     /// Ends the publication as a server likes it.
-    func stop(nowNs: Int64) { carryOut(machine.stop(), nowNs) }
+    func stop() { carryOut(machine.stop(), 0) }
 
     /// Sends a packet, or leaves it out and counts it.
     func take(_ packet: MediaPacket, nowNs: Int64) {
@@ -179,7 +181,7 @@ final class RTSPPublication: ConnectionOwner {
 
     func ended(_ end: ConnectionEnd, nowNs: Int64) {
         isPublishing = false
-        tell(.ended(failure ?? RTSPFailure.of(end, with: .mediaServer), counters))
+        tell(.ended(failure ?? RTSPFailure.of(end, with: .mediaServer, at: url), counters))
     }
 
     // MARK: The publication
@@ -188,13 +190,7 @@ final class RTSPPublication: ConnectionOwner {
         for action in actions {
             switch action {
             case .send(let bytes): connection?.send(bytes)
-            case .needsUser:
-                if let user = user() {
-                    carryOut(machine.answer(as: user, nowNs: nowNs), nowNs)
-                } else {
-                    let reason = "the media server asks for a user, and none is configured"
-                    carryOut(machine.fail(RTSPFailure(.unauthorized, reason)), nowNs)
-                }
+            case .needsUser: identify(nowNs)
             case .publishing(let channels):
                 for (track, pair) in zip(writers.indices, channels) {
                     writers[track].rtpChannel = pair.rtp
@@ -207,6 +203,17 @@ final class RTSPPublication: ConnectionOwner {
                 isPublishing = false
                 connection?.close()
             }
+        }
+    }
+
+    private func identify(_ nowNs: Int64) {
+        do throws(RTSPFailure) {
+            guard let user = try user() else {
+                throw RTSPFailure(.unauthorized, "the media server asks for a user, and none is configured")
+            }
+            carryOut(machine.answer(as: user, nowNs: nowNs), nowNs)
+        } catch {
+            carryOut(machine.fail(error), nowNs)
         }
     }
 

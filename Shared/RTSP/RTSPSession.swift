@@ -66,7 +66,7 @@ final class RTSPSession: ConnectionOwner {
     }
 
     /// Ends the session as a camera likes it.
-    func stop() { carryOut(machine.stop(nowNs: 0), 0) }
+    func stop() { carryOut(machine.stop(), 0) }
 
     // MARK: The connection
 
@@ -92,7 +92,7 @@ final class RTSPSession: ConnectionOwner {
 
     private func end(_ why: RTSPFailure, _ nowNs: Int64) {
         failure = failure ?? why
-        carryOut(machine.stop(nowNs: nowNs), nowNs)
+        carryOut(machine.stop(), nowNs)
     }
 
     /// From now on each packet is wanted at once, or not any more.
@@ -102,54 +102,27 @@ final class RTSPSession: ConnectionOwner {
     }
 
     func received(_ bytes: UnsafeRawBufferPointer, nowNs: Int64) -> Int {
-        var consumed = 0
-        while consumed < bytes.count {
-            let left = UnsafeRawBufferPointer(rebasing: bytes[consumed...])
-            switch parser.next(in: left) {
-            case .needsMore: return consumed
-            case .frame(let channel, let payload, let count):
-                take(UnsafeRawBufferPointer(rebasing: left[payload]), channel: channel, nowNs)
-                consumed += count
-            case .response(let response, let count):
-                carryOut(machine.received(response, nowNs: nowNs), nowNs)
-                consumed += count
-            case .request(let request, let count):
-                carryOut(machine.received(request, nowNs: nowNs), nowNs)
-                consumed += count
-            case .skip(let count, let isNoise):
-                if isNoise { passedOver.noiseBytes += UInt64(count) }
-                consumed += count
+        parser.all(in: bytes) { step, bytes in
+            switch step {
+            case .needsMore: break
+            case .frame(let channel, let payload, _):
+                take(UnsafeRawBufferPointer(rebasing: bytes[payload]), channel: channel, nowNs)
+            case .response(let response, _): carryOut(machine.received(response, nowNs: nowNs), nowNs)
+            case .request(let request, _): carryOut(machine.received(request), nowNs)
+            case .skip(let count, let isNoise): if isNoise { passedOver.noiseBytes += UInt64(count) }
             case .failed(let error):
-                failure = failure ?? RTSPFailure(.protocolError, error.description)
+                failure = failure ?? RTSPFailure(.protocolError, "the camera sent what is no message: \(error)")
                 connection?.close()
-                return bytes.count
             }
         }
-        return consumed
     }
 
     func ended(_ end: ConnectionEnd, nowNs: Int64) {
         for channel in readers.keys {
             deliver { readers[channel]?.flush(arrivalNs: nowNs, video: video, deliver: $0) }
         }
-        tell(.ended(failure ?? self.failure(end), counters))
+        tell(.ended(failure ?? RTSPFailure.of(end, with: .camera, at: url), counters))
     }
-
-    private func failure(_ end: ConnectionEnd) -> RTSPFailure? {
-        switch end {
-        case .closed: nil
-        case .closedByPeer: RTSPFailure(.silent, "the camera ended the connection")
-        case .unknownHost(let words): RTSPFailure(.unreachable, "the name \(url.host) is not known: \(words)")
-        case .distrusted(let words): RTSPFailure(.protocolError, "\(place): \(words)")
-        case .refused: RTSPFailure(.refused, "nobody listens at \(place)")
-        case .unreachable(let words): RTSPFailure(.unreachable, "\(place) does not answer: \(words)")
-        case .broken(let words): RTSPFailure(.silent, "the connection to the camera broke: \(words)")
-        case .overflow(let bytes): RTSPFailure(.protocolError, "the camera sent \(bytes) bytes that are no message")
-        case .notRead: RTSPFailure(.silent, "the camera reads nothing of what is sent to it")
-        }
-    }
-
-    private var place: String { url.host.contains(":") ? "[\(url.host)]:\(url.port)" : "\(url.host):\(url.port)" }
 
     // MARK: The session
 

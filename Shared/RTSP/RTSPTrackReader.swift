@@ -167,11 +167,8 @@ struct RTSPTrackReader {
 
     /// What the camera is told about its packets.
     mutating func receiverReport(nowNs: Int64) -> [UInt8] {
-        report.packet(sequence, name: Self.canonicalName, nowNs: nowNs)
+        report.packet(sequence, name: RTSPClient.canonicalName, nowNs: nowNs)
     }
-
-    /// Says nothing about the host: RFC 7022 allows any name, and a camera needs none.
-    private static let canonicalName = "sightglass"
 
     // MARK: Packets to units, units to media packets
 

@@ -72,7 +72,7 @@ public enum SecretFile {
         return path
     }
 
-    private static func readBytes(_ reference: String, below directory: String) throws(SecretError) -> [UInt8] {
+    fileprivate static func readBytes(_ reference: String, below directory: String) throws(SecretError) -> [UInt8] {
         let path = try path(reference, below: directory)
         // The path is resolved; a link put there since is refused. Opening a FIFO must not wait for its other end.
         let file = open(path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK)
@@ -126,6 +126,24 @@ public struct SecretStore: Sendable {
     /// The secret in the file that a setting names, as it is now: an absolute path, or a reference.
     public func read(path: String) throws(SecretError) -> Redacted<String> {
         try SecretFile.read(path: path, below: directory)
+    }
+
+    /// The certificates of a trust list, one after the other in PEM: those of all files of a folder, or of the one file that is
+    /// named. Not kept from logs: certificates are public.
+    public func readCertificates(_ reference: String) throws(SecretError) -> [UInt8] {
+        let path = try path(reference)
+        // What Kubernetes mounts has folders of its own beside the files, which begin with "..".
+        guard let names = try? FileManager.default.contentsOfDirectory(atPath: path) else {
+            return try SecretFile.readBytes(reference, below: directory)
+        }
+        var bytes: [UInt8] = []
+        for name in names.sorted() where !name.hasPrefix(".") {
+            bytes += try SecretFile.readBytes("\(reference)/\(name)", below: directory) + [0x0A]
+        }
+        guard !bytes.isEmpty else {
+            throw SecretError(reference: reference, detail: "no certificate lies in the folder")
+        }
+        return bytes
     }
 
     /// Where the reference leads now.

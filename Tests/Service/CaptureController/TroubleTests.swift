@@ -21,7 +21,7 @@ import Wire
         site.registry.configure(endpoints: [site.endpoint(password: "line1/wrong")], streams: [site.clips()])
         let controller = try site.startController()
         let source = try await status(site, cause: "unauthorized")
-        #expect(source.reason?.hasPrefix("camera answers but refuses the user name or password") == true)
+        #expect(source.reason?.contains("camera answers but refuses the user name or password") == true)
         #expect(source.state == .backingOff)
         let told = try await eventually("the adapter is told") {
             site.adapter.reportStatus.requests.flatMap(\.sources).last { $0.cause == "unauthorized" }

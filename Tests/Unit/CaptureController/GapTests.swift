@@ -90,9 +90,34 @@ struct GapTests {
     @Test func aCameraThatNeverCameIsToldToo() throws {
         var film = try Film()
         _ = film.ensure("event", 3, 12, atSecond: 5)
+        film.effects += film.pipeline.expire(wallUs: Film.baseUs + 12_500_000, darkReason: "connection refused")
         film.effects += film.pipeline.expire(wallUs: Film.baseUs + 13_000_000, darkReason: "connection refused")
         #expect(gaps(film) == ["dark 3-13"])
         #expect(film.records.compactMap(\.gap).first?.reason == "connection refused")
+    }
+
+    /// A controller that was paused for five seconds said of a camera whose first packets it held that it gives nothing.
+    @Test func aCameraWhosePacketsWaitForTheirAnchorIsNotDark() throws {
+        var film = try Film(clip: clip)
+        _ = film.ensure("event", 3, 12, atSecond: 5)
+        let configuration = try CodecConfiguration.mjpeg(widthPx: 64, heightPx: 48)
+        let first = MediaPacket(
+            configuration: configuration, bytes: PacketBytes([1]), ptsTicks: 0, dtsTicks: 0, durationTicks: 3600,
+            isKeyframe: true, arrivalNs: 10_000_000_000)
+        film.effects += film.pipeline.packet(first, wallUs: Film.baseUs + 10_000_000, nowUs: 10_000_000)
+        film.effects += film.pipeline.expire(wallUs: Film.baseUs + 15_000_000)
+        film.effects += film.pipeline.expire(wallUs: Film.baseUs + 16_000_000)
+        #expect(gaps(film) == [])
+    }
+
+    @Test func afterAStandstillOfOursWhatTheCameraGaveIsReadFirst() throws {
+        var film = try Film(clip: clip)
+        _ = film.ensure("event", 3, 12, atSecond: 5)
+        film.effects += film.pipeline.expire(wallUs: Film.baseUs + 10_000_000)
+        film.effects += film.pipeline.expire(wallUs: Film.baseUs + 15_000_000)
+        #expect(gaps(film) == [])
+        film.effects += film.pipeline.expire(wallUs: Film.baseUs + 16_000_000)
+        #expect(gaps(film) == ["dark 3-16"])
     }
 
     @Test func aDiskThatIsFullForLongIsOneGapFromWhatIsKept() throws {

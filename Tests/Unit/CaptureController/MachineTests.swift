@@ -86,12 +86,32 @@ struct ArrivalAnchorTests {
         var anchor = ArrivalAnchor()
         let wall: Int64 = 1_700_000_000_000_000
         // Delays of 30, 5 and 20 ms.
-        #expect(anchor.packet(mediaUs: 0, wallUs: wall + 30_000, nowUs: 0) == false)
-        #expect(anchor.packet(mediaUs: 40_000, wallUs: wall + 45_000, nowUs: 40_000) == false)
-        #expect(anchor.packet(mediaUs: 400_000, wallUs: wall + 420_000, nowUs: 400_000) == true)
+        #expect(anchor.packet(mediaUs: 0, wallUs: wall + 30_000, arrivalUs: 30_000) == false)
+        #expect(anchor.packet(mediaUs: 40_000, wallUs: wall + 45_000, arrivalUs: 45_000) == false)
+        #expect(anchor.packet(mediaUs: 80_000, wallUs: wall + 100_000, arrivalUs: 100_000) == true)
         #expect(anchor.wallUs(mediaUs: 1_000_000) == wall + 1_005_000)
-        #expect(anchor.packet(mediaUs: 440_000, wallUs: wall, nowUs: 440_000) == false)
+        #expect(anchor.packet(mediaUs: 440_000, wallUs: wall, arrivalUs: 440_000) == false)
         #expect(anchor.point.map { [$0.mediaUs, $0.wallUs] } == [40_000, wall + 45_000])
+    }
+
+    @Test func aBurstOfWhatTheServerHadKeptIsNotTakenForLive() {
+        var anchor = ArrivalAnchor()
+        let wall: Int64 = 1_700_000_000_000_000
+        // Two seconds within 20 ms, then live.
+        for frame in Int64(0)..<50 {
+            let isSettled = anchor.packet(
+                mediaUs: frame * 40_000, wallUs: wall + frame * 400, arrivalUs: frame * 400)
+            #expect(!isSettled)
+        }
+        var settledUs: Int64?
+        for frame in Int64(50)..<70 where settledUs == nil {
+            let arrivalUs = (frame - 49) * 40_000
+            let isSettled = anchor.packet(
+                mediaUs: frame * 40_000, wallUs: wall + arrivalUs, arrivalUs: arrivalUs)
+            if isSettled { settledUs = arrivalUs }
+        }
+        #expect(settledUs == ArrivalAnchor.settleUs)
+        #expect(anchor.wallUs(mediaUs: 49 * 40_000) <= wall + 20_000)
     }
 }
 
@@ -194,16 +214,5 @@ struct LeaseTableTests {
         #expect(table.isFresh(source, nowUs: 4_999_999))
         #expect(!table.isFresh(source, nowUs: 5_000_000))
         #expect(table.held[source] != nil, "recording goes on")
-    }
-}
-
-struct FailureWordsTests {
-    @Test(arguments: [
-        ("rtsp://192.0.2.1:554/main", "192.0.2.1:554"), ("rtsp://camera/main?x=1", "camera:554"),
-        ("rtsp://user:word@camera:8554/main", "camera:8554"), ("rtsp://[2001:db8::1]:554/a", "[2001:db8::1]:554"),
-        ("rtsp://[2001:db8::1]/a", "[2001:db8::1]:554"),
-    ])
-    func namesHostAndPortWithoutTheUser(_ address: String, _ expected: String) {
-        #expect(FailureWords.hostAndPort(address) == expected)
     }
 }

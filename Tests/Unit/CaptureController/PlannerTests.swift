@@ -80,15 +80,19 @@ struct PlannerTests {
         #expect(stale.quiet.map(\.state) == [.waiting, .waiting])
     }
 
-    @Test func pushingByTLSIsRefusedWithAReason() throws {
-        for settings in [
-            TaskSettings(type: .streamToRtsps, mediaServerURL: "rtsps://192.0.2.9/live"),
-            TaskSettings(type: .streamToRtsp, mediaServerURL: "rtsps://192.0.2.9/live"),
-        ] {
-            let plan = try plan([stream("push", settings)])
-            #expect(plan.quiet.first?.state == .failed)
-            #expect(plan.quiet.first?.error?.contains("certificate could not be checked") == true)
-        }
+    @Test func aPushByTLSKnowsItsServersCertificate() throws {
+        let settings = TaskSettings(
+            type: .streamToRtsps, mediaServerURL: "rtsps://192.0.2.9/live",
+            mediaServerCertificate: SecretReference(path: "media/ca"))
+        let push = try #require(try plan([stream("push", settings)]).pushes.first)
+        #expect(push.url == "rtsps://192.0.2.9/live" && push.certificateReference == "media/ca")
+    }
+
+    @Test(arguments: [(TaskType.streamToRtsps, "rtsp://192.0.2.9/live"), (.streamToRtsp, "rtsps://192.0.2.9/live")])
+    func aPushWhoseAddressIsOfTheOtherKindIsRefused(type: TaskType, url: String) throws {
+        let plan = try plan([stream("push", TaskSettings(type: type, mediaServerURL: url))])
+        #expect(plan.quiet.first?.state == .failed)
+        #expect(plan.quiet.first?.error?.contains("the media server's address is not an rtsp") == true)
     }
 
     @Test func standbyIsRingOnceAStreamIsEnabled() throws {

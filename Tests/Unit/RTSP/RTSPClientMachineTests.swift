@@ -72,9 +72,9 @@ private let second: Int64 = 1_000_000_000
             return
         }
         #expect(tracks.map(\.rtpChannel) == [0, 2] && tracks.map(\.rtcpChannel) == [1, 3])
-        camera.take(camera.machine.stop(nowNs: 0))
+        camera.take(camera.machine.stop())
         #expect(camera.asked.last == "TEARDOWN rtsp://camera/main/" && camera.others.last == .close)
-        #expect(camera.machine.stop(nowNs: 0) == [])
+        #expect(camera.machine.stop() == [])
     }
 
     @Test func theServersChannelsCount() throws {
@@ -244,7 +244,7 @@ private let second: Int64 = 1_000_000_000
         headers.add("CSeq", "9")
         for (method, status) in [("OPTIONS", 200), ("ANNOUNCE", 501)] {
             let request = RTSPRequest(method: method, uri: "*", headers: headers)
-            guard case .send(let bytes) = camera.machine.received(request, nowNs: 0).first,
+            guard case .send(let bytes) = camera.machine.received(request).first,
                 case .response(let response, _) = bytes.withUnsafeBytes({ RTSPStreamParser().next(in: $0) })
             else {
                 Issue.record("no answer to \(method)")

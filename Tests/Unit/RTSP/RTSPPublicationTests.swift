@@ -19,7 +19,8 @@ import Testing
                 requests.append(request)
                 guard request.method == "ANNOUNCE" else { return }
                 for (index, media) in SessionDescription(request.body).media.enumerated() {
-                    readers[SmallMediaServer.firstChannel + 2 * UInt8(index)] = RTSPTrackReader(media, isInOrder: true)
+                    readers[SmallMediaServer.firstChannel + 2 * UInt8(index)] = RTSPTrackReader(
+                        media, isInOrder: true, ssrc: 1)
                 }
             case .frame(let channel, let content):
                 content.withUnsafeBytes { bytes in
@@ -27,7 +28,9 @@ import Testing
                         reports[channel] = RTCPPacket(bytes)
                     } else {
                         var made: [MediaPacket] = []
-                        let isKnown = readers[channel]?.take(bytes, arrivalNs: 0, newestVideoUs: nil) {
+                        let isKnown = readers[channel]?.take(
+                            bytes, arrivalNs: 0, video: RTSPVideoTime(newestUs: 0, newestArrivalNs: 0)
+                        ) {
                             made.append($0)
                         }
                         #expect(isKnown == true)
@@ -156,7 +159,7 @@ import Testing
         let server = try SmallMediaServer(.init(leaves: true))
         let publication = try RunningPublication(at: server.url, tracks: [try Tracks.h264()])
         #expect(await publication.published() == nil)
-        #expect(await publication.end()?.0 == RTSPFailure(.silent, "the media server closed the connection"))
+        #expect(await publication.end()?.0 == RTSPFailure(.silent, "the media server ended the connection"))
         publication.loop.stop()
     }
 

@@ -80,6 +80,14 @@ private func description(_ text: String) -> SessionDescription { SessionDescript
     }
 
     @Test(arguments: [
+        ("rtsp://camera/main?x=1", "camera:554"), ("rtsp://user:word@camera:8554/main", "camera:8554"),
+        ("rtsp://[2001:db8::1]/a", "[2001:db8::1]:554"),
+    ])
+    func namesHostAndPortWithoutTheUser(_ text: String, _ expected: String) {
+        #expect(RTSPURL(text)?.hostAndPort == expected)
+    }
+
+    @Test(arguments: [
         "", "http://a/b", "rtsp://", "rtsp://:554/x", "rtsp://a:0/", "rtsp://a:99999/", "rtsp://[::1/x", "rtsp://a/b c",
     ])
     func whatIsNoURLIsRefused(_ text: String) { #expect(RTSPURL(text) == nil) }

@@ -128,7 +128,8 @@ struct RunningPublication {
                 url: url,
                 settings: RTSPPublicationSettings(
                     tracks: tracks, maximumUnsentBytes: maximumUnsentBytes, canonicalName: "test"),
-                clientNonce: { "nonce" }, user: { user }, wallClockNs: { 1_800_000_000_000_000_000 },
+                clientNonce: { "nonce" }, user: { () throws(RTSPFailure) in user },
+                wallClockNs: { 1_800_000_000_000_000_000 },
                 tell: { event in
                     tell.yield(event)
                     if case .ended = event { tell.finish() }
@@ -143,7 +144,7 @@ struct RunningPublication {
 
     func take(_ packets: [MediaPacket]) { with { one in for packet in packets { one.take(packet, nowNs: 0) } } }
 
-    func stop() { with { $0.stop(nowNs: 0) } }
+    func stop() { with { $0.stop() } }
 
     func counters() async -> RTSPPublicationCounters {
         await withCheckedContinuation { done in with { done.resume(returning: $0.counters) } }
