@@ -1,0 +1,163 @@
+// Text of cameras: messages, header fields, challenges, descriptions; and a whole session that answers them.
+
+import Media
+
+@testable import RTSP
+
+enum RTSPTargets {
+    /// A connection's bytes: whatever pieces they come in, the same is found, and all of it.
+    @Sendable static func stream(_ bytes: UnsafeRawBufferPointer) {
+        guard let first = bytes.first else { return }
+        let whole = UnsafeRawBufferPointer(rebasing: bytes.dropFirst())
+        let steps = read(whole, pieceBytes: whole.count)
+        must(read(whole, pieceBytes: 1 + Int(first)) == steps, "a stream in pieces is the same stream")
+    }
+
+    /// The messages, frames and errors of a stream. Noise is left out: where it is cut depends on the pieces.
+    private static func read(_ bytes: UnsafeRawBufferPointer, pieceBytes: Int) -> [RTSPStreamParser.Step] {
+        var parser = RTSPStreamParser()
+        var steps: [RTSPStreamParser.Step] = []
+        var start = 0
+        var end = 0
+        while end < bytes.count {
+            end = min(end + max(1, pieceBytes), bytes.count)
+            reading: while start < end {
+                let left = UnsafeRawBufferPointer(rebasing: bytes[start..<end])
+                let step = parser.next(in: left)
+                let consumed: Int
+                switch step {
+                case .needsMore: break reading
+                case .failed: return steps + [step]
+                case .skip(let count, _): consumed = count
+                case .response(_, let count), .request(_, let count):
+                    consumed = count
+                    steps.append(step)
+                case .frame(_, let payload, let count):
+                    must(payload.lowerBound == 4 && payload.upperBound == count, "a frame is its payload")
+                    consumed = count
+                    steps.append(step)
+                }
+                must(consumed > 0 && consumed <= left.count, "every step goes on, within what is there")
+                start += consumed
+            }
+        }
+        return steps
+    }
+
+    /// The header fields with a form of their own, and URLs.
+    @Sendable static func fields(_ bytes: UnsafeRawBufferPointer) {
+        let text = String(decoding: bytes, as: UTF8.self)
+        _ = RTSPTransport(text).channels
+        if let session = RTSPSessionID(text) { must((2...86_400).contains(session.timeoutS), "a time-out is bounded") }
+        must(RTSPKeepalive.ways(publicMethods: text).contains(.options), "OPTIONS is always possible")
+        _ = Base64.decode(text)
+        guard let camera = RTSPURL("rtsps://camera/main?channel=1") else { return }
+        let halves = text.split(separator: "\n", maxSplits: 1).map(String.init)
+        _ = camera.joining(control: halves.first, base: halves.last)
+        must(camera.redirected(to: text)?.isSecure != false, "no redirect leads from rtsps to rtsp")
+        guard let url = RTSPURL(text) else { return }
+        must(!url.host.isEmpty && url.port > 0, "a URL has a host and a port")
+        must(RTSPURL(url.text) == url, "a URL that is sent is read as the same")
+    }
+
+    /// 401 after 401: values of WWW-Authenticate, divided by line feeds; an empty line begins the next response.
+    @Sendable static func challenge(_ bytes: UnsafeRawBufferPointer) {
+        var authenticator = RTSPAuthenticator()
+        let user = RTSPUser(name: "us\"er", password: "pass")
+        let lines = String(decoding: bytes, as: UTF8.self).split(separator: "\n", omittingEmptySubsequences: false)
+        for response in lines.split(separator: "") {
+            var headers = RTSPHeaders()
+            for line in response { headers.add("WWW-Authenticate", String(line)) }
+            guard authenticator.challenged(headers) == .answer else { continue }
+            let answer = authenticator.header(method: "PLAY", uri: "rtsp://camera/", user: user, clientNonce: "n")
+            must(answer != nil, "a challenge that was taken is answered")
+            must(answer?.contains("pass") != true, "no answer holds the password")
+        }
+    }
+
+    /// A description, and all that a track reader asks of it.
+    @Sendable static func description(_ bytes: UnsafeRawBufferPointer) {
+        let description = SessionDescription(Array(bytes))
+        must(description.media.count <= SessionDescription.maximumMedia, "the streams are bounded")
+        for media in description.media {
+            _ = media.parameterSets
+            must(media.clockRateHz.map { (1...1_000_000).contains($0) } ?? true, "a clock rate is bounded")
+            must((1...16).contains(media.channels), "channels are bounded")
+            _ = AACFormat(formatParameters: media.formatParameters)
+            _ = TrackFeed.canRead(media)
+        }
+    }
+
+    /// A whole session: the input is what the camera sends, from its first answer on, packets included.
+    @Sendable static func client(_ bytes: UnsafeRawBufferPointer) {
+        guard let url = RTSPURL("rtsp://camera/main") else { return }
+        var session = Session(machine: RTSPClientMachine(url: url) { "nonce" })
+        session.carryOut(session.machine.connected(nowNs: 0))
+        var parser = RTSPStreamParser()
+        var left = bytes[...]
+        while !left.isEmpty, !session.isClosed {
+            let view = UnsafeRawBufferPointer(rebasing: left)
+            session.nowNs += 700_000_000
+            let count: Int
+            switch parser.next(in: view) {
+            case .needsMore, .failed: return session.end()
+            case .skip(let consumed, _): count = consumed
+            case .response(let response, let consumed):
+                session.carryOut(session.machine.received(response, nowNs: session.nowNs))
+                count = consumed
+            case .request(let request, let consumed):
+                session.carryOut(session.machine.received(request, nowNs: session.nowNs))
+                count = consumed
+            case .frame(let channel, let payload, let consumed):
+                session.feeds[channel]?.take(UnsafeRawBufferPointer(rebasing: view[payload]), arrivalNs: session.nowNs)
+                count = consumed
+            }
+            session.carryOut(session.machine.tick(nowNs: session.nowNs))
+            left = left.dropFirst(count)
+        }
+        session.end()
+    }
+
+    /// What `RTSPSession` does with a machine's actions, without a connection.
+    private struct Session {
+        var machine: RTSPClientMachine
+        var nowNs: Int64 = 0
+        var isClosed = false
+        var feeds: [UInt8: TrackFeed] = [:]
+        private var challenges = 0
+
+        init(machine: RTSPClientMachine) { self.machine = machine }
+
+        mutating func carryOut(_ actions: [RTSPClientMachine.Action]) {
+            for action in actions {
+                must(!isClosed, "nothing is said after the end")
+                switch action {
+                case .send(let bytes): check(bytes)
+                case .needsUser:
+                    carryOut(machine.answer(as: RTSPUser(name: "user", password: "pass"), nowNs: nowNs))
+                case .described(let description):
+                    let readable = description.media.indices.filter { TrackFeed.canRead(description.media[$0]) }
+                    carryOut(machine.setUp(media: readable, nowNs: nowNs))
+                case .playing(let tracks):
+                    for track in tracks { feeds[track.rtpChannel] = TrackFeed(track.media, isInOrder: true) }
+                case .redirected(let target): must(!target.host.isEmpty, "a redirect leads to a host")
+                case .failed(let why): must(!why.description.contains("pass"), "no failure tells the password")
+                case .close: isClosed = true
+                }
+            }
+        }
+
+        /// No value of the camera's becomes a line of ours.
+        private func check(_ bytes: [UInt8]) {
+            let lines = String(decoding: bytes, as: UTF8.self).split(omittingEmptySubsequences: false) { $0.isNewline }
+            must(lines.suffix(2).allSatisfy(\.isEmpty), "a message ends with a blank line")
+            must(lines.dropLast(2).allSatisfy { !$0.isEmpty }, "a message has one blank line")
+            must(lines.dropFirst().dropLast(2).allSatisfy { $0.contains(": ") }, "each line has a name")
+        }
+
+        mutating func end() {
+            if !isClosed { carryOut(machine.stop(nowNs: nowNs)) }
+            for channel in feeds.keys { feeds[channel]?.end() }
+        }
+    }
+}
