@@ -35,7 +35,16 @@ struct RTSPAuthenticator: Sendable {
         case notUnderstood(String)
     }
 
+    /// A password that is right is asked for once, perhaps again with a new nonce or another algorithm. A server that says "stale"
+    /// to every answer would be asked for ever.
+    private static let maximumChallenges = 4
+    /// What is told of what a server asks for: more would only fill logs.
+    private static let maximumWords = 4
+    private static let maximumWordCharacters = 40
+
     private var challenge: RTSPChallenge?
+    /// Challenges since a request was accepted.
+    private var challenges = 0
     private var count: UInt32 = 0
     /// Whether a request went out with an answer to `challenge`, and none was accepted since.
     private var isUntested = false
@@ -44,16 +53,20 @@ struct RTSPAuthenticator: Sendable {
     mutating func challenged(_ headers: RTSPHeaders) -> Verdict {
         let offered = RTSPChallenge.all(in: headers.all("WWW-Authenticate"))
         guard let strongest = RTSPChallenge.strongest(of: offered) else {
-            let words = offered.map { "\($0.scheme) \($0.parameters["algorithm"] ?? "")".trimmed }
+            let words = offered.prefix(Self.maximumWords).map {
+                "\($0.scheme) \($0.parameters["algorithm"] ?? "")".trimmed.prefix(Self.maximumWordCharacters)
+            }
             return .notUnderstood(words.isEmpty ? "nothing" : words.joined(separator: ", "))
         }
         // A new nonce for a user that was right, or one that has lasted until now, is answered again; an answer that was never
         // accepted is wrong.
         if isUntested, !strongest.isStale { return .refused }
-        // A server that says "stale" to every answer would be asked for ever.
+        // The nonce was not too old: it is the same.
         if strongest.isStale, isUntested, strongest.parameters["nonce"] == challenge?.parameters["nonce"] {
             return .refused
         }
+        challenges += 1
+        guard challenges <= Self.maximumChallenges else { return .refused }
         challenge = strongest
         count = 0
         isUntested = false
@@ -61,7 +74,10 @@ struct RTSPAuthenticator: Sendable {
     }
 
     /// A request was accepted.
-    mutating func accepted() { isUntested = false }
+    mutating func accepted() {
+        isUntested = false
+        challenges = 0
+    }
 
     /// Whether a request needs a user.
     var needsUser: Bool { challenge != nil }

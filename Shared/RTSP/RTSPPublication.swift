@@ -60,7 +60,7 @@ final class RTSPPublication: ConnectionOwner {
     private let tell: @Sendable (RTSPPublicationEvent) -> Void
     private let maximumUnsentBytes: Int
     private let canonicalName: String
-    private let parser = RTSPStreamParser()
+    private var parser = RTSPStreamParser()
     private var machine: RTSPPublisherMachine
     private var writers: [RTPTrackWriter]
     private var connection: Connection?

@@ -40,7 +40,7 @@ final class RTSPSession: ConnectionOwner {
     private var settings: RTSPSessionSettings
     private let user: @Sendable () throws(RTSPFailure) -> RTSPUser?
     private let tell: @Sendable (RTSPSessionEvent) -> Void
-    private let parser = RTSPStreamParser()
+    private var parser = RTSPStreamParser()
     private var machine: RTSPClientMachine
     private var connection: Connection?
     private var failure: RTSPFailure?

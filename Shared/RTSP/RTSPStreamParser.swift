@@ -7,7 +7,7 @@
 //
 // Lines may end with LF alone. Some cameras tear their own stream when they write less than they meant to: what is none of
 // these is skipped up to the next '$' or "RTSP/" that could begin something, and counted; whoever owns the connection decides
-// how much of that is too much.
+// how much of that is too much. What is skipped does not depend on the pieces in which the bytes come.
 
 /// What is wrong with a stream so that it cannot go on.
 public enum RTSPStreamError: Error, Sendable, Equatable, CustomStringConvertible {
@@ -26,8 +26,11 @@ public enum RTSPStreamError: Error, Sendable, Equatable, CustomStringConvertible
     }
 }
 
-/// Finds what stands at the front of received bytes. Keeps nothing of them.
+/// Finds what stands at the front of received bytes. Keeps nothing of them but how far an unfinished message was read, so that
+/// one that comes in small pieces is not read from its beginning with each.
 public struct RTSPStreamParser: Sendable {
+    /// A first line is a method, a URL and a version; what has no line end so far away is none.
+    static let maximumFirstLineBytes = 2 << 10
     /// No camera's header comes near; a longer one is no header.
     public static let maximumHeaderBytes = 64 << 10
     /// Descriptions have some KiB; a few cameras send pictures in them.
@@ -51,10 +54,32 @@ public struct RTSPStreamParser: Sendable {
     /// A parser.
     public init() {}
 
-    /// Tells what stands at the front of `bytes`.
-    public func next(in bytes: UnsafeRawBufferPointer) -> Step {
+    /// Tells what stands at the front of `bytes`. After `needsMore` the same bytes are to come again, with more behind them.
+    public mutating func next(in bytes: UnsafeRawBufferPointer) -> Step {
+        guard bytes.count >= awaitedBytes else { return .needsMore }
+        let step = front(of: bytes)
+        switch step {
+        case .needsMore: return step
+        case .skip: break
+        case .response, .request, .frame, .failed: isLost = false
+        }
+        awaitedBytes = 0
+        searchedBytes = 0
+        return step
+    }
+
+    /// The bytes before were skipped, so that only '$' or "RTSP/" can begin something.
+    private var isLost = false
+
+    /// What the unfinished message takes, once its header is there.
+    private var awaitedBytes = 0
+    /// Bytes of the unfinished header, with a first line that is one, in which its end is not.
+    private var searchedBytes = 0
+
+    private mutating func front(of bytes: UnsafeRawBufferPointer) -> Step {
         guard let first = bytes.first else { return .needsMore }
         if first == Self.dollar { return frame(bytes) }
+        if isLost, !Self.mayBeginResponse(bytes) { return resynchronize(bytes) }
         if first == Self.cr || first == Self.lf {
             let ends = bytes.prefix { $0 == Self.cr || $0 == Self.lf }.count
             return .skip(consumedBytes: ends, isNoise: false)
@@ -65,7 +90,7 @@ public struct RTSPStreamParser: Sendable {
 
     /// Hands on all that is whole, in order, each with the bytes that it is about. Gives how many bytes are done with: all of
     /// them once the stream cannot go on.
-    func all(in bytes: UnsafeRawBufferPointer, deliver: (Step, UnsafeRawBufferPointer) -> Void) -> Int {
+    mutating func all(in bytes: UnsafeRawBufferPointer, deliver: (Step, UnsafeRawBufferPointer) -> Void) -> Int {
         var consumed = 0
         while consumed < bytes.count {
             let left = bytes.dropping(consumed)
@@ -97,32 +122,44 @@ public struct RTSPStreamParser: Sendable {
     /// Whether a first line may stand here: a word of letters and underscores, then a space or the slash of "RTSP/".
     private static func mayBeginLine(_ bytes: UnsafeRawBufferPointer) -> Bool {
         // "GET_PARAMETER" is the longest method.
-        for byte in bytes.prefix(16) {
+        for (index, byte) in bytes.prefix(16).enumerated() {
             switch byte {
             case UInt8(ascii: "A")...UInt8(ascii: "Z"), UInt8(ascii: "_"): continue
-            case UInt8(ascii: " "), UInt8(ascii: "/"): return true
+            case UInt8(ascii: " "), UInt8(ascii: "/"): return index > 0
             default: return false
             }
         }
         return bytes.count < 16
     }
 
+    /// Whether the word before a status stands at the front, or the beginning of one that is still coming.
+    private static func mayBeginResponse(_ bytes: UnsafeRawBufferPointer) -> Bool {
+        zip(bytes, "RTSP/1.".utf8).allSatisfy { $0 == $1 }
+    }
+
     /// Skips to where something could begin; at least one byte.
-    private func resynchronize(_ bytes: UnsafeRawBufferPointer) -> Step {
-        let word = Array("RTSP/1.".utf8)
+    private mutating func resynchronize(_ bytes: UnsafeRawBufferPointer) -> Step {
+        isLost = true
         var position = 1
         while position < bytes.count {
-            if bytes[position] == Self.dollar { break }
-            let left = bytes[position...].prefix(word.count)
-            // The word, or the beginning of one that is still coming.
-            if left.elementsEqual(word.prefix(left.count)) { break }
+            let left = UnsafeRawBufferPointer(rebasing: bytes[position...])
+            if left[0] == Self.dollar || Self.mayBeginResponse(left) { break }
             position += 1
         }
         return .skip(consumedBytes: position, isNoise: true)
     }
 
-    private func message(_ bytes: UnsafeRawBufferPointer) -> Step {
-        guard let end = Self.headerEnd(in: bytes) else {
+    private mutating func message(_ bytes: UnsafeRawBufferPointer) -> Step {
+        if searchedBytes == 0 {
+            switch Self.beginsWithFirstLine(bytes) {
+            case true?: break
+            case false?: return resynchronize(bytes)
+            case nil: return .needsMore
+            }
+        }
+        guard let end = Self.headerEnd(in: bytes, from: searchedBytes) else {
+            // A line end of the last two bytes may belong to the header's end.
+            searchedBytes = max(1, bytes.count - 2)
             return bytes.count >= Self.maximumHeaderBytes ? .failed(.headerTooLong) : .needsMore
         }
         guard end <= Self.maximumHeaderBytes else { return .failed(.headerTooLong) }
@@ -135,7 +172,10 @@ public struct RTSPStreamParser: Sendable {
         let announced = headers["Content-Length"].flatMap { Int($0.trimmed) } ?? 0
         guard announced <= Self.maximumBodyBytes else { return .failed(.bodyTooLong(bytes: announced)) }
         let length = max(0, announced)
-        guard bytes.count >= end + length else { return .needsMore }
+        guard bytes.count >= end + length else {
+            awaitedBytes = end + length
+            return .needsMore
+        }
         let body = [UInt8](bytes[end..<end + length])
         let words = first.split(separator: " ", maxSplits: 2, omittingEmptySubsequences: true)
         if words.count >= 2, words[0].hasPrefix("RTSP/"), let status = Int(words[1]), (100...599).contains(status) {
@@ -150,10 +190,24 @@ public struct RTSPStreamParser: Sendable {
         return resynchronize(bytes)
     }
 
-    /// Behind the blank line that ends the header.
-    private static func headerEnd(in bytes: UnsafeRawBufferPointer) -> Int? {
+    /// Whether a status line or a request line stands at the front; nil as long as its end did not come. Without it the bytes
+    /// are skipped at once: each place of a torn stream that only looks like a line would be searched for a whole header.
+    private static func beginsWithFirstLine(_ bytes: UnsafeRawBufferPointer) -> Bool? {
+        let near = bytes.prefix(maximumFirstLineBytes)
+        guard let end = near.firstIndex(of: lf) else { return near.count < maximumFirstLineBytes ? nil : false }
+        let words = near[..<end].split(maxSplits: 2) { $0 == UInt8(ascii: " ") }
+        let version = Array("RTSP/".utf8)
+        guard words.count > 1 else { return false }
+        if words[0].starts(with: version) {
+            return Int(String(decoding: words[1], as: UTF8.self).trimmed).map { (100...599).contains($0) } ?? false
+        }
+        return words.count == 3 && words[2].starts(with: version)
+    }
+
+    /// Behind the blank line that ends the header; `start` bytes are known to be without it.
+    private static func headerEnd(in bytes: UnsafeRawBufferPointer, from start: Int) -> Int? {
         let searched = min(bytes.count, maximumHeaderBytes + 4)
-        var position = 0
+        var position = start
         while position < searched {
             guard bytes[position] == lf else {
                 position += 1

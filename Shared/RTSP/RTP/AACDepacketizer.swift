@@ -54,6 +54,8 @@ public struct AACFormat: Sendable, Hashable {
 public struct AACDepacketizer: Depacketizer {
     /// What happened so far.
     public private(set) var counters = DepacketizerCounters()
+    /// A packet of a second's sound at 96 kHz has 94 frames; more are sizes of nothing, each of which would cost a packet's overhead.
+    static let maximumFramesPerPacket = 128
     private let format: AACFormat
     private let samplesPerFrame: UInt32
     private var fragment: [UInt8] = []
@@ -123,6 +125,7 @@ public struct AACDepacketizer: Depacketizer {
         }
         var sizes: [Int] = []
         while end - bit >= format.sizeLength + (sizes.isEmpty ? format.indexLength : format.indexDeltaLength) {
+            guard sizes.count < Self.maximumFramesPerPacket else { return nil }
             sizes.append(field(format.sizeLength))
             let index = field(sizes.count == 1 ? format.indexLength : format.indexDeltaLength)
             guard index == 0 || sizes.count == 1 else { return nil }

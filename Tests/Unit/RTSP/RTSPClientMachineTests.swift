@@ -20,7 +20,7 @@ private struct ScriptedCamera {
     mutating func take(_ actions: [RTSPClientMachine.Action]) {
         for action in actions {
             if case .send(let bytes) = action,
-                case .request(let request, _) = bytes.withUnsafeBytes({ RTSPStreamParser().next(in: $0) })
+                case .request(let request, _) = bytes.withUnsafeBytes(front)
             {
                 asked.append("\(request.method) \(request.uri)")
                 lastRequest = request
@@ -245,7 +245,7 @@ private let second: Int64 = 1_000_000_000
         for (method, status) in [("OPTIONS", 200), ("ANNOUNCE", 501)] {
             let request = RTSPRequest(method: method, uri: "*", headers: headers)
             guard case .send(let bytes) = camera.machine.received(request).first,
-                case .response(let response, _) = bytes.withUnsafeBytes({ RTSPStreamParser().next(in: $0) })
+                case .response(let response, _) = bytes.withUnsafeBytes(front)
             else {
                 Issue.record("no answer to \(method)")
                 continue

@@ -37,7 +37,7 @@ private final class SmallCamera: Sendable {
             let count = recv(connection, &room, room.count, 0)
             guard count > 0 else { break }
             waiting += room.prefix(count)
-            while case .request(let request, let bytes) = waiting.withUnsafeBytes({ RTSPStreamParser().next(in: $0) }) {
+            while case .request(let request, let bytes) = waiting.withUnsafeBytes(front) {
                 waiting.removeFirst(bytes)
                 isKnown = isKnown || request.headers["Authorization"] != nil
                 write(answer(request, isKnown: isKnown).encoded, to: connection)

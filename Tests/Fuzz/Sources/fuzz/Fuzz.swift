@@ -36,12 +36,11 @@ struct Fuzz {
     private static let chosen = targets.first { $0.name == CommandLine.arguments.dropFirst().first }
 
     static func main() {
-        guard let chosen else {
+        guard chosen != nil else {
             for target in targets { print(target.name) }
             return
         }
         // libFuzzer takes what has no leading '-' for a corpus: the name goes where the program's was.
-        _ = chosen
         var count = CommandLine.argc - 1
         var arguments = CommandLine.unsafeArgv + 1
         _ = runDriver(&count, &arguments) { bytes, size in
