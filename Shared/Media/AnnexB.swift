@@ -3,7 +3,8 @@
 /// Annex B, both ways.
 public enum AnnexB {
     /// Ranges of the NAL units in `bytes`, without start codes and without the zeros that may follow a unit.
-    /// What stands before the first start code is not a unit.
+    /// What stands before the first start code is not a unit. One more than `AccessUnitBuffer.maximumUnits` at most: that many are
+    /// garbage, and four bytes of it would cost the sixteen of a range.
     public static func units(in bytes: UnsafeRawBufferPointer) -> [Range<Int>] {
         var units: [Range<Int>] = []
         var unitStart: Int?
@@ -15,7 +16,7 @@ public enum AnnexB {
             while last > start && bytes[last - 1] == 0 { last -= 1 }
             if last > start { units.append(start..<last) }
         }
-        while index + 2 < count {
+        while index + 2 < count, units.count <= AccessUnitBuffer.maximumUnits {
             // The third byte decides how far the next start code is away at least.
             let third = bytes[index + 2]
             if third > 1 {
@@ -30,7 +31,7 @@ public enum AnnexB {
                 index += 1
             }
         }
-        close(at: count)
+        if units.count <= AccessUnitBuffer.maximumUnits { close(at: count) }
         return units
     }
 

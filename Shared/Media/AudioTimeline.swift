@@ -3,7 +3,7 @@
 
 /// Gives the packets of one audio track times that grow.
 public struct AudioTimeline: Sendable {
-    /// Packets dropped because their time stepped back or did not fit the video's.
+    /// Packets dropped because their time stepped back, did not fit the video's, or was no time.
     public private(set) var dropped: UInt64 = 0
     private let configuration: CodecConfiguration
     private var nextPts: Int64?
@@ -21,7 +21,8 @@ public struct AudioTimeline: Sendable {
         _ bytes: UnsafeRawBufferPointer, ptsTicks: Int64?, arrivalNs: Int64, videoPtsUs: Int64?
     ) -> MediaPacket? {
         let duration = durationTicks(bytes.count)
-        guard let pts = ptsTicks ?? nextPts, !bytes.isEmpty, duration > 0 else {
+        guard let pts = ptsTicks ?? nextPts, pts.magnitude <= DecodeTimeline.maximumTicks, !bytes.isEmpty, duration > 0
+        else {
             dropped += 1
             return nil
         }

@@ -193,6 +193,12 @@ public final class CodecConfiguration: Sendable, Equatable {
         }
     }
 
+    /// Memory that the parameter sets and their boxes take.
+    var sizeBytes: Int {
+        let sets = videoParameterSets + sequenceParameterSets + pictureParameterSets
+        return sets.reduce(decoderConfiguration.count) { $0 + $1.count }
+    }
+
     /// Same content: a decoder set up for one can go on with the other, and a file can hold both.
     public static func == (left: CodecConfiguration, right: CodecConfiguration) -> Bool {
         left === right

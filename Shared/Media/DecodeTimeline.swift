@@ -31,6 +31,8 @@ public struct DecodeTimeline: Sendable {
     private static let maximumStepBackSeconds: Int64 = 1
     /// A step ahead of what the host's clock shows by more than this is a jump. Servers burst a whole group of pictures at the start.
     private static let maximumStepAheadSeconds: Int64 = 10
+    /// Times farther from zero are none: their sums and differences would not fit 64 bits.
+    static let maximumTicks: UInt64 = 1 << 61
     /// No stream of a camera reorders more.
     private static let maximumDepth = 4
 
@@ -42,9 +44,11 @@ public struct DecodeTimeline: Sendable {
         frameTicks = nominalFrameTicks ?? Int64(timescale) / 25
     }
 
-    /// Takes the next frame in decoding order. nil `ptsTicks`: the frame came without a time, it follows the one before.
+    /// Takes the next frame in decoding order. nil `ptsTicks`, or one beyond 2^61: the frame came without a time, it follows the one
+    /// before.
     public mutating func next(ptsTicks: Int64?, arrivalNs: Int64) -> Times {
-        let pts = ptsTicks ?? (highestPts.map { $0 &+ frameTicks } ?? 0)
+        let stated = ptsTicks.flatMap { $0.magnitude <= Self.maximumTicks ? $0 : nil }
+        let pts = stated ?? highestPts.map { $0 &+ frameTicks } ?? 0
         let jumped = isJump(pts, arrivalNs)
         if jumped {
             reorder = []

@@ -5,8 +5,9 @@
 // reads one moof; MovieParser.swift reads moov.
 //
 // A fragment counts as whole when its moof is well formed, an mdat follows at once and ends within the file, all sample data
-// lies in that mdat, and the NAL lengths of each H.264 and H.265 sample add up to its size. The last rule finds what a power
-// cut leaves: a file of full length whose end is zeros.
+// lies in that mdat, no sample is empty and all together are not longer than it, and the NAL lengths of each H.264 and H.265
+// sample add up to its size. The rule about the sum keeps the reading linear: without it a table of some bytes could name the same
+// data a hundred thousand times. The last rule finds what a power cut leaves: a file of full length whose end is zeros.
 
 #if canImport(Glibc)
 import Glibc
@@ -283,8 +284,12 @@ public struct FragmentedMP4Reader {
             data.type == "mdat",
             let samples = FragmentParser.samples(moof: bytes, moofOffset: moof.offset, movie: movie)
         else { return nil }
+        var left = data.end - data.contentOffset
         for sample in samples {
-            guard sample.offset >= data.contentOffset, Int64(sample.sizeBytes) <= data.end - sample.offset else {
+            left -= Int64(sample.sizeBytes)
+            guard sample.sizeBytes > 0, left >= 0, sample.offset >= data.contentOffset,
+                Int64(sample.sizeBytes) <= data.end - sample.offset
+            else {
                 return nil
             }
             guard let track = movie.tracks.first(where: { $0.id == sample.trackID }) else { return nil }
@@ -297,7 +302,6 @@ public struct FragmentedMP4Reader {
     private func nalsFit(_ sample: MP4Sample, _ lengthBytes: Int) throws(MediaError) -> Bool {
         var offset = sample.offset
         let end = sample.offset + Int64(sample.sizeBytes)
-        guard sample.sizeBytes > 0 else { return false }
         while offset < end {
             guard end - offset > lengthBytes else { return false }
             let length = try source.read(at: offset, count: lengthBytes).reduce(Int64(0)) { $0 << 8 | Int64($1) }

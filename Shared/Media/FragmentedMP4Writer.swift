@@ -101,7 +101,7 @@ public struct FragmentedMP4Writer: Sendable {
         }
         let (dts, pts) = fileTimes(of: packet)
         let latest = tracks[index].pending.last?.dts ?? tracks[index].lastDts ?? -1
-        guard dts > latest, dts >= 0, dts < 1 << 60, (-(1 << 30)...1 << 30).contains(pts - dts),
+        guard dts > latest, dts >= 0, dts < 1 << 60, (-(1 << 30)...1 << 30).contains(pts &- dts),
             pendingBytes + packet.sizeBytes <= Self.maximumFragmentBytes
         else {
             samplesRefused += 1

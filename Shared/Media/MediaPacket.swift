@@ -121,7 +121,7 @@ public struct MediaPacket: Sendable {
 /// Converts a time between two timescales (ticks per second), rounding down. Saturates where the result does not fit.
 public func rescale(_ ticks: Int64, from: UInt32, to: UInt32) -> Int64 {
     if from == to || from == 0 { return ticks }
-    // Whole seconds and the rest apart: the product of the rest always fits.
+    // Whole seconds and the rest apart: the product of the rest always fits 64 bits without a sign.
     let source = Int64(from)
     var seconds = ticks / source
     var rest = ticks % source
@@ -131,6 +131,7 @@ public func rescale(_ ticks: Int64, from: UInt32, to: UInt32) -> Int64 {
     }
     let (whole, overflow) = seconds.multipliedReportingOverflow(by: Int64(to))
     if overflow { return ticks < 0 ? .min : .max }
-    let (sum, carried) = whole.addingReportingOverflow(rest * Int64(to) / source)
+    let fraction = UInt64(rest) * UInt64(to) / UInt64(source)
+    let (sum, carried) = whole.addingReportingOverflow(Int64(fraction))
     return carried ? (ticks < 0 ? .min : .max) : sum
 }

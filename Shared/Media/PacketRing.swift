@@ -2,15 +2,16 @@
 //
 // Invariants: 1. the first packet is a video keyframe; 2. whole groups of pictures leave, never parts; 3. all packets
 // are of one timeline. Bounds: at least `maximumSeconds` stay behind the newest packet where the bytes allow it, and the
-// bytes never exceed `maximumBytes`: a group that alone is larger is let go and the ring waits for the next keyframe.
+// bytes never exceed `maximumBytes`: a group that alone is larger is let go and the ring waits for the next keyframe. Nor do
+// the packets exceed a number that follows from it, so that a stream of tiny ones costs no more.
 
 /// Packets of one source from a keyframe on, bounded in seconds and bytes.
 public struct PacketRing: Sendable {
     /// Seconds that a reader can go back, at least, from the newest packet; a group of pictures longer stays whole.
     public let maximumSeconds: Double
-    /// Upper bound of all payloads together.
+    /// Upper bound of all payloads and configurations together.
     public let maximumBytes: Int
-    /// Payload held now.
+    /// Payload held now, and the configurations that changed on the way.
     public private(set) var sizeBytes = 0
     /// Groups of pictures that had to leave for the bound in bytes before their time.
     public private(set) var groupsDroppedForBytes: UInt64 = 0
@@ -21,6 +22,12 @@ public struct PacketRing: Sendable {
         let startUs: Int64
     }
     private var groups: [Group] = []
+    private var packetsHeld = 0
+    private var newestConfiguration: CodecConfiguration?
+
+    /// A packet costs about 250 bytes beside its payload; so many of them cost no more than the payloads may. The least is some seconds
+    /// of any stream.
+    private var maximumPackets: Int { max(maximumBytes / 256, 4096) }
     private var first = 0
     private var newestEndUs: Int64 = .min
 
@@ -38,9 +45,15 @@ public struct PacketRing: Sendable {
         }
         guard first < groups.count else { return }
         let last = groups.count - 1
+        var cost = packet.sizeBytes
+        if packet.kind == .video, packet.configuration !== newestConfiguration {
+            newestConfiguration = packet.configuration
+            cost += packet.configuration.sizeBytes
+        }
         groups[last].packets.append(packet)
-        groups[last].sizeBytes += packet.sizeBytes
-        sizeBytes += packet.sizeBytes
+        groups[last].sizeBytes += cost
+        sizeBytes += cost
+        packetsHeld += 1
         newestEndUs = max(newestEndUs, packet.ptsUs &+ packet.durationUs)
         trim()
     }
@@ -50,6 +63,7 @@ public struct PacketRing: Sendable {
         groups.removeAll()
         first = 0
         sizeBytes = 0
+        packetsHeld = 0
         newestEndUs = .min
     }
 
@@ -75,8 +89,9 @@ public struct PacketRing: Sendable {
     private mutating func trim() {
         let keepUs = Int64(min(maximumSeconds, 86_400) * 1_000_000)
         // The oldest group may go when the one after it alone reaches back far enough.
-        while first + 1 < groups.count, newestEndUs - groups[first + 1].startUs >= keepUs { dropOldest() }
-        while sizeBytes > maximumBytes, !isEmpty {
+        // A time that does not fit 64 bits in microseconds saturates, and the end of such a packet may lie anywhere.
+        while first + 1 < groups.count, newestEndUs &- groups[first + 1].startUs >= keepUs { dropOldest() }
+        while sizeBytes > maximumBytes || packetsHeld > maximumPackets, !isEmpty {
             dropOldest()
             groupsDroppedForBytes += 1
         }
@@ -89,6 +104,7 @@ public struct PacketRing: Sendable {
 
     private mutating func dropOldest() {
         sizeBytes -= groups[first].sizeBytes
+        packetsHeld -= groups[first].packets.count
         groups[first] = Group(packets: [], sizeBytes: 0, startUs: groups[first].startUs)
         first += 1
         if isEmpty { removeAll() }

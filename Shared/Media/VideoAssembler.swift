@@ -17,6 +17,8 @@ public struct VideoAssembler: Sendable {
 
     /// A picture of 64 megapixels at the highest rate stays below; more is garbage that must not eat the memory.
     public static let maximumUnitBytes = 32 << 20
+    /// Messages before a picture have some hundred bytes; a stream of nothing else must not gather here.
+    static let maximumCarriedBytes = 1 << 20
 
     /// What was dropped.
     public private(set) var counters = Counters()
@@ -86,8 +88,7 @@ public struct VideoAssembler: Sendable {
         if sets.changed { rebuild() }
         guard content.hasPicture else {
             if !isKept.contains(true) && !content.hasParameters { counters.broken += 1 }
-            let kept = accessUnit.packetBytes(keeping: isKept).array
-            carried = kept.count + carried.count <= Self.maximumUnitBytes ? carried + kept : []
+            carry(accessUnit.packetBytes(keeping: isKept).array)
             return nil
         }
         guard let configuration else {
@@ -132,12 +133,17 @@ public struct VideoAssembler: Sendable {
         return bytes.withUnsafeBytes { finish($0) }
     }
 
+    /// Keeps what came without a picture for the next one. In place: each of many small ones would copy all before it.
+    private mutating func carry(_ kept: [UInt8]) {
+        if kept.count + carried.count <= Self.maximumCarriedBytes { carried += kept } else { carried = [] }
+    }
+
     private mutating func finish(_ bytes: UnsafeRawBufferPointer) -> MediaPacket? {
         let content = readUnits(bytes)
         if sets.changed { rebuild() }
         guard content.hasPicture else {
             if content.kept.isEmpty && !content.hasParameters { counters.broken += 1 }
-            carried = content.kept.count + carried.count <= Self.maximumUnitBytes ? carried + content.kept : []
+            carry(content.kept)
             return nil
         }
         let kept = carried + content.kept
@@ -170,7 +176,9 @@ public struct VideoAssembler: Sendable {
     private mutating func readUnits(_ bytes: UnsafeRawBufferPointer) -> Content {
         var content = Content()
         content.kept.reserveCapacity(bytes.count)
-        for range in AnnexB.units(in: bytes) {
+        let units = AnnexB.units(in: bytes)
+        guard units.count <= AccessUnitBuffer.maximumUnits else { return content }
+        for range in units {
             let unit = UnsafeRawBufferPointer(rebasing: bytes[range])
             guard sort(unit, into: &content) else { continue }
             let size = UInt32(unit.count)
@@ -214,9 +222,14 @@ struct ParameterSets: Sendable {
     private var sequence: [Int: [UInt8]] = [:]
     private var picture: [Int: [UInt8]] = [:]
 
+    /// The largest sets, with scaling lists, have less than 1 KiB.
+    static let maximumSetBytes = 16 << 10
+    /// All together. Each configuration holds all of them, and each packet of a stream that changes them has its own.
+    static let maximumBytes = 64 << 10
+
     /// Keeps a set if its identity can be read. A broken one is ignored: the one before goes on.
     mutating func take(_ nal: [UInt8], codec: Codec) {
-        guard nal.count <= Int(UInt16.max) else { return }
+        guard nal.count <= Self.maximumSetBytes else { return }
         if codec == .h264 {
             if nal[0] & 0x1F == 7 {
                 if let set = try? H264SPS(nal: nal) { store(nal, set.id, \.sequence) }
@@ -249,5 +262,10 @@ struct ParameterSets: Sendable {
         guard self[keyPath: path][id] != nal else { return }
         self[keyPath: path][id] = nal
         changed = true
+        let total = [video, sequence, picture].reduce(0) { $0 + $1.values.reduce(0) { $0 + $1.count } }
+        guard total > Self.maximumBytes else { return }
+        // No camera has so many: what it means now begins with this one.
+        self = ParameterSets(changed: true)
+        self[keyPath: path][id] = nal
     }
 }
