@@ -86,7 +86,9 @@ enum MediaTargets {
             }
             guard let packet else { continue }
             must(packet.durationTicks > 0, "sound has a length")
-            if let end, packet.ptsTicks < end { must(end - packet.ptsTicks > 80_000, "sound steps back by a jump only") }
+            if let end, packet.ptsTicks < end {
+                must(end - packet.ptsTicks > 80_000, "sound steps back by a jump only")
+            }
             end = packet.ptsTicks + packet.durationTicks
         }
     }
