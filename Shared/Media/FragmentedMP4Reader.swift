@@ -238,9 +238,9 @@ public struct FragmentedMP4Reader {
         var result = MP4Salvage()
         var movie: MovieParser?
         var offset: Int64 = 0
-        var sawFinal = false
+        var finalOffset: Int64?
         var boxes = 0
-        while offset < source.size, boxes < Self.maximumBoxes, !sawFinal, let next = try box(at: offset) {
+        while offset < source.size, boxes < Self.maximumBoxes, finalOffset == nil, let next = try box(at: offset) {
             boxes += 1
             switch next.type {
             case "moov":
@@ -261,7 +261,7 @@ public struct FragmentedMP4Reader {
                 if let bytes = try content(of: next, atMost: Int64(SegmentInfo.maximumBoxBytes)),
                     let info = SegmentInfo(uuidBoxContent: bytes)
                 {
-                    sawFinal = info.isFinal
+                    finalOffset = info.isFinal ? next.offset : nil
                     result.info = info
                 }
             case "ftyp", "styp", "free", "skip", "sidx", "mfra", "udta", "meta", "emsg", "prft":
@@ -276,6 +276,8 @@ public struct FragmentedMP4Reader {
             if movie != nil { result.validBytes = offset }
         }
         result.hasRest = result.validBytes < source.size
+        // The box is the last one of a whole file, so it has to be written again at the end of what is kept.
+        if result.hasRest, let finalOffset { result.validBytes = min(result.validBytes, finalOffset) }
         return result
     }
 

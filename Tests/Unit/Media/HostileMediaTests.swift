@@ -130,6 +130,25 @@ import Testing
 
     // MARK: Files
 
+    /// What followed the last box was cut off and a second last box written, which was too much again at the next start.
+    @Test func aFileWithARestBehindItsLastBoxIsWholeOnceItWasSalvaged() throws {
+        let configuration = try CodecConfiguration.mjpeg(widthPx: 8, heightPx: 8)
+        let info = SegmentInfo(device: "d", endpoint: "e", runID: "r")
+        var writer = FragmentedMP4Writer(tracks: [configuration], createdUs: 0)
+        try writer.append(
+            MediaPacket(
+                configuration: configuration, bytes: PacketBytes([1]), ptsTicks: 0, dtsTicks: 0, durationTicks: 1,
+                isKeyframe: true, arrivalNs: 0))
+        let whole =
+            writer.header(info: info) + (writer.takeFragment(newest: .write) ?? [])
+            + FragmentedMP4Writer.trailer(info: info)
+        #expect(try FragmentedMP4Reader(MemoryBytes(whole)).salvage().isComplete)
+        let torn = try FragmentedMP4Reader(MemoryBytes(whole + [0])).salvage()
+        #expect(!torn.isComplete)
+        let mended = whole[..<Int(torn.validBytes)] + FragmentedMP4Writer.trailer(info: try #require(torn.finalInfo))
+        #expect(Array(mended) == whole)
+    }
+
     /// A table that gives all samples one size needs no bytes for each of them.
     @Test(arguments: [UInt32(0), 1, 100])
     func aFragmentWhoseSamplesAreMoreThanItsDataIsNotWhole(sampleBytes: UInt32) throws {

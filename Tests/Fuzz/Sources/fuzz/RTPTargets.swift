@@ -12,7 +12,8 @@ import Media
 enum RTPTargets {
     @Sendable static func h264(_ bytes: UnsafeRawBufferPointer) {
         let sets = "a=fmtp:96 packetization-mode=1;sprop-parameter-sets=Z0IAHpWoKA9k,aM4xUg=="
-        feed(bytes, ["m=video 0 RTP/AVP 96\na=rtpmap:96 H264/90000", "m=video 0 RTP/AVP 96\na=rtpmap:96 H264/1\n\(sets)"])
+        let video = "m=video 0 RTP/AVP 96\na=rtpmap:96 H264"
+        feed(bytes, ["\(video)/90000", "\(video)/1\n\(sets)"])
     }
 
     @Sendable static func h265(_ bytes: UnsafeRawBufferPointer) {
