@@ -96,6 +96,7 @@ let supports: [Target] = [
     .executableTarget(
         name: "BlobServerCommand", dependencies: ["BlobServer", arguments],
         path: "Tests/Support/BlobServerCommand", swiftSettings: strict),
+    support("FakeCamera", ["COpenSSL"]),
     support("Fakes", ["Wire", "RPC"]),
     .executableTarget(
         name: "FakeServiceCommand", dependencies: ["Fakes", arguments], path: "Tests/Support/FakeServiceCommand",
@@ -115,7 +116,7 @@ let suites: [Target] = [
     tests("Unit", "ServiceKit", ["ServiceKit", "Harness"]),
     tests("Unit", "Volume", ["Volume"]),
     tests("Unit", "Media", ["Media", "LibAV"]),
-    tests("Unit", "RTSP", ["RTSP", "Media"]),
+    tests("Unit", "RTSP", ["RTSP", "Media", "FakeCamera"]),
     tests("Unit", "BlobServer", ["BlobServer", http]),
     tests("Unit", "AssetRegistry", ["AssetRegistry", "JSON", grdb]),
     tests("Unit", "CaptureController", ["CaptureController"]),

@@ -91,6 +91,8 @@ final class CameraCore {
                 } else if isListening, listener < 0, let again = try? Self.listen(port: port) {
                     listener = again.descriptor
                 }
+                let isUp = listener >= 0
+                shared.note { $0.isListening = isUp }
             case .stop: isStopped = true
             }
         }

@@ -51,6 +51,8 @@ public struct CameraRecord: Sendable {
     public var connections = 0
     /// Connections that are over.
     public var ended = 0
+    /// Whether connections are taken.
+    public var isListening = true
     /// In their order.
     public var units: [SentUnit] = []
     /// In their order.

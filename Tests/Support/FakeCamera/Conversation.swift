@@ -30,6 +30,7 @@ struct Conversation {
     private var setUps: [(place: Int, channel: UInt8)] = []
     private var session: String?
     private var refused: Set<String> = []
+    private var heard: Set<String> = []
 
     init(_ scenario: Scenario, host: String, path: String) {
         (self.scenario, self.host, self.path) = (scenario, host, path)
@@ -56,6 +57,9 @@ struct Conversation {
     private mutating func decided(_ request: RequestText) -> Reply {
         if let status = dialect.refuses[request.method] { return reply(request, status) }
         if let status = dialect.refusesOnce[request.method], refused.insert(request.method).inserted {
+            return reply(request, status)
+        }
+        if let status = dialect.refusesLater[request.method], !heard.insert(request.method).inserted {
             return reply(request, status)
         }
         if let challenges = gate?.refuse(request) {

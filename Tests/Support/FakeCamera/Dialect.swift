@@ -36,6 +36,8 @@ public struct Dialect: Sendable {
     public var refuses: [String: Int] = [:]
     /// Methods that are answered with this status the first time, in each connection.
     public var refusesOnce: [String: Int] = [:]
+    /// Methods that are answered with this status from the second time on.
+    public var refusesLater: [String: Int] = [:]
     /// What Content-Base says.
     public var contentBase = ContentBase.absolute
     /// DESCRIBE says that its body is a description.

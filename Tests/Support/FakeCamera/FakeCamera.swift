@@ -74,6 +74,7 @@ final class CameraShared: Sendable {
     }
 
     private struct Waiter: Sendable {
+        let number: Int
         let condition: @Sendable (CameraRecord) -> Bool
         let continuation: CheckedContinuation<CameraRecord, Never>
     }
@@ -82,6 +83,7 @@ final class CameraShared: Sendable {
         var record = CameraRecord()
         var orders: [Order] = []
         var waiters: [Waiter] = []
+        var nextWaiter = 0
     }
 
     /// Readable when orders wait.
@@ -116,14 +118,28 @@ final class CameraShared: Sendable {
         }
     }
 
+    /// Ends early where its task is cancelled, so that a test's time limit holds.
     func until(_ condition: @escaping @Sendable (CameraRecord) -> Bool) async -> CameraRecord {
-        await withCheckedContinuation { continuation in
-            let met = state.withLock { state -> CameraRecord? in
-                guard !condition(state.record) else { return state.record }
-                state.waiters.append(Waiter(condition: condition, continuation: continuation))
-                return nil
+        let number = state.withLock { state in
+            state.nextWaiter += 1
+            return state.nextWaiter
+        }
+        return await withTaskCancellationHandler {
+            await withCheckedContinuation { continuation in
+                let met = state.withLock { state -> CameraRecord? in
+                    guard !condition(state.record), !Task.isCancelled else { return state.record }
+                    state.waiters.append(Waiter(number: number, condition: condition, continuation: continuation))
+                    return nil
+                }
+                if let met { continuation.resume(returning: met) }
             }
-            if let met { continuation.resume(returning: met) }
+        } onCancel: {
+            let (waiter, record) = state.withLock { state in
+                let waiter = state.waiters.first { $0.number == number }
+                state.waiters.removeAll { $0.number == number }
+                return (waiter, state.record)
+            }
+            waiter?.continuation.resume(returning: record)
         }
     }
 
