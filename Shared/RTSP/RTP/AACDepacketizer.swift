@@ -61,8 +61,9 @@ public struct AACDepacketizer: Depacketizer {
     private var fragment: [UInt8] = []
     private var fragmentSize = 0
     private var fragmentTime: UInt32?
-    /// The rest of a fragmented frame whose beginning is missing has no beginning of its own to be seen: skipped to the marker.
-    private var isSkipping = false
+    /// Of the frame that was torn last: the rest of it is passed over. A rest whose beginning nobody saw is found out at its
+    /// marker, for it is shorter than its headers state.
+    private var tornTime: UInt32?
 
     /// For a track; the clock rate is the sample rate (RFC 3640 3.1).
     public init(format: AACFormat, samplesPerFrame: UInt32 = 1024) {
@@ -80,7 +81,7 @@ public struct AACDepacketizer: Depacketizer {
             return takeFragment(data, size: sizes[0], packet, deliver)
         }
         if fragmentTime != nil { drop() }
-        isSkipping = false
+        tornTime = nil
         var start = 0
         for (index, size) in sizes.enumerated() {
             guard size <= data.count - start else {
@@ -99,7 +100,6 @@ public struct AACDepacketizer: Depacketizer {
     /// Packets are missing before the next one.
     public mutating func lose() {
         if fragmentTime != nil { drop() }
-        isSkipping = true
     }
 
     /// The stream is over.
@@ -138,10 +138,7 @@ public struct AACDepacketizer: Depacketizer {
         _ data: UnsafeRawBufferPointer, size: Int, _ packet: RTPPacket, _ deliver: (DepacketizedUnit) -> Void
     ) {
         if fragmentTime != nil, fragmentTime != packet.timestamp || fragmentSize != size { drop() }
-        if isSkipping {
-            if packet.marker { isSkipping = false }
-            return
-        }
+        guard tornTime != packet.timestamp else { return }
         fragmentTime = packet.timestamp
         fragmentSize = size
         fragment.append(contentsOf: data)
@@ -157,6 +154,7 @@ public struct AACDepacketizer: Depacketizer {
 
     private mutating func drop() {
         counters.torn += 1
+        tornTime = fragmentTime
         reset()
     }
 
