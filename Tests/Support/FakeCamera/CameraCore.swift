@@ -61,7 +61,7 @@ final class CameraCore {
                 let events = POLLIN | (link.hasUnsent ? POLLOUT : 0)
                 polled.append(pollfd(fd: link.descriptor, events: Int16(events), revents: 0))
             }
-            poll(&polled, nfds_t(polled.count), waitS.map { Int32(max(1, ($0 * 1_000).rounded(.up))) } ?? -1)
+            poll(&polled, nfds_t(polled.count), waitS.map { Int32(($0 * 1_000).rounded(.up)) } ?? -1)
             if polled[0].revents != 0 { obey() }
             if polled[1].revents & Int16(POLLIN) != 0 { accept() }
             for (link, event) in zip(links, polled.dropFirst(2)) where event.revents & ~Int16(POLLOUT) != 0 {
@@ -114,15 +114,11 @@ final class CameraCore {
     /// Makes and sends what there is to send. Gives the seconds until there is more; nil: an event says so.
     private func serve(_ link: CameraLink) -> Double? {
         guard !link.isHalfClosed else { return nil }
-        let (allowed, nowS) = (allowed, Self.nowS)
-        var waitS: Double?
-        // What is sent makes room for more.
-        repeat {
-            waitS = shared.note { link.fill(nowS: nowS, allowed: allowed, &$0) }
-            let before = link.hasUnsent
-            link.flush { send(link.descriptor, $0.baseAddress, $0.count, Int32(MSG_NOSIGNAL)) }
-            if !before { break }
-        } while !link.hasUnsent && link.ending == nil && waitS == nil
+        let (allowed, nowS, units) = (allowed, Self.nowS, link.units)
+        let waitS = shared.note { link.fill(nowS: nowS, allowed: allowed, &$0) }
+        link.flush { send(link.descriptor, $0.baseAddress, $0.count, Int32(MSG_NOSIGNAL)) }
+        // What was sent makes room for more.
+        if link.units > units, !link.hasUnsent { return 0 }
         guard let ending = link.ending, !link.hasUnsent else { return waitS }
         if ending == .close {
             // What the other side still says is read, so that the kernel does not reset.

@@ -6,6 +6,8 @@ import Foundation
 final class CameraLink {
     /// Units are made as long as fewer bytes than this wait to be sent.
     static let ahead = 256 << 10
+    /// Units that are made before what they are is sent, and requests are read.
+    static let atOnce = 32
 
     let descriptor: Int32
     let session: Int
@@ -116,7 +118,8 @@ final class CameraLink {
     /// Makes units as far as there is room, time, and leave. Gives the seconds until there is something to do; nil: an event brings it.
     func fill(nowS: Double, allowed: Int, _ record: inout CameraRecord) -> Double? {
         guard !senders.isEmpty, !isMute, ending == nil else { return nil }
-        while waiting < Self.ahead {
+        let end = units + Self.atOnce
+        while waiting < Self.ahead, units < end {
             if let ending = faultDue() {
                 self.ending = ending
                 return nil
@@ -176,10 +179,13 @@ final class CameraLink {
             let sender = senders[0]
             let words = big32(UInt32(truncatingIfNeeded: ntp >> 32)) + big32(UInt32(truncatingIfNeeded: ntp))
             let counts = big32(UInt32(truncatingIfNeeded: units)) + big32(0)
-            let report = [0x80, 200, 0, 6] + big32(sender.stream.rtp.ssrc) + words + big32(sender.lastTimestamp) + counts
+            let report =
+                [0x80, 200, 0, 6] + big32(sender.stream.rtp.ssrc) + words + big32(sender.lastTimestamp) + counts
             outbox += frame(sender.channel + 1, report)
         }
     }
 
-    private func frame(_ channel: UInt8, _ payload: [UInt8]) -> [UInt8] { [0x24, channel] + big16(payload.count) + payload }
+    private func frame(_ channel: UInt8, _ payload: [UInt8]) -> [UInt8] {
+        [0x24, channel] + big16(payload.count) + payload
+    }
 }

@@ -95,7 +95,9 @@ public struct CameraStream: Sendable {
 
     /// G.711 A-law, 20 ms in a packet.
     public static func pcma(frames: Int = 100, _ change: (inout CameraStream) -> Void = { _ in }) -> CameraStream {
-        pcmu(frames: frames) { $0.format = .pcma; $0.payloadType = 8 }.changed(change)
+        pcmu(frames: frames) {
+            $0.format = .pcma; $0.payloadType = 8
+        }.changed(change)
     }
 
     /// ONVIF metadata.

@@ -47,7 +47,8 @@ struct Conversation {
             case .closesOn(request.method): return Reply(closes: true)
             case .answersHalf(request.method):
                 let whole = decided(request)
-                return Reply(bytes: Array(whole.bytes.prefix(whole.bytes.count / 2)), status: whole.status, closes: true)
+                return Reply(
+                    bytes: Array(whole.bytes.prefix(whole.bytes.count / 2)), status: whole.status, closes: true)
             default: break
             }
         }
@@ -119,7 +120,8 @@ struct Conversation {
         if dialect.statesRange {
             let streams = setUps.map { setUp in
                 let stream = scenario.streams[setUp.place]
-                return "url=\(uri(of: setUp.place));seq=\(stream.rtp.firstSequence);rtptime=\(stream.rtp.firstTimestamp)"
+                return
+                    "url=\(uri(of: setUp.place));seq=\(stream.rtp.firstSequence);rtptime=\(stream.rtp.firstTimestamp)"
             }
             lines += ["Range: npt=0.000-", "RTP-Info: \(dialect.rtpInfo ?? streams.joined(separator: ","))"]
         }

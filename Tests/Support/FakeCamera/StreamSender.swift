@@ -49,7 +49,8 @@ struct StreamSender {
             batch.units.append(
                 SentUnit(
                     session: session, stream: place, number: number, isKeyframe: stream.isKeyframe(number),
-                    hash: contentHash(unit.kept), timestamp: UInt32(truncatingIfNeeded: own), ticks: own, isLost: false))
+                    hash: contentHash(unit.kept), timestamp: UInt32(truncatingIfNeeded: own), ticks: own, isLost: false)
+            )
             number += 1
         }
         let payloads =

@@ -6,14 +6,21 @@ public enum FrameStamp {
     /// Bytes of number and checksum.
     static let stampBytes = 10
 
+    /// Repeats after 193 bytes; long, so that filling is copied in large pieces.
+    private static let pattern: [UInt8] = (0..<12_352).map { (place: Int) -> UInt8 in UInt8(48 + place * 7 % 193) }
+
     /// A stamp and its filling, `count` bytes in all (at least the stamp).
     static func content(number: Int, part: Int, count: Int) -> [UInt8] {
-        let block = (0..<193).map { UInt8(0x30 + ($0 * 7 + number + part * 31) % 193) }
         var filling: [UInt8] = []
         let wanted = max(0, count - stampBytes)
-        filling.reserveCapacity(wanted + block.count)
-        while filling.count < wanted { filling += block }
-        filling.removeLast(filling.count - wanted)
+        filling.reserveCapacity(wanted)
+        // Where it begins tells units and their parts apart.
+        var start = (number + part * 31) % 193
+        while filling.count < wanted {
+            let piece = min(wanted - filling.count, pattern.count - start)
+            filling += pattern[start..<start + piece]
+            start = 0
+        }
         return sixes(UInt64(number)) + sixes(contentHash(filling)) + filling
     }
 

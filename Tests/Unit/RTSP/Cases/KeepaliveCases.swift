@@ -15,7 +15,8 @@ import Testing
         var dueS: Int64 = 31
 
         init(
-            _ name: String, keepalives: [String], dueS: Int64 = 31, _ change: @escaping @Sendable (inout Scenario) -> Void
+            _ name: String, keepalives: [String], dueS: Int64 = 31,
+            _ change: @escaping @Sendable (inout Scenario) -> Void
         ) {
             (testDescription, self.keepalives, self.dueS, self.change) = (name, keepalives, dueS, change)
         }

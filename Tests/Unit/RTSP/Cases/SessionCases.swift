@@ -83,7 +83,7 @@ import Testing
 
     /// Case 3 (mediamtx#4210): nobody starves on one thread.
     @Test func twoHundredCamerasThatStartTogether() async throws {
-        let camera = try FakeCamera(Scenario([.h264(frames: 5)]))
+        let camera = try FakeCamera(Scenario([.h264(frames: 5) { $0.frameBytes = { _ in 300 } }]))
         let loop = try SocketLoop(name: "many")
         defer { loop.stop() }
         let viewers = try (0..<200).map { _ in try Viewer(camera.url, loop: loop) }

@@ -34,7 +34,7 @@ final class Viewer {
     private(set) var played = Played()
 
     init(
-        _ url: String, user: RTSPUser? = nil, loop: SocketLoop? = nil,
+        _ url: String, user: RTSPUser? = nil, loop: SocketLoop? = nil, isLive: Bool = false,
         wants: @escaping @Sendable (MediaDescription) -> Bool = { _ in true }
     ) throws {
         let url = try #require(RTSPURL(url))
@@ -46,7 +46,7 @@ final class Viewer {
             maximumMessageBytes: RTSPStreamParser.maximumMessageBytes
         ) {
             RTSPSession(
-                url: url, isLive: true, clientNonce: { "c\(UInt32.random(in: 0...UInt32.max))" }, user: { user },
+                url: url, isLive: isLive, clientNonce: { "c\(UInt32.random(in: 0...UInt32.max))" }, user: { user },
                 wants: wants,
                 tell: { event in
                     tell.yield(event)
