@@ -97,6 +97,9 @@ let supports: [Target] = [
         name: "BlobServerCommand", dependencies: ["BlobServer", arguments],
         path: "Tests/Support/BlobServerCommand", swiftSettings: strict),
     support("FakeCamera", ["COpenSSL"]),
+    .executableTarget(
+        name: "FakeCameraCommand", dependencies: ["FakeCamera", arguments], path: "Tests/Support/FakeCameraCommand",
+        swiftSettings: strict),
     support("Fakes", ["Wire", "RPC"]),
     .executableTarget(
         name: "FakeServiceCommand", dependencies: ["Fakes", arguments], path: "Tests/Support/FakeServiceCommand",
@@ -153,6 +156,7 @@ let package = Package(
         .executable(name: "sightglass", targets: ["CLI"]),
         .executable(name: "blob-server", targets: ["BlobServerCommand"]),
         .executable(name: "fake-service", targets: ["FakeServiceCommand"]),
+        .executable(name: "fake-camera", targets: ["FakeCameraCommand"]),
         .executable(name: "fault-campaign", targets: ["FaultCampaign"]),
         // For Tests/Bench, a package of its own.
         .library(name: "RPC", targets: ["RPC"]),

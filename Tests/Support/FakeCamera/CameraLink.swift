@@ -161,7 +161,7 @@ final class CameraLink {
         }
         let batch = senders[index].next()
         for packet in batch.packets { outbox += frame(senders[index].channel, packet) }
-        record.units += batch.units
+        if scenario.keepsRecord { record.units += batch.units }
         units += batch.units.count
     }
 

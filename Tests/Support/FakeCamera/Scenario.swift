@@ -25,6 +25,8 @@ public struct Scenario: Sendable {
     public var pace = Pace.free
     /// What follows the last unit.
     public var atEnd = AtEnd.closes
+    /// Units are noted; false for a camera that goes on for days without anybody asking.
+    public var keepsRecord = true
 
     /// A camera with these streams, changed by `change`.
     public init(_ streams: [CameraStream], _ change: (inout Scenario) -> Void = { _ in }) {
