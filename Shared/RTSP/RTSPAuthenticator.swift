@@ -48,6 +48,8 @@ struct RTSPAuthenticator: Sendable {
     private var count: UInt32 = 0
     /// Whether a request went out with an answer to `challenge`, and none was accepted since.
     private var isUntested = false
+    /// Whether the user was let in since the last challenge.
+    private var wasLetIn = false
 
     /// A response of status 401 came.
     mutating func challenged(_ headers: RTSPHeaders) -> Verdict {
@@ -58,23 +60,24 @@ struct RTSPAuthenticator: Sendable {
             }
             return .notUnderstood(words.isEmpty ? "nothing" : words.joined(separator: ", "))
         }
-        // A new nonce for a user that was right, or one that has lasted until now, is answered again; an answer that was never
-        // accepted is wrong.
-        if isUntested, !strongest.isStale { return .refused }
-        // The nonce was not too old: it is the same.
-        if strongest.isStale, isUntested, strongest.parameters["nonce"] == challenge?.parameters["nonce"] {
-            return .refused
-        }
+        let isNewNonce = strongest.parameters["nonce"] != challenge?.parameters["nonce"]
+        // A new nonce for a user that was let in is answered again, whether or not the server says that the old one ran out
+        // (many do not); an answer that was never accepted is wrong.
+        if isUntested, !strongest.isStale, !(wasLetIn && isNewNonce) { return .refused }
+        // A server that says "stale" to every answer would be asked for ever.
+        if strongest.isStale, isUntested, !isNewNonce { return .refused }
         challenges += 1
         guard challenges <= Self.maximumChallenges else { return .refused }
         challenge = strongest
         count = 0
         isUntested = false
+        wasLetIn = false
         return .answer
     }
 
     /// A request was accepted.
     mutating func accepted() {
+        wasLetIn = wasLetIn || isUntested
         isUntested = false
         challenges = 0
     }

@@ -145,8 +145,15 @@ public struct RTSPClientMachine: Sendable {
     }
 
     private mutating func setUpAnswered(_ index: Int, _ response: RTSPResponse, _ nowNs: Int64) -> [Action] {
-        guard response.isSuccess, let sdp, index < wanted.count else {
-            return fail(.refused("SETUP", response, by: .camera))
+        guard let sdp, index < wanted.count else { return fail(.refused("SETUP", response, by: .camera)) }
+        let isLast = index + 1 == wanted.count
+        guard response.isSuccess else {
+            // Cameras describe sound that they do not have; pictures do without it.
+            let isDispensable = sdp.media[wanted[index]].kind == "audio" && !response.refusesSession
+            guard isDispensable, !isLast || !tracks.isEmpty else {
+                return fail(.refused("SETUP", response, by: .camera))
+            }
+            return isLast ? play(nowNs) : setUp(index + 1, sdp, nowNs)
         }
         let transport = RTSPTransport(response.headers["Transport"] ?? "")
         // The server's channels count; one that names none took ours.
@@ -154,7 +161,10 @@ public struct RTSPClientMachine: Sendable {
         tracks.append(
             RTSPTrack(
                 media: sdp.media[wanted[index]], rtpChannel: channels.0, rtcpChannel: channels.1, ssrc: transport.ssrc))
-        guard index + 1 == wanted.count else { return setUp(index + 1, sdp, nowNs) }
+        return isLast ? play(nowNs) : setUp(index + 1, sdp, nowNs)
+    }
+
+    private mutating func play(_ nowNs: Int64) -> [Action] {
         let question = Question(
             method: "PLAY", uri: conversation.aggregateURI, headers: [("Range", "npt=0.000-")])
         return ask(.play, question, nowNs)

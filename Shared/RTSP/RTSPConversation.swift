@@ -203,4 +203,7 @@ struct RTSPConversation<Step: Sendable>: Sendable {
 extension RTSPResponse {
     /// 2xx.
     var isSuccess: Bool { (200..<300).contains(status) }
+
+    /// The whole session is refused, not one stream of it: the user, the room, or the session's name.
+    var refusesSession: Bool { [401, 403, 453, 454, 503].contains(status) }
 }
