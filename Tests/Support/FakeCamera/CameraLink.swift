@@ -33,6 +33,7 @@ final class CameraLink {
     init(_ descriptor: Int32, session: Int, _ scenario: Scenario, host: String, path: String) {
         (self.descriptor, self.session, self.scenario) = (descriptor, session, scenario)
         conversation = Conversation(scenario, host: host, path: path)
+        outbox = scenario.dialect.prelude
     }
 
     var hasUnsent: Bool { sent < outbox.count }

@@ -101,6 +101,7 @@ struct Conversation {
         guard let place = scenario.streams.indices.first(where: { isMeant(request.uri, $0) }) else {
             return reply(request, 404)
         }
+        if let status = dialect.refusesSetUp[place] { return reply(request, status) }
         let asked = request.headers["transport"] ?? ""
         guard asked.contains("RTP/AVP/TCP"), let channels = asked.components(separatedBy: "interleaved=").last,
             let first = UInt8(channels.prefix { $0.isNumber })

@@ -70,6 +70,10 @@ public struct Dialect: Sendable {
     public var unitsBeforePlayAnswer = 0
     /// Where DESCRIBE is redirected to, and with which status.
     public var redirect: (status: Int, location: String)?
+    /// Sent as soon as the connection stands.
+    public var prelude: [UInt8] = []
+    /// Streams, by their places, whose SETUP is answered with this status.
+    public var refusesSetUp: [Int: Int] = [:]
     /// Lines of the header of every answer.
     public var extraHeaders: [String] = []
 
@@ -108,6 +112,8 @@ public struct Authentication: Sendable {
     public var guardsOptions = false
     /// The first request of each of these methods finds its nonce too old.
     public var staleAt: Set<String> = []
+    /// A challenge after a nonce that was too old says so.
+    public var saysStale = true
 
     /// Asks for one of `offers`.
     public init(_ offers: [Scheme], _ change: (inout Authentication) -> Void = { _ in }) {

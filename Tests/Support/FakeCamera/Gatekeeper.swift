@@ -23,7 +23,7 @@ struct Gatekeeper {
             nonce = "n\(nonces)"
             nonces += 1
             lastCount = 0
-            return challenges(isStale: true)
+            return challenges(isStale: rules.saysStale)
         }
         return nil
     }

@@ -90,13 +90,21 @@ private func headers(_ challenges: String...) -> RTSPHeaders {
         #expect(authenticator.challenged(headers(#"Digest realm="r", nonce="3""#)) == .refused)
     }
 
-    /// A nonce that ran out without a word of "stale", after requests that were accepted.
-    @Test func aNewChallengeAfterAnAcceptedRequestIsAnswered() {
-        var authenticator = RTSPAuthenticator()
-        #expect(authenticator.challenged(headers(#"Digest realm="r", nonce="1""#)) == .answer)
-        _ = authenticator.header(method: "DESCRIBE", uri: "u", user: mufasa, clientNonce: "c")
-        authenticator.accepted()
-        #expect(authenticator.challenged(headers(#"Digest realm="r", nonce="2""#)) == .answer)
+    /// A nonce that ran out without a word of "stale": the next request still went out with it. A new one is answered, once;
+    /// the same one again is a refusal.
+    @Test func aNewChallengeAfterAnAcceptedRequestIsAnsweredOnce() {
+        for (nonce, isAnswered) in [("2", true), ("1", false)] {
+            var authenticator = RTSPAuthenticator()
+            func send() { _ = authenticator.header(method: "SETUP", uri: "u", user: mufasa, clientNonce: "c") }
+            #expect(authenticator.challenged(headers(#"Digest realm="r", nonce="1""#)) == .answer)
+            send()
+            authenticator.accepted()
+            send()
+            let verdict = authenticator.challenged(headers(#"Digest realm="r", nonce="\#(nonce)""#))
+            #expect(verdict == (isAnswered ? .answer : .refused))
+            send()
+            #expect(authenticator.challenged(headers(#"Digest realm="r", nonce="3""#)) == .refused)
+        }
     }
 
     @Test func theSameStaleNonceIsNotAnsweredForEver() {

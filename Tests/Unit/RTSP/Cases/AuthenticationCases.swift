@@ -45,6 +45,10 @@ import Testing
         Way("asks at OPTIONS already", [.digest(.md5, qop: true)]) { $0.guardsOptions = true },
         Way("nonce too old at SETUP", [.digest(.md5, qop: true)]) { $0.staleAt = ["SETUP"] },
         Way("nonce too old at PLAY", [.digest(.sha256, qop: true)]) { $0.staleAt = ["PLAY"] },
+        Way("nonce too old at SETUP and PLAY, and nobody says so", [.digest(.md5, qop: true)]) {
+            $0.staleAt = ["SETUP", "PLAY"]
+            $0.saysStale = false
+        },
         Way("nonce too old at each request", [.digest(.md5, qop: false)]) {
             $0.staleAt = ["DESCRIBE", "SETUP", "PLAY"]
         },

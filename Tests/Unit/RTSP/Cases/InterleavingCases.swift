@@ -123,4 +123,12 @@ import Testing
         try await playAndCheck(
             Scenario([.h264(frames: 30)]) { $0.interjections = [Interjection(.senderReport(ntp: ntp), everyUnits: 5)] })
     }
+
+    /// moonfire-nvr#114: a Reolink that sends what another session was set up for, before this one has said a word.
+    @Test func framesOfAnotherSessionBeforeTheFirstAnswer() async throws {
+        let stranger: [UInt8] = [0x24, 0, 0, 16, 0x80, 0xE0, 0, 1, 0, 0, 0, 1, 0, 0, 0, 9, 0x65, 0x88, 0x30, 0x30]
+        let (played, _) = try await playAndCheck(
+            Scenario([.h264(frames: 20)]) { $0.dialect.prelude = [UInt8]([stranger, stranger, stranger].joined()) })
+        #expect(played.counters.framesSkipped == 3)
+    }
 }

@@ -90,4 +90,25 @@ import Testing
         check(played, camera)
         #expect(played.tracks.count == 1)
     }
+
+    /// Cameras describe sound that they do not have, or have no more when somebody switched the microphone off.
+    @Test(arguments: [404, 461, 500, 406], [true, false])
+    func soundThatCannotBeSetUpCostsNothingButItself(status: Int, isFirst: Bool) async throws {
+        let streams: [CameraStream] = isFirst ? [.pcmu(), .h264(frames: 30)] : [.h264(frames: 30), .pcmu()]
+        let camera = try FakeCamera(Scenario(streams) { $0.dialect.refusesSetUp = [isFirst ? 0 : 1: status] })
+        let played = try await play(camera)
+        check(played, camera, stream: isFirst ? 1 : 0)
+        #expect(played.tracks.map(\.media.kind) == ["video"])
+    }
+
+    @Test func cameraWithSoundOnlyThatCannotBeSetUpIsNotPlayed() async throws {
+        let played = try await play(try FakeCamera(Scenario([.pcmu()]) { $0.dialect.refusesSetUp = [0: 404] }))
+        #expect(played.failure?.cause == .notFound && played.tracks.isEmpty)
+    }
+
+    @Test func picturesThatCannotBeSetUpAreNotDoneWithout() async throws {
+        let camera = try FakeCamera(Scenario([.pcmu(), .h264()]) { $0.dialect.refusesSetUp = [1: 404] })
+        let played = try await play(camera)
+        #expect(played.failure?.cause == .notFound && played.tracks.isEmpty)
+    }
 }

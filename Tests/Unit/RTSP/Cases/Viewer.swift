@@ -128,19 +128,32 @@ func check(
     from first: Int = 0, areTimesExact: Bool = true, sourceLocation: SourceLocation = #_sourceLocation
 ) {
     let sent = camera.record.expected(stream: stream, session: session).filter { $0.number >= first }
-    let packets = played.packets(kind)
+    let complaints = complaints(played.packets(kind), sent, areTimesExact: areTimesExact)
+    #expect(complaints == [], "\(played.words)", sourceLocation: sourceLocation)
+}
+
+/// What is wrong with packets that should be these units.
+func complaints(_ packets: [MediaPacket], _ sent: [SentUnit], areTimesExact: Bool) -> [String] {
+    guard !sent.isEmpty else { return ["nothing was sent"] }
     let byHash = Dictionary(sent.map { ($0.hash, $0.number) }) { first, _ in first }
     let numbers = packets.map { byHash[contentHash(kept($0))] ?? -1 }
-    #expect(!sent.isEmpty, "nothing was sent: \(played.words)", sourceLocation: sourceLocation)
-    #expect(numbers == sent.map(\.number), "\(played.words)", sourceLocation: sourceLocation)
-    guard numbers == sent.map(\.number) else { return }
-    #expect(packets.map(\.isKeyframe) == sent.map(\.isKeyframe), sourceLocation: sourceLocation)
-    let doGrow = zip(packets, packets.dropFirst()).allSatisfy { $1.dtsTicks > $0.dtsTicks || $1.startsNewTimeline }
-    #expect(doGrow, "decoding times do not grow", sourceLocation: sourceLocation)
-    guard areTimesExact, let base = packets.first?.ptsTicks, let sentBase = sent.first?.ticks else { return }
-    #expect(
-        packets.map { $0.ptsTicks - base } == sent.map { $0.ticks - sentBase }, "times are not those that were sent",
-        sourceLocation: sourceLocation)
+    guard numbers == sent.map(\.number) else {
+        let missing = Set(sent.map(\.number)).subtracting(numbers).sorted()
+        let strange = numbers.indices.filter { numbers[$0] < 0 }
+        if missing.isEmpty, strange.isEmpty { return ["out of order, or twice: \(numbers)"] }
+        return ["\(missing.count) missing: \(missing.prefix(20)); not as sent, by place: \(strange.prefix(20))"]
+    }
+    var complaints: [String] = []
+    let keys = zip(packets, sent).filter { $0.isKeyframe != $1.isKeyframe }.map(\.1.number)
+    if !keys.isEmpty { complaints.append("keyframes are not those that were sent: \(keys)") }
+    let steps = zip(packets, packets.dropFirst()).enumerated().filter {
+        $1.1.dtsTicks <= $1.0.dtsTicks && !$1.1.startsNewTimeline
+    }
+    if !steps.isEmpty { complaints.append("decoding times do not grow behind \(steps.map(\.offset))") }
+    guard areTimesExact else { return complaints }
+    let wrong = zip(packets, sent).filter { $0.ptsTicks - packets[0].ptsTicks != $1.ticks - sent[0].ticks }
+    if !wrong.isEmpty { complaints.append("times are not those that were sent: \(wrong.map(\.1.number))") }
+    return complaints
 }
 
 /// What `SentUnit.hash` is of: of a JPEG picture its tables and its scan, of others all bytes.
