@@ -70,7 +70,9 @@ let libraries: [Target] = [
     shared("Volume", ["CivilTime", crypto]),
     shared("Media"),
     shared("RTSP", ["CEpoll", "COpenSSL", "Media"]),
-    shared("LibAV", ["CLibAV", "Media"]),
+    .target(name: "CConfinement", path: "Shared/CConfinement"),
+    shared("MediaWork", ["CConfinement", "Media"]),
+    shared("LibAV", ["CLibAV", "Media", "MediaWork"]),
     shared("Footage", ["Wire", "RPC"]),
     shared("Claims", ["Wire", "RPC", "ServiceKit", "Volume", log, metrics]),
 ]
@@ -78,7 +80,8 @@ let libraries: [Target] = [
 let services: [Target] = [
     service("AssetRegistry", ["JSON", "ServiceKit", grdb, log, metrics, lifecycle, yams]),
     service(
-        "CaptureController", ["CivilTime", "ServiceKit", "Volume", "Media", "RTSP", "LibAV", grdb, log, metrics, lifecycle]),
+        "CaptureController",
+        ["CivilTime", "ServiceKit", "Volume", "Media", "MediaWork", "RTSP", grdb, log, metrics, lifecycle]),
     service("Indexer", ["CivilTime", "ServiceKit", "Volume", grdb, crypto, log, metrics, lifecycle]),
     service("Archiver", ["JSON", "ServiceKit", "Volume", "Claims", log, lifecycle]),
     service(
@@ -88,6 +91,10 @@ let services: [Target] = [
         "MQTTEdgeAdapter",
         ["CivilTime", "JSON", "ServiceKit", "CMosquitto", "Footage", crypto, log, metrics, lifecycle, yams]),
     service("CLI", ["CivilTime", "Footage", "JSON", "Volume", arguments]),
+    // No service: it has no network and so neither Wire nor RPC.
+    .executableTarget(
+        name: "MediaWorker", dependencies: ["CConfinement", "LibAV", "MediaWork"], path: "Services/MediaWorker",
+        swiftSettings: strict),
 ]
 
 let supports: [Target] = [
@@ -118,7 +125,8 @@ let suites: [Target] = [
     tests("Unit", "JSON", ["JSON"]),
     tests("Unit", "ServiceKit", ["ServiceKit", "Harness"]),
     tests("Unit", "Volume", ["Volume"]),
-    tests("Unit", "Media", ["Media", "LibAV"]),
+    tests("Unit", "Media", ["Media", "MediaWork", "LibAV"]),
+    tests("Unit", "MediaWork", ["Media", "MediaWork"]),
     tests("Unit", "RTSP", ["RTSP", "Media", "FakeCamera"]),
     tests("Unit", "BlobServer", ["BlobServer", http]),
     tests("Unit", "AssetRegistry", ["AssetRegistry", "JSON", grdb]),
@@ -153,6 +161,7 @@ let package = Package(
         .executable(name: "archiver", targets: ["Archiver"]),
         .executable(name: "cloud-uploader", targets: ["CloudUploader"]),
         .executable(name: "mqtt-edge-adapter", targets: ["MQTTEdgeAdapter"]),
+        .executable(name: "media-worker", targets: ["MediaWorker"]),
         .executable(name: "sightglass", targets: ["CLI"]),
         .executable(name: "blob-server", targets: ["BlobServerCommand"]),
         .executable(name: "fake-service", targets: ["FakeServiceCommand"]),

@@ -1,6 +1,6 @@
 // The calls of the contract: ListStatus, TakeSnapshot, EnsureFootage, ReadSegment. Each checks what it was sent and names the
 // field that is wrong.
-import LibAV
+import MediaWork
 import RPC
 import ServiceKit
 import Volume
@@ -13,7 +13,8 @@ struct Calls: Sendable {
     let keeper: VolumeKeeper
     let equipment: Equipment
     private let reading = BlockingLane("reading segments")
-    private let decoding = BlockingLane("decoding pictures")
+    // Its threads only wait for media-workers: four, so that one picture that takes its full time holds up few others.
+    private let decoding = BlockingLane("decoding pictures", threads: 4)
 
     init(
         engine: CaptureEngine, footage: FootageCalls, status: StatusReporter, keeper: VolumeKeeper, equipment: Equipment
@@ -64,8 +65,10 @@ struct Calls: Sendable {
         }
         let picture: Picture
         do {
-            picture = try await decoding.run { try PictureMaker.picture(of: keyframe.packet, format: format) }
-        } catch let error as LibAVError {
+            picture = try await decoding.run { [pictures = equipment.pictures] in
+                try pictures.picture(of: PictureRequest(keyframe.packet, format: format))
+            }
+        } catch let error as PictureError {
             throw RPCError.unavailable("no picture could be made of \(source): \(error.description)")
         }
         let file = SnapshotFiles.record(

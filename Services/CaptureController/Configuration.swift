@@ -1,4 +1,5 @@
 // The settings of capture-controller, each with its unit and the reason for its default.
+import MediaWork
 import RPC
 import ServiceKit
 
@@ -47,10 +48,14 @@ enum ControllerKeys {
         "status-seconds", default: 30, unit: "s", range: 1...60,
         help: "Time between two full reports of status; changes are reported at once.",
         reason: "The contract asks for one a minute; one may be lost.")
+    static let mediaWorker = Setting<String>(
+        "media-worker", default: "", shownDefault: "beside this executable",
+        help: "Path of the executable media-worker, which makes the pictures.",
+        reason: "Both come from one build, and an installation puts them side by side.")
 
     static let all: [any AnySetting] = [
         recordingVolume, stateDirectory, capacity, ringBytes, segmentSeconds, syncIntervalMs, diskQueueBytes,
-        pushQueueBytes, spoolRecords, deletionSeconds, statusSeconds,
+        pushQueueBytes, spoolRecords, deletionSeconds, statusSeconds, mediaWorker,
     ]
 }
 
@@ -68,6 +73,7 @@ struct ControllerConfiguration: Sendable {
     let spoolRecords: Int
     let deletionSeconds: Int
     let statusSeconds: Int
+    let mediaWorker: String
 
     init(_ runtime: ServiceRuntime) {
         let settings = runtime.settings
@@ -83,5 +89,7 @@ struct ControllerConfiguration: Sendable {
         spoolRecords = settings[ControllerKeys.spoolRecords]
         deletionSeconds = settings[ControllerKeys.deletionSeconds]
         statusSeconds = settings[ControllerKeys.statusSeconds]
+        let worker = settings[ControllerKeys.mediaWorker]
+        mediaWorker = worker.isEmpty ? MediaWorkerClient.besideThisProgram() : worker
     }
 }

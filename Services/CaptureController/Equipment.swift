@@ -1,6 +1,7 @@
 // What every source shares: the cameras' thread, the disk, the outbox, the neighbours that take pictures, the secrets, the bounds.
 import Foundation
 import Logging
+import MediaWork
 import RPC
 import RTSP
 import ServiceKit
@@ -20,6 +21,8 @@ final class Equipment: Sendable {
     let adapter: RPCClient
     let secrets: SecretSource
     let certificates: CertificateSource
+    /// Makes pictures of keyframes, in processes of their own.
+    let pictures: MediaWorkerClient
     let logger: Logger
     /// Called when a state changed that operators look at.
     let statusChanged: @Sendable () -> Void
@@ -35,6 +38,7 @@ final class Equipment: Sendable {
         pushQueueBytes = configuration.pushQueueBytes
         self.cameras = cameras
         self.mediaServers = mediaServers
+        pictures = MediaWorkerClient(executable: configuration.mediaWorker)
         self.disk = disk
         self.outbox = outbox
         self.adapter = adapter

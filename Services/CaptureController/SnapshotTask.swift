@@ -1,8 +1,8 @@
-// A running snapshot-to-fs or snapshot-to-mqtt task: an own thread that decodes keyframes, the newest first. When a picture
-// takes longer than the next keyframe, the older one is dropped and counted; the camera never waits.
-import LibAV
+// A running snapshot-to-fs or snapshot-to-mqtt task: an own thread that has a media-worker decode keyframes, the newest first.
+// When a picture takes longer than the next keyframe, the older one is dropped and counted; the camera never waits.
 import Logging
 import Media
+import MediaWork
 import RPC
 import ServiceKit
 import Wire
@@ -45,7 +45,7 @@ final class SnapshotTask: Sendable {
             guard let job = taken.last else { continue }
             do {
                 let format = PictureFormat(rawValue: plan.format) ?? .jpeg
-                deliver(try PictureMaker.picture(of: job.packet, format: format), job)
+                deliver(try equipment.pictures.picture(of: PictureRequest(job.packet, format: format)), job)
             } catch {
                 counters.dropped(1, error: "no picture could be made: \(error.description)")
             }

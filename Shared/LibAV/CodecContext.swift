@@ -1,6 +1,7 @@
 // Owners of libav's objects for one picture: made in init, freed in deinit, never shared between threads.
 import CLibAV
 import Media
+import MediaWork
 
 /// How a picture format is encoded.
 struct PictureCoding {
@@ -26,8 +27,8 @@ struct PictureCoding {
 final class PictureFrame {
     let frame: UnsafeMutablePointer<AVFrame>
 
-    init() throws(LibAVError) {
-        guard let frame = av_frame_alloc() else { throw LibAVError(.internal, "no memory for a picture") }
+    init() throws(PictureError) {
+        guard let frame = av_frame_alloc() else { throw PictureError(.internal, "no memory for a picture") }
         self.frame = frame
     }
 
@@ -41,17 +42,17 @@ final class PictureFrame {
 final class PacketBuffer {
     let packet: UnsafeMutablePointer<AVPacket>
 
-    init() throws(LibAVError) {
-        guard let packet = av_packet_alloc() else { throw LibAVError(.internal, "no memory for a packet") }
+    init() throws(PictureError) {
+        guard let packet = av_packet_alloc() else { throw PictureError(.internal, "no memory for a packet") }
         self.packet = packet
     }
 
     /// With a copy of `bytes` and the padding that libav's readers demand behind it.
-    convenience init(copying bytes: PacketBytes) throws(LibAVError) {
+    convenience init(copying bytes: PacketBytes) throws(PictureError) {
         try self.init()
         guard let size = Int32(exactly: bytes.count), size > 0, av_new_packet(packet, size) >= 0,
             let target = packet.pointee.data
-        else { throw LibAVError(.corrupt, "a packet of \(bytes.count) bytes cannot be used") }
+        else { throw PictureError(.corrupt, "a packet of \(bytes.count) bytes cannot be used") }
         bytes.withUnsafeBytes { source in
             if let base = source.baseAddress {
                 UnsafeMutableRawPointer(target).copyMemory(from: base, byteCount: source.count)
@@ -69,33 +70,33 @@ final class PacketBuffer {
 final class CodecContext {
     let context: UnsafeMutablePointer<AVCodecContext>
 
-    private init(_ codec: UnsafePointer<AVCodec>?, _ what: String) throws(LibAVError) {
+    private init(_ codec: UnsafePointer<AVCodec>?, _ what: String) throws(PictureError) {
         guard let codec, let context = avcodec_alloc_context3(codec) else {
-            throw LibAVError(.internal, "libav has no \(what)")
+            throw PictureError(.internal, "libav has no \(what)")
         }
         self.context = context
         // One picture: threads would only add memory and delay.
         context.pointee.thread_count = 1
     }
 
-    convenience init(decoderOf configuration: CodecConfiguration) throws(LibAVError) {
-        let codec = avcodec_find_decoder(CodecNames.id(configuration.codec))
-        try self.init(codec, "decoder for \(configuration.codec.rawValue)")
+    convenience init(decoderFor request: PictureRequest) throws(PictureError) {
+        let codec = avcodec_find_decoder(CodecNames.id(request.codec))
+        try self.init(codec, "decoder for \(request.codec.rawValue)")
         var parameters = avcodec_parameters_alloc()
         defer { avcodec_parameters_free(&parameters) }
-        guard let filled = parameters, CodecNames.fill(filled, configuration),
+        guard let filled = parameters, CodecNames.fill(filled, request),
             avcodec_parameters_to_context(context, filled) >= 0
-        else { throw LibAVError(.internal, "no memory for a decoder") }
-        context.pointee.max_pixels = Int64(PictureMaker.maximumPixels)
+        else { throw PictureError(.internal, "no memory for a decoder") }
+        context.pointee.max_pixels = Int64(Picture.maximumPixels)
         context.pointee.flags |= AV_CODEC_FLAG_LOW_DELAY
         // Concealment stays on: without it libav 5.1 counts every picture of several slices as damaged. What it conceals it
         // reports in decode_error_flags, so a missing slice is still an error and not a grey area in the evidence.
         guard avcodec_open2(context, codec, nil) >= 0 else {
-            throw LibAVError(.corrupt, "the \(configuration.codec.rawValue) parameters cannot be used")
+            throw PictureError(.corrupt, "the \(request.codec.rawValue) parameters cannot be used")
         }
     }
 
-    convenience init(encoder coding: PictureCoding, like picture: PictureFrame, scale: Int32) throws(LibAVError) {
+    convenience init(encoder coding: PictureCoding, like picture: PictureFrame, scale: Int32) throws(PictureError) {
         let codec = avcodec_find_encoder(coding.codec)
         try self.init(codec, "encoder for this picture format")
         context.pointee.width = picture.frame.pointee.width
@@ -106,7 +107,7 @@ final class CodecContext {
         context.pointee.flags |= AV_CODEC_FLAG_QSCALE
         context.pointee.global_quality = sg_av_quality(scale)
         guard avcodec_open2(context, codec, nil) >= 0 else {
-            throw LibAVError(.internal, "an encoder for this picture cannot be opened")
+            throw PictureError(.internal, "an encoder for this picture cannot be opened")
         }
     }
 

@@ -1,6 +1,7 @@
 // What source, push and picture share: options, interruption, silence of libav's log, addresses, names of codecs.
 import CLibAV
 import Media
+import MediaWork
 
 /// Turns libav's own log off, once: it prints URLs with credentials.
 enum LibAVLog {
@@ -212,7 +213,7 @@ enum CodecNames {
         return Array(UnsafeBufferPointer(start: start, count: Int(parameters.extradata_size)))
     }
 
-    /// Fills the parameters of a stream or decoder from a configuration. False: no memory.
+    /// Fills the parameters of a stream from a configuration. False: no memory.
     static func fill(_ parameters: UnsafeMutablePointer<AVCodecParameters>, _ configuration: CodecConfiguration) -> Bool
     {
         parameters.pointee.codec_id = id(configuration.codec)
@@ -223,7 +224,19 @@ enum CodecNames {
         if configuration.channels > 0 {
             av_channel_layout_default(&parameters.pointee.ch_layout, Int32(configuration.channels))
         }
-        let bytes = configuration.decoderConfiguration
+        return setExtradata(parameters, configuration.decoderConfiguration)
+    }
+
+    /// Fills the parameters of a decoder. False: no memory.
+    static func fill(_ parameters: UnsafeMutablePointer<AVCodecParameters>, _ request: PictureRequest) -> Bool {
+        parameters.pointee.codec_id = id(request.codec)
+        parameters.pointee.codec_type = AVMEDIA_TYPE_VIDEO
+        parameters.pointee.width = Int32(request.widthPx)
+        parameters.pointee.height = Int32(request.heightPx)
+        return setExtradata(parameters, request.decoderConfiguration)
+    }
+
+    private static func setExtradata(_ parameters: UnsafeMutablePointer<AVCodecParameters>, _ bytes: [UInt8]) -> Bool {
         guard !bytes.isEmpty else { return true }
         // Zeroed padding behind it, as libav's readers demand; freed with the parameters.
         guard let copy = av_mallocz(bytes.count + Int(AV_INPUT_BUFFER_PADDING_SIZE)) else { return false }

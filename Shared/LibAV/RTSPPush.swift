@@ -111,7 +111,10 @@ public final class RTSPPush {
             return
         }
         tracks[index].lastDts = dts
-        let buffer = try PacketBuffer(copying: payload(of: packet))
+        let buffer: PacketBuffer
+        do { buffer = try PacketBuffer(copying: payload(of: packet)) } catch {
+            throw LibAVError(.internal, error.description)
+        }
         buffer.packet.pointee.stream_index = Int32(index)
         buffer.packet.pointee.pts = pts
         buffer.packet.pointee.dts = dts

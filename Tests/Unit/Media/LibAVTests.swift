@@ -2,6 +2,7 @@
 import Foundation
 import LibAV
 import Media
+import MediaWork
 import Testing
 
 @Suite struct PictureMakerTests {
@@ -31,7 +32,7 @@ import Testing
     func looksLikeWhatFFmpegDecodes(index: Int, format: PictureFormat) throws {
         let clip = try Fixtures.all()[index].clip.get()
         let folder = try Folder()
-        let picture = try PictureMaker.picture(of: try #require(clip.packets.first), format: format)
+        let picture = try PictureMaker.picture(for: PictureRequest(try #require(clip.packets.first), format: format))
         #expect(picture.widthPx == 320 && picture.heightPx == 240)
         let path = try folder.write(picture.bytes, "picture.\(format.fileExtension)")
         #expect(try Tool.ffmpeg(["-i", path, "-f", "null", "-"]).errors == "")
@@ -42,14 +43,14 @@ import Testing
     @Test func qualityDecidesTheSize() throws {
         let keyframe = try #require(try Fixtures.h264.get().packets.first)
         let sizes = try [1, 50, 100].map {
-            try PictureMaker.picture(of: keyframe, format: .jpeg, quality: $0).bytes.count
+            try PictureMaker.picture(for: PictureRequest(keyframe, format: .jpeg, quality: $0)).bytes.count
         }
         #expect(sizes[0] < sizes[1] && sizes[1] < sizes[2])
     }
 
     @Test func refusesWhatIsNoKeyframe() throws {
         let packet = try Fixtures.h264.get().packets[1]
-        #expect(throws: LibAVError.self) { try PictureMaker.picture(of: packet, format: .png) }
+        #expect(throws: PictureError.self) { try PictureRequest(packet, format: .png) }
     }
 
     @Test(arguments: 0..<4)
@@ -68,7 +69,7 @@ import Testing
             if isCut { bytes = Array(bytes.prefix(Int.random(in: 0..<bytes.count * 9 / 10, using: &numbers))) }
             packet.bytes = PacketBytes(bytes)
             do {
-                let picture = try PictureMaker.picture(of: packet, format: .bmp)
+                let picture = try PictureMaker.picture(for: PictureRequest(packet, format: .bmp))
                 #expect(picture.bytes.count > 54)
             } catch {
                 refused = true
@@ -77,7 +78,7 @@ import Testing
             #expect(refused || !isCut, "round \(round), \(bytes.count) of \(whole.count) bytes")
         }
         packet.bytes = PacketBytes([])
-        #expect(throws: LibAVError.self) { try PictureMaker.picture(of: packet, format: .jpeg) }
+        #expect(throws: PictureError.self) { try PictureRequest(packet, format: .jpeg) }
     }
 }
 

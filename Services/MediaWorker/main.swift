@@ -1,0 +1,60 @@
+// media-worker: makes a picture of a keyframe, and nothing else. A child of another executable (Shared/MediaWork starts it), the
+// only one that links libav. What a camera sends is read here by C code; should it take that over, it finds no network, no
+// files, no credentials, and a process that its parent replaces.
+//
+// Requests come on descriptor 3, answers go back on it (Shared/MediaWork/WorkMessage.swift); it ends when that is closed, when its
+// parent ends, or when what comes is no request. It writes no log: errors are answers.
+import CConfinement
+import Glibc
+import LibAV
+import MediaWork
+
+/// Address space. The libraries take 0.2 GiB, the largest picture that is allowed (64 megapixels, as TIFF) 1.4 GiB with them. A
+/// picture that needs more fails for want of memory, here and not in the parent.
+let memoryBytes: UInt64 = 2 << 30
+
+enum Exit {
+    static let usage: Int32 = 64
+    static let protocolError: Int32 = 76
+    static let system: Int32 = 71
+}
+
+func stop(_ code: Int32, _ reason: String) -> Never {
+    let line = Array("media-worker: \(reason)\n".utf8)
+    _ = write(STDERR_FILENO, line, line.count)
+    exit(code)
+}
+
+var status = stat()
+guard CommandLine.argc == 1, fstat(SG_CHILD_SOCKET, &status) == 0, status.st_mode & S_IFMT == S_IFSOCK else {
+    stop(
+        Exit.usage, "is started by capture-controller, with a socket as descriptor 3; there is nothing to start by hand"
+    )
+}
+PictureMaker.prepare()
+_ = chdir("/")
+// What can be had of these; without them the limits still leave it no descriptor to open.
+_ = sg_confinement_attempts()
+let failure = sg_confinement_limits(memoryBytes)
+guard failure == 0 else { stop(Exit.system, "cannot limit itself (\(String(cString: strerror(failure))))") }
+
+let socket = FrameSocket(descriptor: SG_CHILD_SOCKET)
+while true {
+    do throws(FrameSocket.Failure) {
+        let (number, message) = try socket.receive()
+        guard case .request(let request) = message else { stop(Exit.protocolError, "what came is no request") }
+        let answer: WorkMessage
+        do throws(PictureError) {
+            answer = .picture(try PictureMaker.picture(for: request))
+        } catch {
+            answer = .failure(error)
+        }
+        try socket.send(answer, number: number)
+    } catch {
+        switch error {
+        case .closed: exit(0)
+        case .nonsense(let what): stop(Exit.protocolError, "what came is no request: \(what)")
+        case .overdue, .system: stop(Exit.system, "its socket broke")
+        }
+    }
+}

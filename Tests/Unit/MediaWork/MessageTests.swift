@@ -1,0 +1,231 @@
+// What controller and media-worker say to each other: golden bytes, bounds, hostile bytes.
+import Media
+import Testing
+
+@testable import MediaWork
+
+/// Header and fields, then the blob, as they go over the socket.
+private func bytes(_ message: WorkMessage, number: UInt32) -> [UInt8] {
+    message.head(number: number) + message.withBlob { Array($0) }
+}
+
+/// The message in the bytes of one frame.
+private func message(_ frame: [UInt8]) throws -> (number: UInt32, message: WorkMessage) {
+    let header = try WorkHeader(Array(frame.prefix(WorkHeader.byteCount)))
+    let rest = frame.dropFirst(WorkHeader.byteCount)
+    return (
+        header.number,
+        try WorkMessage(
+            header, fields: Array(rest.prefix(header.fieldBytes)), blob: Array(rest.dropFirst(header.fieldBytes)))
+    )
+}
+
+private func request(
+    _ codec: Codec = .hevc, configuration: [UInt8] = [1, 2, 3], widthPx: Int = 1920, heightPx: Int = 1080,
+    packet: [UInt8] = [0xAA, 0xBB], format: PictureFormat = .png, quality: Int = 85
+) throws -> PictureRequest {
+    try PictureRequest(
+        codec: codec, decoderConfiguration: configuration, widthPx: widthPx, heightPx: heightPx,
+        packet: PacketBytes(packet), format: format, quality: quality)
+}
+
+@Suite struct GoldenFrameTests {
+    static let requestFrame: [UInt8] =
+        [1, 1, 0x01, 0x02, 0x03, 0x04, 0, 0, 0, 10, 0, 0, 0, 2] + [2, 2, 85, 0x07, 0x80, 0x04, 0x38, 1, 2, 3]
+        + [0xAA, 0xBB]
+    static let pictureFrame: [UInt8] =
+        [1, 2, 0xFF, 0xFF, 0xFF, 0xFF, 0, 0, 0, 5, 0, 0, 0, 3] + [3, 0x40, 0x00, 0x00, 0x01] + [7, 8, 9]
+    static let failureFrame: [UInt8] =
+        [1, 3, 0, 0, 0, 7, 0, 0, 0, 6, 0, 0, 0, 0] + [2] + Array("large".utf8)
+
+    @Test func aRequest() throws {
+        #expect(bytes(.request(try request()), number: 0x0102_0304) == Self.requestFrame)
+        let (number, read) = try message(Self.requestFrame)
+        guard case .request(let found) = read else {
+            Issue.record("\(read)")
+            return
+        }
+        #expect(number == 0x0102_0304)
+        #expect(found.codec == .hevc && found.format == .png && found.quality == 85)
+        #expect(found.widthPx == 1920 && found.heightPx == 1080)
+        #expect(found.decoderConfiguration == [1, 2, 3] && found.packet.array == [0xAA, 0xBB])
+    }
+
+    @Test func aPicture() throws {
+        let picture = Picture(bytes: [7, 8, 9], widthPx: 16384, heightPx: 1, format: .bmp)
+        #expect(bytes(.picture(picture), number: .max) == Self.pictureFrame)
+        let (number, read) = try message(Self.pictureFrame)
+        guard case .picture(let found) = read else {
+            Issue.record("\(read)")
+            return
+        }
+        #expect(number == .max && found == picture)
+    }
+
+    @Test func aFailure() throws {
+        #expect(bytes(.failure(PictureError(.limit, "large")), number: 7) == Self.failureFrame)
+        let (number, read) = try message(Self.failureFrame)
+        guard case .failure(let found) = read else {
+            Issue.record("\(read)")
+            return
+        }
+        #expect(number == 7 && found == PictureError(.limit, "large"))
+    }
+
+    /// A value of each enumeration keeps its number.
+    @Test func numbersOfValues() throws {
+        for (index, codec) in [Codec.h264, .hevc, .mjpeg].enumerated() {
+            #expect(bytes(.request(try request(codec)), number: 1)[14] == UInt8(index + 1))
+        }
+        for (index, format) in [PictureFormat.jpeg, .png, .bmp, .tiff].enumerated() {
+            #expect(bytes(.request(try request(format: format)), number: 1)[15] == UInt8(index + 1))
+        }
+        let causes: [(PictureError.Cause, UInt8)] = [
+            (.corrupt, 1), (.limit, 2), (.internal, 3), (.unavailable, 3), (.overdue, 3),
+        ]
+        for (cause, number) in causes {
+            #expect(bytes(.failure(PictureError(cause, "x")), number: 1)[14] == number)
+        }
+    }
+
+    @Test func longSentencesAreCut() throws {
+        let frame = bytes(.failure(PictureError(.corrupt, "x" + String(repeating: "ö", count: 300))), number: 1)
+        guard case .failure(let found) = try message(frame).message else {
+            Issue.record("no failure")
+            return
+        }
+        // 500 bytes hold 249 of two bytes beside the first.
+        #expect(found.description == "x" + String(repeating: "ö", count: 249))
+    }
+}
+
+@Suite struct RequestBoundsTests {
+    private func cause(_ make: () throws -> PictureRequest) -> PictureError.Cause? {
+        do {
+            _ = try make()
+            return nil
+        } catch {
+            return (error as? PictureError)?.cause
+        }
+    }
+
+    @Test func whatIsNoPictureIsCorrupt() {
+        #expect(cause { try request(.aac) } == .corrupt)
+        #expect(cause { try request(packet: []) } == .corrupt)
+    }
+
+    @Test func whatIsTooLargeIsALimit() {
+        let packet = PictureRequest.maximumPacketBytes
+        #expect(cause { try request(packet: [UInt8](repeating: 0, count: packet + 1)) } == .limit)
+        #expect(cause { try request(packet: [UInt8](repeating: 0, count: packet)) } == nil)
+        let configuration = PictureRequest.maximumConfigurationBytes
+        #expect(cause { try request(configuration: [UInt8](repeating: 0, count: configuration + 1)) } == .limit)
+        #expect(cause { try request(configuration: [UInt8](repeating: 0, count: configuration)) } == nil)
+    }
+
+    @Test(arguments: [(16385, 1), (1, 16385), (16384, 4097), (-1, 10), (0, 10), (.max, .max)])
+    func impossibleSizesAreALimit(widthPx: Int, heightPx: Int) {
+        #expect(cause { try request(widthPx: widthPx, heightPx: heightPx) } == .limit)
+    }
+
+    @Test(arguments: [(0, 0), (16384, 4096), (1, 16384)])
+    func possibleSizes(widthPx: Int, heightPx: Int) {
+        #expect(cause { try request(widthPx: widthPx, heightPx: heightPx) } == nil)
+    }
+
+    @Test(arguments: [(-5, 1), (0, 1), (1, 1), (100, 100), (101, 100)])
+    func qualityIsBroughtIntoItsRange(asked: Int, taken: Int) throws {
+        #expect(try request(quality: asked).quality == taken)
+    }
+
+    @Test func onlyKeyframesMakePictures() throws {
+        var packet = MediaPacket(
+            configuration: try .mjpeg(widthPx: 16, heightPx: 8), bytes: PacketBytes([1]), ptsTicks: 0, dtsTicks: 0,
+            durationTicks: 0, isKeyframe: true, arrivalNs: 0)
+        let made = try PictureRequest(packet, format: .tiff)
+        #expect(made.codec == .mjpeg && made.widthPx == 16 && made.heightPx == 8 && made.packet.array == [1])
+        packet.isKeyframe = false
+        #expect(cause { try PictureRequest(packet, format: .tiff) } == .corrupt)
+    }
+}
+
+@Suite struct HostileFrameTests {
+    private static func with(_ frame: [UInt8], _ index: Int, _ values: [UInt8]) -> [UInt8] {
+        var changed = frame
+        changed.replaceSubrange(index..<index + values.count, with: values)
+        return changed
+    }
+
+    /// Lengths are refused by the header alone, before anything of that length is read.
+    @Test(arguments: [
+        with(GoldenFrameTests.requestFrame, 0, [0]), with(GoldenFrameTests.requestFrame, 0, [2]),
+        with(GoldenFrameTests.requestFrame, 1, [0]), with(GoldenFrameTests.requestFrame, 1, [4]),
+        with(GoldenFrameTests.requestFrame, 1, [255]),
+        // Fields of 6 bytes, of 1 MiB and 8 bytes, of 4 GiB.
+        with(GoldenFrameTests.requestFrame, 6, [0, 0, 0, 6]), with(GoldenFrameTests.requestFrame, 6, [0, 0x10, 0, 8]),
+        with(GoldenFrameTests.requestFrame, 6, [255, 255, 255, 255]),
+        // No blob, 32 MiB and 1 byte, 4 GiB.
+        with(GoldenFrameTests.requestFrame, 10, [0, 0, 0, 0]), with(GoldenFrameTests.requestFrame, 10, [2, 0, 0, 1]),
+        with(GoldenFrameTests.requestFrame, 10, [255, 255, 255, 255]),
+        with(GoldenFrameTests.pictureFrame, 6, [0, 0, 0, 4]), with(GoldenFrameTests.pictureFrame, 6, [0, 0, 0, 6]),
+        with(GoldenFrameTests.pictureFrame, 10, [0, 0, 0, 0]),
+        with(GoldenFrameTests.pictureFrame, 10, [0x0C, 0x80, 0, 1]),
+        with(GoldenFrameTests.failureFrame, 6, [0, 0, 0, 0]), with(GoldenFrameTests.failureFrame, 6, [0, 0, 1, 0xF6]),
+        with(GoldenFrameTests.failureFrame, 10, [0, 0, 0, 1]),
+    ])
+    func headersThatAreRefused(frame: [UInt8]) {
+        #expect(throws: WorkProtocolError.self) { try WorkHeader(Array(frame.prefix(WorkHeader.byteCount))) }
+    }
+
+    @Test func boundsThemselvesAreTaken() throws {
+        let request = try WorkHeader([1, 1, 0, 0, 0, 0, 0, 0x10, 0, 7, 2, 0, 0, 0])
+        #expect(request.fieldBytes == 7 + 1 << 20 && request.blobBytes == 32 << 20)
+        #expect(try WorkHeader([1, 2, 0, 0, 0, 0, 0, 0, 0, 5, 0x0C, 0x80, 0, 0]).blobBytes == 200 << 20)
+    }
+
+    @Test(arguments: 0..<WorkHeader.byteCount)
+    func headersThatAreCut(length: Int) {
+        #expect(throws: WorkProtocolError.self) { try WorkHeader(Array(GoldenFrameTests.requestFrame.prefix(length))) }
+    }
+
+    @Test(arguments: [
+        // Codec, format, quality, width 0 beside a height, width 16385.
+        with(GoldenFrameTests.requestFrame, 14, [0]), with(GoldenFrameTests.requestFrame, 14, [4]),
+        with(GoldenFrameTests.requestFrame, 15, [0]), with(GoldenFrameTests.requestFrame, 15, [5]),
+        with(GoldenFrameTests.requestFrame, 16, [0]), with(GoldenFrameTests.requestFrame, 16, [101]),
+        with(GoldenFrameTests.requestFrame, 17, [0, 0]), with(GoldenFrameTests.requestFrame, 17, [0x40, 1]),
+        with(GoldenFrameTests.pictureFrame, 14, [0]), with(GoldenFrameTests.pictureFrame, 14, [5]),
+        with(GoldenFrameTests.pictureFrame, 15, [0, 0]), with(GoldenFrameTests.pictureFrame, 17, [0x40, 0]),
+        with(GoldenFrameTests.failureFrame, 14, [0]), with(GoldenFrameTests.failureFrame, 14, [4]),
+    ])
+    func fieldsThatAreRefused(frame: [UInt8]) {
+        #expect(throws: WorkProtocolError.self) { try message(frame) }
+    }
+
+    @Test func framesThatAreCutOrTooLong() {
+        for frame in [GoldenFrameTests.requestFrame, GoldenFrameTests.pictureFrame, GoldenFrameTests.failureFrame] {
+            for length in 0..<frame.count {
+                #expect(throws: WorkProtocolError.self) { try message(Array(frame.prefix(length))) }
+            }
+            #expect(throws: WorkProtocolError.self) { try message(frame + [0]) }
+        }
+    }
+
+    /// They come to logs.
+    @Test(arguments: [[0xFF], [0xC0, 0x80], [0xED, 0xA0, 0x80], [0x0A], [0x1B], [0x00], [0xC2, 0x85]] as [[UInt8]])
+    func sentencesThatAreNoTextAreRefused(bytes: [UInt8]) {
+        let frame = Self.with(GoldenFrameTests.failureFrame, 15, bytes)
+        #expect(throws: WorkProtocolError.self) { try message(frame) }
+    }
+
+    /// Whatever one bit does: a message or an error, never a trap.
+    @Test func everyBitTurned() {
+        for frame in [GoldenFrameTests.requestFrame, GoldenFrameTests.pictureFrame, GoldenFrameTests.failureFrame] {
+            for bit in 0..<frame.count * 8 {
+                var changed = frame
+                changed[bit / 8] ^= 1 << UInt8(bit % 8)
+                if let read = try? message(changed) { #expect(bytes(read.message, number: read.number) == changed) }
+            }
+        }
+    }
+}
