@@ -146,6 +146,7 @@ let suites: [Target] = [
     tests("Service", "CloudUploader", ["CivilTime", "Harness", "Fakes", "Volume", "BlobServer", crypto]),
     tests("Service", "MQTTEdgeAdapter", ["Harness", "Fakes"]),
     tests("Service", "CLI", ["Harness", "Fakes"]),
+    tests("Service", "MediaWorker", ["Harness", "Media", "MediaWork", "CConfinement"]),
     tests("System", "Path", ["Harness", "Wire", "RPC", crypto]),
 ]
 
