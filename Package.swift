@@ -57,7 +57,7 @@ let libraries: [Target] = [
     system("CNNG"),
     system("CMosquitto", pkgConfig: "libmosquitto"),
     system("CProtobufC", pkgConfig: "libprotobuf-c"),
-    system("CLibAV", pkgConfig: "libavformat libavcodec libavutil libswscale"),
+    system("CLibAV", pkgConfig: "libavcodec libavutil libswscale"),
     system("CEpoll"),
     system("COpenSSL"),
     .target(name: "CWire", dependencies: ["CProtobufC"], path: "Shared/CWire"),

@@ -27,6 +27,8 @@ public struct RTSPClientMachine: Sendable {
         case needsUser
         /// What the camera offers: `setUp(media:)` says which of it is wanted.
         case described(SessionDescription)
+        /// Packets of these may come with the next bytes; PLAY is not answered yet.
+        case expecting([RTSPTrack])
         /// From now on packets come.
         case playing([RTSPTrack])
         /// The stream is elsewhere: connect there. This session is over.
@@ -77,7 +79,9 @@ public struct RTSPClientMachine: Sendable {
         guard !conversation.isOver, let sdp else { return [] }
         wanted = media.filter(sdp.media.indices.contains)
         guard !wanted.isEmpty else {
-            return fail(RTSPFailure(.protocolError, "the camera offers no stream that can be recorded"))
+            return fail(
+                RTSPFailure(
+                    .protocolError, "the camera offers no pictures that can be recorded (H.264, H.265 or MJPEG)"))
         }
         return setUp(0, sdp, nowNs)
     }
@@ -167,7 +171,7 @@ public struct RTSPClientMachine: Sendable {
     private mutating func play(_ nowNs: Int64) -> [Action] {
         let question = Question(
             method: "PLAY", uri: conversation.aggregateURI, headers: [("Range", "npt=0.000-")])
-        return ask(.play, question, nowNs)
+        return [.expecting(tracks)] + ask(.play, question, nowNs)
     }
 
     private mutating func ask(_ step: Step, _ question: Question, _ nowNs: Int64) -> [Action] {

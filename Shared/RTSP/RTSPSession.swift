@@ -132,8 +132,10 @@ final class RTSPSession: ConnectionOwner {
             case .send(let bytes): connection?.send(bytes)
             case .needsUser: identify(nowNs)
             case .described(let description): carryOut(machine.setUp(media: choose(description), nowNs: nowNs), nowNs)
+            case .expecting(let tracks): begin(tracks)
             case .playing(let tracks):
-                begin(tracks, nowNs)
+                silence = RTSPSilence(sinceNs: nowNs, allowedNs: settings.silenceNs)
+                nextReportNs = nowNs + Self.reportNs
                 tell(.playing(tracks))
                 if !settings.isLive { connection?.setLowWater(bytes: Self.lowWaterBytes) }
             case .redirected(let url): tell(.redirected(url))
@@ -162,19 +164,18 @@ final class RTSPSession: ConnectionOwner {
             return kinds.insert(reader.kind).inserted
         }
         passedOver.streamsSkipped += UInt64(description.media.count - chosen.count)
-        let hasVideo = chosen.contains { reader(description.media[$0])?.kind == .video }
-        return hasVideo ? chosen : []
+        // Sound alone is no footage.
+        return kinds.contains(.video) ? chosen : []
     }
 
     private func reader(_ media: MediaDescription) -> RTSPTrackReader? {
         RTSPTrackReader(media, isInOrder: true, ssrc: settings.ssrc)
     }
 
-    private func begin(_ tracks: [RTSPTrack], _ nowNs: Int64) {
+    /// Some cameras send the first packets before they answer PLAY.
+    private func begin(_ tracks: [RTSPTrack]) {
         self.tracks = tracks
         for track in tracks { readers[track.rtpChannel] = reader(track.media) }
-        silence = RTSPSilence(sinceNs: nowNs, allowedNs: settings.silenceNs)
-        nextReportNs = nowNs + Self.reportNs
     }
 
     private func take(_ bytes: UnsafeRawBufferPointer, channel: UInt8, _ nowNs: Int64) {
@@ -202,6 +203,7 @@ final class RTSPSession: ConnectionOwner {
                 video = RTSPVideoTime(
                     newestUs: packet.ptsUs, newestArrivalNs: packet.arrivalNs, zeroWallUs: videoZeroWallUs)
                 silence?.picture(atNs: packet.arrivalNs)
+                if packet.startsNewTimeline { for channel in readers.keys { readers[channel]?.realign() } }
             }
             tell(.packet(packet))
         }

@@ -4,15 +4,19 @@
 // sender's reports, which name the same wall clock for both tracks; where they have not come yet, or say what cannot be, sound that
 // arrives with a picture belongs to it. RTP-Info would say it too, and is wrong in too many cameras.
 //
-// Where a track's numbering begins anew (another SSRC), its time goes on by arrival, so that the run goes on.
+// Where the numbering of pictures begins anew (another source), their time jumps, which ends the run; sound begins anew where the
+// pictures are then.
 
 struct RTSPTrackClock: Sendable {
     /// A sender's report may differ from what the arrivals say by no more: a network holds nothing back for longer.
     static let maximumDelayUs: Int64 = 5_000_000
 
+    /// Farther than any time that goes on (DecodeTimeline), so that it is taken for what it is.
+    private static let jumpS: Int64 = 3_600
+
     private let rateHz: Int64
     private var clock: RTPClock?
-    private var last: (ticks: Int64, arrivalNs: Int64)?
+    private var last: Int64?
     private var isBroken = false
     private var report: (wallUs: Int64, timestamp: UInt32)?
 
@@ -48,20 +52,23 @@ struct RTSPTrackClock: Sendable {
     }
 
     /// The time of a packet, in ticks.
-    mutating func take(_ timestamp: UInt32, arrivalNs: Int64) -> Int64 {
-        if isBroken, let last {
-            let now = last.ticks &+ ticks(max(0, arrivalNs - last.arrivalNs) / 1000)
-            clock?.restart(timestamp, at: now)
-        }
+    mutating func take(_ timestamp: UInt32) -> Int64 {
+        if isBroken, let last { clock?.restart(timestamp, at: last &+ rateHz * Self.jumpS) }
         isBroken = false
         let time = clock?.take(timestamp) ?? 0
-        last = (time, arrivalNs)
+        last = time
         return time
     }
 
-    /// The next packet does not go on with the numbering.
-    mutating func breakOff() {
+    /// The next picture does not go on with the numbering: its time jumps ahead.
+    mutating func jump() {
         isBroken = true
+        report = nil
+    }
+
+    /// The next sound is where the pictures are.
+    mutating func stop() {
+        clock = nil
         report = nil
     }
 

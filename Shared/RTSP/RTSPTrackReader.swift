@@ -36,6 +36,9 @@ struct RTSPTrackReader {
     private let payloadType: UInt8?
     private var order: RTPReorderBuffer
     private var sequence = RTPSequence()
+    private let clockRateHz: Int
+    /// The timestamp of the packet before.
+    private var newest: UInt32?
     private var report: ReceiverReport
     private var assembly: Assembly
 
@@ -54,7 +57,8 @@ struct RTSPTrackReader {
         assembly = made
         kind = made.output.video == nil ? .audio : .video
         payloadType = media.payloadType
-        report = ReceiverReport(ssrc: ssrc, clockRate: media.clockRateHz ?? 90_000)
+        clockRateHz = media.clockRateHz ?? 90_000
+        report = ReceiverReport(ssrc: ssrc, clockRate: clockRateHz)
         order = isInOrder ? RTPReorderBuffer(depth: 0) : RTPReorderBuffer()
     }
 
@@ -109,12 +113,13 @@ struct RTSPTrackReader {
         _ bytes: UnsafeRawBufferPointer, arrivalNs: Int64, video: RTSPVideoTime?, deliver: (MediaPacket) -> Void
     ) -> Bool {
         guard let packet = try? RTPPacket(bytes), packet.payloadType == payloadType else { return false }
-        // Another source has a numbering and a clock of its own.
-        if let known = sequence.ssrc, known != packet.ssrc {
+        // Another source has a numbering and a clock of its own; some cameras only change its name.
+        if let known = sequence.ssrc, known != packet.ssrc, !goesOn(packet) {
             order.drain { Self.read($0, video, &assembly, deliver) }
             Self.read(.restarted, video, &assembly, deliver)
         }
         _ = sequence.take(packet.sequenceNumber, ssrc: packet.ssrc)
+        newest = packet.timestamp
         report.note(timestamp: packet.timestamp, ssrc: packet.ssrc, arrivalNs: arrivalNs)
         guard start(packet, arrivalNs, video) else { return true }
         order.take(bytes, sequenceNumber: packet.sequenceNumber, arrivalNs: arrivalNs) {
@@ -135,6 +140,18 @@ struct RTSPTrackReader {
                 packet.timestamp, timeUs: video.newestUs + passedUs, videoZeroWallUs: video.zeroWallUs)
         }
         return true
+    }
+
+    private func goesOn(_ packet: RTPPacket) -> Bool {
+        guard let highest = sequence.highest, let newest else { return false }
+        let step = Int16(bitPattern: packet.sequenceNumber &- UInt16(truncatingIfNeeded: highest))
+        let ticks = Int32(bitPattern: packet.timestamp &- newest)
+        return (1...32).contains(step) && (0...Int64(clockRateHz) * 2).contains(Int64(ticks))
+    }
+
+    /// The pictures are on another timeline from now on: sound begins anew there.
+    mutating func realign() {
+        if kind == .audio { assembly.clock.stop() }
     }
 
     /// What the sender's wall clock showed at time 0, in microseconds.
@@ -181,7 +198,7 @@ struct RTSPTrackReader {
         case .restarted:
             // What was under way is not ended by what comes now, and its times do not go on.
             assembly.depacketizer.lose()
-            assembly.clock.breakOff()
+            if assembly.output.video == nil { assembly.clock.stop() } else { assembly.clock.jump() }
         case .packet(let bytes, let arrivalNs):
             guard let packet = try? RTPPacket(bytes) else { return }
             take(
@@ -205,14 +222,14 @@ struct RTSPTrackReader {
         switch unit {
         case .accessUnit(let unit, let timestamp, let followsLoss):
             output.owesLoss = output.owesLoss || followsLoss
-            made = output.video?.take(unit, ptsTicks: clock.take(timestamp, arrivalNs: arrivalNs), arrivalNs: arrivalNs)
+            made = output.video?.take(unit, ptsTicks: clock.take(timestamp), arrivalNs: arrivalNs)
         case .picture(let bytes, let timestamp, let followsLoss):
             output.owesLoss = output.owesLoss || followsLoss
             made = output.video?.take(
-                picture: bytes, ptsTicks: clock.take(timestamp, arrivalNs: arrivalNs), arrivalNs: arrivalNs)
+                picture: bytes, ptsTicks: clock.take(timestamp), arrivalNs: arrivalNs)
         case .audio(let bytes, let timestamp):
             made = output.audio?.packet(
-                bytes, ptsTicks: clock.take(timestamp, arrivalNs: arrivalNs), arrivalNs: arrivalNs,
+                bytes, ptsTicks: clock.take(timestamp), arrivalNs: arrivalNs,
                 videoPtsUs: video?.newestUs)
         }
         guard var made else { return }

@@ -28,7 +28,7 @@ private struct ScriptedServer {
     mutating func take(_ actions: [RTSPPublisherMachine.Action]) {
         for action in actions {
             if case .send(let bytes) = action,
-                case .request(let request, _) = bytes.withUnsafeBytes({ RTSPStreamParser().next(in: $0) })
+                case .request(let request, _) = bytes.withUnsafeBytes(front)
             {
                 asked.append(request)
             } else {
@@ -204,7 +204,7 @@ private struct ScriptedServer {
         for (method, status) in [("OPTIONS", 200), ("PLAY", 501)] {
             let request = RTSPRequest(method: method, uri: "*", headers: headers)
             guard case .send(let bytes) = server.machine.received(request).first,
-                case .response(let response, _) = bytes.withUnsafeBytes({ RTSPStreamParser().next(in: $0) })
+                case .response(let response, _) = bytes.withUnsafeBytes(front)
             else {
                 Issue.record("no answer to \(method)")
                 continue

@@ -59,13 +59,14 @@ final class SmallMediaServer: Sendable {
         var isKnown = script.challenge == nil
         var setUps: UInt8 = 0
         var isLeaving = false
+        var parser = RTSPStreamParser()
         while !isLeaving {
             var room = [UInt8](repeating: 0, count: 64 << 10)
             let count = recv(connection, &room, room.count, 0)
             guard count > 0 else { break }
             waiting += room.prefix(count)
             let consumed = waiting.withUnsafeBytes { bytes in
-                RTSPStreamParser().all(in: bytes) { step, bytes in
+                parser.all(in: bytes) { step, bytes in
                     switch step {
                     case .request(let request, _):
                         tell.yield(.request(request))

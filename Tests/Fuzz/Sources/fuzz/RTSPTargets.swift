@@ -106,10 +106,10 @@ enum RTSPTargets {
                 session.carryOut(session.machine.received(response, nowNs: session.nowNs))
                 count = consumed
             case .request(let request, let consumed):
-                session.carryOut(session.machine.received(request, nowNs: session.nowNs))
+                session.carryOut(session.machine.received(request))
                 count = consumed
             case .frame(let channel, let payload, let consumed):
-                session.feeds[channel]?.take(UnsafeRawBufferPointer(rebasing: view[payload]), arrivalNs: session.nowNs)
+                session.take(UnsafeRawBufferPointer(rebasing: view[payload]), channel: channel)
                 count = consumed
             }
             session.carryOut(session.machine.tick(nowNs: session.nowNs))
@@ -124,7 +124,7 @@ enum RTSPTargets {
         var nowNs: Int64 = 0
         var isClosed = false
         var feeds: [UInt8: TrackFeed] = [:]
-        private var challenges = 0
+        private var tracks: [RTSPTrack] = []
 
         init(machine: RTSPClientMachine) { self.machine = machine }
 
@@ -138,12 +138,22 @@ enum RTSPTargets {
                 case .described(let description):
                     let readable = description.media.indices.filter { TrackFeed.canRead(description.media[$0]) }
                     carryOut(machine.setUp(media: readable, nowNs: nowNs))
-                case .playing(let tracks):
+                case .playing: break
+                case .expecting(let tracks):
                     for track in tracks { feeds[track.rtpChannel] = TrackFeed(track.media, isInOrder: true) }
+                    self.tracks = tracks
                 case .redirected(let target): must(!target.host.isEmpty, "a redirect leads to a host")
                 case .failed(let why): must(!why.description.contains("pass"), "no failure tells the password")
                 case .close: isClosed = true
                 }
+            }
+        }
+
+        mutating func take(_ bytes: UnsafeRawBufferPointer, channel: UInt8) {
+            if let track = tracks.first(where: { $0.rtcpChannel == channel }) {
+                if feeds[track.rtpChannel]?.takeControl(bytes, arrivalNs: nowNs) == true { end() }
+            } else {
+                feeds[channel]?.take(bytes, arrivalNs: nowNs)
             }
         }
 
@@ -156,7 +166,7 @@ enum RTSPTargets {
         }
 
         mutating func end() {
-            if !isClosed { carryOut(machine.stop(nowNs: nowNs)) }
+            if !isClosed { carryOut(machine.stop()) }
             for channel in feeds.keys { feeds[channel]?.end() }
         }
     }

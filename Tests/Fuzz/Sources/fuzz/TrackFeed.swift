@@ -8,13 +8,13 @@ import Media
 /// A track and the ring and file that its packets go to.
 struct TrackFeed {
     private var reader: RTSPTrackReader
-    private var newestVideoUs: Int64?
+    private var video: RTSPVideoTime?
     private var recording = Recording()
 
-    static func canRead(_ media: MediaDescription) -> Bool { RTSPTrackReader(media, isInOrder: true) != nil }
+    static func canRead(_ media: MediaDescription) -> Bool { RTSPTrackReader(media, isInOrder: true, ssrc: 1) != nil }
 
     init?(_ media: MediaDescription, isInOrder: Bool) {
-        guard let reader = RTSPTrackReader(media, isInOrder: isInOrder) else { return nil }
+        guard let reader = RTSPTrackReader(media, isInOrder: isInOrder, ssrc: 1) else { return nil }
         self.reader = reader
     }
 
@@ -25,15 +25,36 @@ struct TrackFeed {
     }
 
     mutating func take(_ bytes: UnsafeRawBufferPointer, arrivalNs: Int64) {
+        record { _ = $0.take(bytes, arrivalNs: arrivalNs, video: $1, deliver: $2) }
+        record { $0.expire(nowNs: arrivalNs, video: $1, deliver: $2) }
+    }
+
+    /// Sound alone begins where a picture would have been.
+    mutating func assumePicture(atNs: Int64) { video = RTSPVideoTime(newestUs: 0, newestArrivalNs: atNs) }
+
+    /// A compound packet of the camera's reports. True: it says goodbye.
+    mutating func takeControl(_ bytes: UnsafeRawBufferPointer, arrivalNs: Int64) -> Bool {
+        let isGoodbye = reader.takeControl(bytes, arrivalNs: arrivalNs)
+        must(reader.receiverReport(nowNs: arrivalNs).count % 4 == 0, "a report is made of words")
+        return isGoodbye
+    }
+
+    mutating func end() {
+        record { $0.flush(arrivalNs: 0, video: $1, deliver: $2) }
+        recording.end()
+    }
+
+    private mutating func record(_ make: (inout RTSPTrackReader, RTSPVideoTime?, (MediaPacket) -> Void) -> Void) {
         var packets: [MediaPacket] = []
-        _ = reader.take(bytes, arrivalNs: arrivalNs, newestVideoUs: newestVideoUs) { packets.append($0) }
+        make(&reader, video) { packets.append($0) }
         for packet in packets {
-            if packet.kind == .video { newestVideoUs = packet.ptsUs }
+            if packet.kind == .video {
+                video = RTSPVideoTime(
+                    newestUs: packet.ptsUs, newestArrivalNs: packet.arrivalNs, zeroWallUs: reader.zeroWallUs)
+            }
             recording.take(packet)
         }
     }
-
-    mutating func end() { recording.end() }
 }
 
 /// What becomes of packets: they wait in a ring, and are written to files, which must be whole when read back.

@@ -168,7 +168,7 @@ import Testing
     @Test func cameraWithNothingToRecordSaysSo() async throws {
         let camera = try FakeCamera(Scenario([.metadata()]))
         let played = try await play(camera)
-        #expect(played.failure?.cause == .protocolError && played.words.contains("no stream"))
+        #expect(played.failure?.cause == .protocolError && played.words.contains("no pictures"))
     }
 
     /// TP-Link, Hikvision DS-2CD2032: what RTP-Info says of numbers is not believed.

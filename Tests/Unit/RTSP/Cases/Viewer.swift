@@ -34,8 +34,8 @@ final class Viewer {
     private(set) var played = Played()
 
     init(
-        _ url: String, user: RTSPUser? = nil, loop: SocketLoop? = nil, isLive: Bool = false,
-        wants: @escaping @Sendable (MediaDescription) -> Bool = { _ in true }
+        _ url: String, user: RTSPUser? = nil, loop: SocketLoop? = nil,
+        settings: RTSPSessionSettings = .patient
     ) throws {
         let url = try #require(RTSPURL(url))
         self.loop = try loop ?? SocketLoop(name: "viewer")
@@ -45,13 +45,10 @@ final class Viewer {
             host: url.host, port: url.port, connectNs: 10_000_000_000,
             maximumMessageBytes: RTSPStreamParser.maximumMessageBytes
         ) {
-            RTSPSession(
-                url: url, isLive: isLive, clientNonce: { "c\(UInt32.random(in: 0...UInt32.max))" }, user: { user },
-                wants: wants,
-                tell: { event in
-                    tell.yield(event)
-                    if case .ended = event { tell.finish() }
-                })
+            RTSPSession(url: url, settings: settings, user: { () throws(RTSPFailure) in user }) { event in
+                tell.yield(event)
+                if case .ended = event { tell.finish() }
+            }
         }
     }
 
@@ -83,7 +80,7 @@ final class Viewer {
     }
 
     /// The session's own end, on the loop's thread.
-    func stop() { loop.with(id) { _, owner in (owner as? RTSPSession)?.stop(nowNs: Self.nowNs) } }
+    func stop() { loop.with(id) { _, owner in (owner as? RTSPSession)?.stop() } }
 
     /// Lets the session believe that it is so much later.
     func tick(secondsFromNow seconds: Int64) {
@@ -100,11 +97,20 @@ final class Viewer {
     }
 }
 
+extension RTSPSessionSettings {
+    /// Waits for ever for a picture: the cases move the clock by minutes.
+    static var patient: RTSPSessionSettings {
+        var settings = RTSPSessionSettings()
+        settings.silenceNs = .max
+        return settings
+    }
+}
+
 /// Plays all that a camera sends.
 func play(
-    _ camera: FakeCamera, user: RTSPUser? = nil, wants: @escaping @Sendable (MediaDescription) -> Bool = { _ in true }
+    _ camera: FakeCamera, user: RTSPUser? = nil
 ) async throws -> Played {
-    try await Viewer(camera.url, user: user, wants: wants).untilEnd()
+    try await Viewer(camera.url, user: user).untilEnd()
 }
 
 /// Plays all that a camera with this scenario sends, and checks that all of its first stream came. For cases that are about

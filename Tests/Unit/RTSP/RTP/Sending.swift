@@ -49,7 +49,7 @@ func frames(_ bytes: [UInt8]) -> [(channel: UInt8, content: [UInt8])] {
     var found: [(channel: UInt8, content: [UInt8])] = []
     bytes.withUnsafeBytes { all in
         var start = 0
-        while case .frame(let channel, let payload, let count) = RTSPStreamParser().next(in: all.dropping(start)) {
+        while case .frame(let channel, let payload, let count) = front(all.dropping(start)) {
             found.append((channel, Array(all.dropping(start)[payload])))
             start += count
         }
