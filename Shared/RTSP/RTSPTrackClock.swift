@@ -75,7 +75,7 @@ struct RTSPTrackClock: Sendable {
     /// The sender says what its wall clock shows; 0: it has none.
     mutating func note(_ sent: RTCPPacket.SenderReport) {
         guard sent.ntp != 0 else { return }
-        let fractionUs = Int64((sent.ntp & 0xFFFF_FFFF) * 1_000_000 >> 32)
+        let fractionUs = Int64(((sent.ntp & 0xFFFF_FFFF) * 1_000_000) >> 32)
         report = (Int64(sent.ntp >> 32) * 1_000_000 + fractionUs, sent.rtpTimestamp)
     }
 
