@@ -70,6 +70,13 @@ struct Listener {
         port = UInt16(bigEndian: address.sin_port)
     }
 
+    /// A port that was free a moment ago, for servers that do not say which one they took.
+    static func freePort() throws -> UInt16 {
+        let free = try Listener()
+        close(free.descriptor)
+        return free.port
+    }
+
     /// Waits for the connection; the kernel has made it by the time that the other side knows of it.
     func accepted() -> Int32 { accept(descriptor, nil, nil) }
 }
@@ -81,4 +88,11 @@ func write(_ bytes: [UInt8], to descriptor: Int32) {
         guard count > 0 else { return }
         left = left.dropFirst(count)
     }
+}
+
+/// What a clock shows, in nanoseconds.
+func nowNs(_ clock: clockid_t = CLOCK_MONOTONIC) -> Int64 {
+    var now = timespec()
+    clock_gettime(clock, &now)
+    return Int64(now.tv_sec) * 1_000_000_000 + Int64(now.tv_nsec)
 }

@@ -5,35 +5,19 @@ import Testing
 
 @testable import RTSP
 
-/// A certificate of its own for "camera.test", and a server that shows it and answers each line reversed.
+/// A server that shows a certificate of its own and answers each line reversed.
 private final class TLSServer {
-    let folder: URL
     let port: UInt16
-    let certificatePEM: [UInt8]
+    let certificate: TestCertificate
     private let process = Process()
 
     init(names: String) throws {
-        folder = FileManager.default.temporaryDirectory.appendingPathComponent("rtsp-tls-\(UUID())")
-        try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
-        let key = folder.appendingPathComponent("key.pem").path
-        let certificate = folder.appendingPathComponent("certificate.pem").path
-        let make = Process()
-        make.executableURL = URL(fileURLWithPath: "/usr/bin/env")
-        make.arguments = [
-            "openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days",
-            "2", "-subj", "/CN=camera", "-addext", "subjectAltName=\(names)", "-keyout", key, "-out", certificate,
-        ]
-        make.standardError = FileHandle.nullDevice
-        try make.run()
-        make.waitUntilExit()
-        certificatePEM = [UInt8](try Data(contentsOf: URL(fileURLWithPath: certificate)))
-        // A port that was free a moment ago: s_server does not say which one it took.
-        let free = try Listener()
-        close(free.descriptor)
-        port = free.port
+        certificate = try TestCertificate(names: names)
+        port = try Listener.freePort()
         process.executableURL = URL(fileURLWithPath: "/usr/bin/env")
         process.arguments = [
-            "openssl", "s_server", "-accept", "127.0.0.1:\(port)", "-cert", certificate, "-key", key, "-rev",
+            "openssl", "s_server", "-accept", "127.0.0.1:\(port)", "-cert", certificate.path, "-key",
+            certificate.keyPath, "-rev",
         ]
         process.standardInput = FileHandle.nullDevice
         process.standardOutput = FileHandle.nullDevice
@@ -61,7 +45,6 @@ private final class TLSServer {
         // Not SIGTERM: a child inherits the signals that the test runner's threads block.
         kill(process.processIdentifier, SIGKILL)
         process.waitUntilExit()
-        try? FileManager.default.removeItem(at: folder)
     }
 }
 
@@ -89,7 +72,7 @@ private final class TLSServer {
     @Test func aServerOfTheTrustListIsSpokenWith() async throws {
         let server = try TLSServer(names: "IP:127.0.0.1")
         try await server.listens()
-        let trust = TLSTrust(trustedPEM: server.certificatePEM)
+        let trust = TLSTrust(trustedPEM: server.certificate.pem)
         #expect(try await hello(port: server.port, trust: trust) == answer)
     }
 
@@ -98,7 +81,7 @@ private final class TLSServer {
         try await server.listens()
         let other = try TLSServer(names: "IP:127.0.0.1")
         try await other.listens()
-        for trust in [TLSTrust(), TLSTrust(trustedPEM: other.certificatePEM)] {
+        for trust in [TLSTrust(), TLSTrust(trustedPEM: other.certificate.pem)] {
             let seen = try await hello(port: server.port, trust: trust)
             #expect(
                 reason(seen)?.hasPrefix("the server's certificate is not trusted: ") == true,
@@ -109,7 +92,7 @@ private final class TLSServer {
     @Test func aCertificateForAnotherHostIsRefusedUnlessASettingSaysSo() async throws {
         let server = try TLSServer(names: "DNS:camera.test")
         try await server.listens()
-        var trust = TLSTrust(trustedPEM: server.certificatePEM)
+        var trust = TLSTrust(trustedPEM: server.certificate.pem)
         #expect(
             reason(try await hello(port: server.port, trust: trust)) == "the server's certificate is not for 127.0.0.1")
         trust.checksHostName = false
