@@ -33,6 +33,15 @@ private func units(_ written: [Written], _ format: some Depacketizer) -> [Unit] 
         head + [0x80] + content(size - head.count - 1, seed: UInt64(size))
     }
 
+    /// Only the first fragment begins the unit, and only the last one ends it (RFC 6184, section 5.8).
+    private func areEndsMarked(_ written: [Written], headerAt place: Int) -> Bool {
+        written.count == 1
+            || written.indices.allSatisfy { index in
+                let flags: UInt8 = (index == 0 ? 0x80 : 0) | (index == written.count - 1 ? 0x40 : 0)
+                return written[index].payload[place] & 0xC0 == flags
+            }
+    }
+
     @Test(arguments: sizes) func aUnitOfH264ComesBack(size: Int) throws {
         let configuration = try Tracks.h264()
         var writer = writer(configuration)
@@ -41,6 +50,7 @@ private func units(_ written: [Written], _ format: some Depacketizer) -> [Unit] 
         try writer.write(.picture([unit], configuration, ptsTicks: 3_600), to: &out)
         let written = try Written.all(out)
         #expect(units(written, H264Depacketizer()) == [Unit(nals: [unit], time: 0xFFFF_FF00 &+ 3_600)])
+        #expect(areEndsMarked(written, headerAt: 1))
         #expect(written.count == (size <= limit ? 1 : (size - 1 + limit - 3) / (limit - 2)))
         #expect(written.allSatisfy { $0.payload.count <= limit })
         #expect(written.map(\.marker) == written.indices.map { $0 == written.count - 1 })
@@ -55,6 +65,7 @@ private func units(_ written: [Written], _ format: some Depacketizer) -> [Unit] 
         try writer.write(.picture([unit], configuration), to: &out)
         let written = try Written.all(out)
         #expect(units(written, H265Depacketizer()) == [Unit(nals: [unit], time: 0xFFFF_FF00)])
+        #expect(areEndsMarked(written, headerAt: 2))
         #expect(written.allSatisfy { $0.payload.count <= limit })
         #expect(written.map(\.marker) == written.indices.map { $0 == written.count - 1 })
     }
