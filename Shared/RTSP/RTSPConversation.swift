@@ -112,7 +112,7 @@ struct RTSPConversation<Step: Sendable>: Sendable {
         guard !isOver, let pending, response.cseq == nil || response.cseq == pending.cseq, response.status >= 200 else {
             return .nothing
         }
-        if let told = response.headers["Session"].flatMap(RTSPSessionID.init) { session = told }
+        if let told = response.headers["Session"].flatMap({ RTSPSessionID($0, earlier: session) }) { session = told }
         if response.status == 401 { return challenged(pending, response, nowNs) }
         if case .step = pending.purpose, [301, 302, 303, 305].contains(response.status) { return redirected(response) }
         self.pending = nil

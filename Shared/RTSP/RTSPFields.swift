@@ -52,7 +52,10 @@ public struct RTSPSessionID: Sendable, Hashable {
     public let timeoutS: Int
 
     /// Reads a Session header; nil where it names none.
-    public init?(_ header: String) {
+    ///
+    /// - Parameter earlier: what was said before: its time-out holds as long as no other is stated. Most servers state it in
+    ///   the answer to SETUP only, and name the session without it from then on.
+    public init?(_ header: String, earlier: RTSPSessionID? = nil) {
         let parts = header.split(separator: ";").map(\.trimmed)
         guard let name = parts.first, !name.isEmpty else { return nil }
         text = String(name)
@@ -60,7 +63,7 @@ public struct RTSPSessionID: Sendable, Hashable {
             let (key, value) = part.halves(at: "=")
             return key.lowercased() == "timeout" ? value.flatMap { Int($0) } : nil
         }
-        timeoutS = min(max(told.first ?? 60, 2), 86_400)
+        timeoutS = min(max(told.first ?? earlier?.timeoutS ?? 60, 2), 86_400)
     }
 }
 

@@ -140,6 +140,23 @@ private let second: Int64 = 1_000_000_000
         #expect(camera.asked.last == "OPTIONS rtsp://camera/main/" && camera.asked.count == 8)
     }
 
+    /// Servers state the time-out in the answer to SETUP and name the session without it in all others.
+    @Test func aTimeoutHoldsUntilAnotherIsStated() throws {
+        var camera = try ScriptedCamera()
+        camera.connect()
+        camera.answer(200)
+        camera.answer(200, body: twoStreams)
+        camera.take(camera.machine.setUp(media: [0], nowNs: 0))
+        camera.answer(200, [("Session", "s1;timeout=10")])
+        camera.answer(200, [("Session", "s1")])
+        camera.take(camera.machine.tick(nowNs: 5 * second))
+        #expect(camera.asked.last?.hasPrefix("OPTIONS") == true)
+        camera.nowNs = 5 * second
+        camera.answer(200, [("Session", "s1")])
+        camera.take(camera.machine.tick(nowNs: 10 * second))
+        #expect(camera.asked.filter { $0.hasPrefix("OPTIONS") }.count == 3)
+    }
+
     @Test func aCameraThatNeverAnswersKeepalivesIsNotGivenUp() throws {
         var camera = try ScriptedCamera()
         camera.play()
