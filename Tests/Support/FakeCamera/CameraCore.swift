@@ -114,11 +114,12 @@ final class CameraCore {
     /// Makes and sends what there is to send. Gives the seconds until there is more; nil: an event says so.
     private func serve(_ link: CameraLink) -> Double? {
         guard !link.isHalfClosed else { return nil }
-        let (allowed, nowS, units) = (allowed, Self.nowS, link.units)
+        let (allowed, nowS) = (allowed, Self.nowS)
         let waitS = shared.note { link.fill(nowS: nowS, allowed: allowed, &$0) }
+        let hadUnsent = link.hasUnsent
         link.flush { send(link.descriptor, $0.baseAddress, $0.count, Int32(MSG_NOSIGNAL)) }
         // What was sent makes room for more.
-        if link.units > units, !link.hasUnsent { return 0 }
+        if hadUnsent, !link.hasUnsent { return 0 }
         guard let ending = link.ending, !link.hasUnsent else { return waitS }
         if ending == .close {
             // What the other side still says is read, so that the kernel does not reset.
