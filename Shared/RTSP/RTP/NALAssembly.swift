@@ -14,8 +14,8 @@ struct NALAssembly: Sendable {
     private var timestamp: UInt32?
     private var hasSlice = false
     private var isTorn = false
-    /// Packets are missing right before the next unit: it may be without its head.
-    private var needsHead = false
+    /// Packets are missing right before the next unit, or nothing is known of what was there: it may be without its head.
+    private var needsHead = true
     /// Something was lost since the unit that was handed on last.
     private var followsLoss = false
     private var endedAtMarker: UInt32?

@@ -51,6 +51,16 @@ func unit(_ output: DepacketizedUnit) -> Unit {
     private let later: [UInt8] = [0x41, 0x40, 2]
     private let sei: [UInt8] = [0x06, 5, 1, 0]
 
+    /// A session begins where the camera is: the first packets that come may be the rest of a picture.
+    @Test func whatComesFirstIsNoPictureWithoutItsFirstSlice() {
+        var feed = Feed(H264Depacketizer())
+        feed.send(later, at: 1, marker: true)
+        feed.send(slice, at: 2)
+        feed.send(later, at: 2, marker: true)
+        #expect(feed.units == [Unit(nals: [slice, later], time: 2, followsLoss: true)])
+        #expect(feed.format.counters.torn == 1)
+    }
+
     @Test func singleUnitsOfOneTimeAreOneAccessUnit() {
         var feed = Feed(H264Depacketizer())
         feed.send(slice, at: 1)
