@@ -9,6 +9,8 @@
 // these is skipped up to the next '$' or "RTSP/" that could begin something, and counted; whoever owns the connection decides
 // how much of that is too much. What is skipped does not depend on the pieces in which the bytes come.
 
+import Glibc
+
 /// What is wrong with a stream so that it cannot go on.
 public enum RTSPStreamError: Error, Sendable, Equatable, CustomStringConvertible {
     /// A header of more than `RTSPStreamParser.maximumHeaderBytes`.
@@ -193,9 +195,12 @@ public struct RTSPStreamParser: Sendable {
     /// Whether a status line or a request line stands at the front; nil as long as its end did not come. Without it the bytes
     /// are skipped at once: each place of a torn stream that only looks like a line would be searched for a whole header.
     private static func beginsWithFirstLine(_ bytes: UnsafeRawBufferPointer) -> Bool? {
-        let near = bytes.prefix(maximumFirstLineBytes)
-        guard let end = near.firstIndex(of: lf) else { return near.count < maximumFirstLineBytes ? nil : false }
-        let words = near[..<end].split(maxSplits: 2) { $0 == UInt8(ascii: " ") }
+        let near = min(bytes.count, maximumFirstLineBytes)
+        // memchr looks at many bytes at once: noise may look like a line at each eighth byte.
+        guard let base = bytes.baseAddress, let found = memchr(base, Int32(lf), near) else {
+            return near < maximumFirstLineBytes ? nil : false
+        }
+        let words = bytes[..<(UnsafeRawPointer(found) - base)].split(maxSplits: 2) { $0 == UInt8(ascii: " ") }
         let version = Array("RTSP/".utf8)
         guard words.count > 1 else { return false }
         if words[0].starts(with: version) {

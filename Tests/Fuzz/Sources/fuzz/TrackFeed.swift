@@ -59,10 +59,13 @@ struct TrackFeed {
 
 /// What becomes of packets: they wait in a ring, and are written to files, which must be whole when read back.
 struct Recording {
+    /// An input can begin a file with each of its packets; that costs time and shows nothing new.
+    private static let maximumFiles = 32
+
     private var ring = PacketRing(maximumSeconds: 2, maximumBytes: 1 << 20)
     private var writer: FragmentedMP4Writer?
     private var file: [UInt8] = []
-    private var frames: UInt32 = 0
+    private var filesLeft = maximumFiles
     private var lastDts: Int64?
 
     mutating func take(_ packet: MediaPacket) {
@@ -82,7 +85,8 @@ struct Recording {
 
     private mutating func begin(_ packet: MediaPacket) {
         end()
-        guard packet.isKeyframe else { return }
+        guard packet.isKeyframe, filesLeft > 0 else { return }
+        filesLeft -= 1
         let new = FragmentedMP4Writer(tracks: [packet.configuration], createdUs: 0)
         file = new.header(info: SegmentInfo(device: "d", endpoint: "e", runID: "r"))
         writer = new
