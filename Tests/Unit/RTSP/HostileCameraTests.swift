@@ -114,14 +114,4 @@ import Testing
         feed.send([0, 128] + headers.dropLast() + [UInt8](repeating: 7, count: 128))
         #expect(feed.units.count == 128)
     }
-
-    /// Start codes within one unit made a unit of each byte: 48 bytes of memory for four of garbage.
-    @Test func aUnitThatIsAllStartCodesIsDropped() {
-        var feed = Feed(H264Depacketizer())
-        let codes = (0..<15_000).flatMap { _ in [0, 0, 1, 0x09] as [UInt8] }
-        feed.send([0x06] + codes, at: 1, marker: true)
-        feed.send([0x65, 0x88], at: 2, marker: true)
-        #expect(feed.units.map(\.nals) == [[[0x65, 0x88]]])
-        #expect(feed.format.counters.tooLarge == 1)
-    }
 }
