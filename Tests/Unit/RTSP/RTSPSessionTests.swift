@@ -103,7 +103,7 @@ private final class SmallCamera: Sendable {
         defer { client.stop() }
         let (events, tell) = AsyncStream.makeStream(of: RTSPSessionEvent.self)
         let url = try #require(RTSPURL("rtsp://127.0.0.1:\(camera.listener.port)/main"))
-        let playback = client.play(url, user: { () throws(RTSPFailure) in user }) { event in
+        let playback = client.play(url, settings: .patient, user: { () throws(RTSPFailure) in user }) { event in
             tell.yield(event)
             if case .ended = event { tell.finish() }
         }
