@@ -63,7 +63,7 @@ final class CameraLink {
                 guard inbox.count >= 4 else { return }
                 let end = 4 + Int(inbox[2]) << 8 + Int(inbox[3])
                 guard inbox.count >= end else { return }
-                record.reportBytes += end - 4
+                record.reports.append(SeenReport(channel: inbox[1], bytes: Array(inbox[4..<end])))
                 inbox.removeFirst(end)
                 continue
             }
@@ -153,7 +153,7 @@ final class CameraLink {
 
     private func sendUnit(_ record: inout CameraRecord) {
         guard let (index, _) = next else { return }
-        for interjection in scenario.interjections where units % interjection.everyUnits == 0 {
+        for interjection in scenario.interjections where interjection.comes(before: units) {
             interject(interjection.content)
         }
         if scenario.faults.contains(.tearsFrameBefore(unit: units)) {
@@ -176,14 +176,23 @@ final class CameraLink {
             requests += 1
             let length = body.isEmpty ? "" : "Content-Length: \(body.utf8.count)\r\n"
             outbox += Array("\(method) * RTSP/1.0\r\nCSeq: \(requests)\r\n\(length)\r\n\(body)".utf8)
-        case .senderReport(let ntp):
-            let sender = senders[0]
-            let words = big32(UInt32(truncatingIfNeeded: ntp >> 32)) + big32(UInt32(truncatingIfNeeded: ntp))
-            let counts = big32(UInt32(truncatingIfNeeded: units)) + big32(0)
-            let report =
-                [0x80, 200, 0, 6] + big32(sender.stream.rtp.ssrc) + words + big32(sender.lastTimestamp) + counts
-            outbox += frame(sender.channel + 1, report)
+        case .senderReport(let ntp): report(senders[0], ntp: ntp, timestamp: senders[0].lastTimestamp)
+        case .senderReports(let wallS, let aheadS):
+            for sender in senders {
+                let nowS = wallS + (aheadS[sender.place] ?? 0) + (sender.dueS ?? 0)
+                let seconds = nowS.rounded(.down)
+                let fraction = UInt64((nowS - seconds) * 4_294_967_296)
+                report(sender, ntp: UInt64(seconds) << 32 | fraction, timestamp: sender.nextTimestamp)
+            }
+        case .goodbye: outbox += frame(senders[0].channel + 1, [0x81, 203, 0, 1] + big32(senders[0].stream.rtp.ssrc))
         }
+    }
+
+    private func report(_ sender: StreamSender, ntp: UInt64, timestamp: UInt32) {
+        let words = big32(UInt32(truncatingIfNeeded: ntp >> 32)) + big32(UInt32(truncatingIfNeeded: ntp))
+        let counts = big32(UInt32(truncatingIfNeeded: units)) + big32(0)
+        let head = [0x80, 200, 0, 6] + big32(sender.stream.rtp.ssrc)
+        outbox += frame(sender.channel + 1, head + words + big32(timestamp) + counts)
     }
 
     private func frame(_ channel: UInt8, _ payload: [UInt8]) -> [UInt8] {

@@ -45,6 +45,14 @@ public struct SeenAnswer: Sendable, Hashable {
     public var cseq: String?
 }
 
+/// An interleaved frame of the client.
+public struct SeenReport: Sendable, Hashable {
+    /// Its channel.
+    public var channel: UInt8
+    /// A compound RTCP packet.
+    public var bytes: [UInt8]
+}
+
 /// All that happened so far.
 public struct CameraRecord: Sendable {
     /// Connections that came.
@@ -59,8 +67,8 @@ public struct CameraRecord: Sendable {
     public var requests: [SeenRequest] = []
     /// In their order.
     public var answers: [SeenAnswer] = []
-    /// Bytes of interleaved frames that the client sent (its reports).
-    public var reportBytes = 0
+    /// Interleaved frames that the client sent: its reports.
+    public var reports: [SeenReport] = []
 
     /// What must arrive: all that was sent of a stream but for what was declared lost.
     public func expected(stream: Int = 0, session: Int = 0) -> [SentUnit] {

@@ -85,16 +85,26 @@ public struct Interjection: Sendable {
         case request(String, body: String)
         /// An RTCP sender report of the first stream, with this wall clock in NTP's 64 bits.
         case senderReport(ntp: UInt64)
+        /// Sender reports of all streams. The wall clock shows `wallS` (seconds since 1900) at the first unit of each stream, plus
+        /// what stands in `aheadS` for the stream's place.
+        case senderReports(wallS: Double, aheadS: [Int: Double])
+        /// The first stream is over (RTCP BYE).
+        case goodbye
     }
 
     /// What comes.
     public var content: Content
-    /// Before each unit whose number in the session is a multiple of this.
+    /// Before each unit whose number in the session is `firstUnit` plus a multiple of this.
     public var everyUnits: Int
+    /// The first unit that it comes before.
+    public var firstUnit: Int
 
-    /// Comes before each unit whose number is a multiple of `everyUnits`, the first (0) among them.
-    public init(_ content: Content, everyUnits: Int = 1) {
+    /// Comes before the unit `firstUnit`, and again each `everyUnits`.
+    public init(_ content: Content, everyUnits: Int = 1, firstUnit: Int = 0) {
         self.content = content
         self.everyUnits = max(1, everyUnits)
+        self.firstUnit = firstUnit
     }
+
+    func comes(before unit: Int) -> Bool { unit >= firstUnit && (unit - firstUnit) % everyUnits == 0 }
 }

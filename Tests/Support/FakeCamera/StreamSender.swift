@@ -34,6 +34,9 @@ struct StreamSender {
         return Double(number) * Double(stream.ticksPerFrame) / Double(stream.clockRateHz)
     }
 
+    /// The time of the next unit.
+    var nextTimestamp: UInt32 { UInt32(truncatingIfNeeded: ticks(number)) }
+
     /// The next unit.
     mutating func next() -> Batch {
         var batch = Batch()
