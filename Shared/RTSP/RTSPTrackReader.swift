@@ -137,7 +137,7 @@ struct RTSPTrackReader {
             guard let video else { return false }
             let passedUs = max(0, arrivalNs - video.newestArrivalNs) / 1000
             assembly.clock.start(
-                packet.timestamp, timeUs: video.newestUs + passedUs, videoZeroWallUs: video.zeroWallUs)
+                packet.timestamp, timeUs: video.newestUs &+ passedUs, videoZeroWallUs: video.zeroWallUs)
         }
         return true
     }

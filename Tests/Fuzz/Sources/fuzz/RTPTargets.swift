@@ -3,7 +3,8 @@
 //   mode(1)  { flags(1) [sequence(2)] [timestamp(4)] length(2) payload }...
 //
 // flags: 0x80 marker, 0x01 a sequence number of its own (else the next), 0x02 a timestamp of its own (0x04: the one before
-// plus 3600; else the same), 0x08 arrives 100 ms later (else 1 ms). `mode` chooses the description and TCP or UDP.
+// plus 3600; else the same), 0x08 arrives 100 ms later (else 1 ms), 0x10 the payload is a whole RTCP packet. `mode` chooses the
+// description and TCP or UDP. Sound has pictures beside it that arrive all the time.
 
 import Media
 
@@ -47,17 +48,26 @@ enum RTPTargets {
         var sequence: UInt16 = 0xFFF0
         var timestamp: UInt32 = 0xFFFF_0000
         var arrivalNs: Int64 = 0
+        let hasSound = descriptions[0].hasPrefix("m=audio")
+        var video: RTSPVideoTime?
         while !input.isAtEnd {
             let flags = input.byte()
             sequence = flags & 1 != 0 ? input.number() : sequence &+ 1
             if flags & 2 != 0 { timestamp = input.number() } else if flags & 4 != 0 { timestamp &+= 3600 }
             arrivalNs += flags & 8 != 0 ? 100_000_000 : 1_000_000
             let payload = input.piece(Int(input.number(UInt16.self)))
+            if hasSound {
+                video = RTSPVideoTime(newestUs: arrivalNs / 1000, newestArrivalNs: arrivalNs, zeroWallUs: 1_000_000)
+            }
+            if flags & 0x10 != 0 {
+                payload.withUnsafeBytes { track.takeControl($0, arrivalNs: arrivalNs) }
+                continue
+            }
             var packet: [UInt8] = [0x80, flags & 0x80 | 96, UInt8(sequence >> 8), UInt8(sequence & 0xFF)]
             packet += [24, 16, 8, 0].map { UInt8(truncatingIfNeeded: timestamp >> $0) } + [0, 0, 0, 1] + payload
-            packet.withUnsafeBytes { track.take($0, arrivalNs: arrivalNs) }
+            packet.withUnsafeBytes { track.take($0, arrivalNs: arrivalNs, video: &video) }
         }
-        track.end()
+        track.end(arrivalNs: arrivalNs, video: &video)
     }
 
     /// Whole packets, each after its length in 2 bytes, through the header, the reorder buffer and the statistics.

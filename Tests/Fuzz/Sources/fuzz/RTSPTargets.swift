@@ -123,8 +123,9 @@ enum RTSPTargets {
         var machine: RTSPClientMachine
         var nowNs: Int64 = 0
         var isClosed = false
-        var feeds: [UInt8: TrackFeed] = [:]
         private var tracks: [RTSPTrack] = []
+        private var feeds: [UInt8: TrackFeed] = [:]
+        private var video: RTSPVideoTime?
 
         init(machine: RTSPClientMachine) { self.machine = machine }
 
@@ -140,8 +141,8 @@ enum RTSPTargets {
                     carryOut(machine.setUp(media: readable, nowNs: nowNs))
                 case .playing: break
                 case .expecting(let tracks):
-                    for track in tracks { feeds[track.rtpChannel] = TrackFeed(track.media, isInOrder: true) }
                     self.tracks = tracks
+                    for track in tracks { feeds[track.rtpChannel] = TrackFeed(track.media, isInOrder: true) }
                 case .redirected(let target): must(!target.host.isEmpty, "a redirect leads to a host")
                 case .failed(let why): must(!why.description.contains("pass"), "no failure tells the password")
                 case .close: isClosed = true
@@ -151,9 +152,9 @@ enum RTSPTargets {
 
         mutating func take(_ bytes: UnsafeRawBufferPointer, channel: UInt8) {
             if let track = tracks.first(where: { $0.rtcpChannel == channel }) {
-                if feeds[track.rtpChannel]?.takeControl(bytes, arrivalNs: nowNs) == true { end() }
+                feeds[track.rtpChannel]?.takeControl(bytes, arrivalNs: nowNs)
             } else {
-                feeds[channel]?.take(bytes, arrivalNs: nowNs)
+                feeds[channel]?.take(bytes, arrivalNs: nowNs, video: &video)
             }
         }
 
@@ -167,7 +168,7 @@ enum RTSPTargets {
 
         mutating func end() {
             if !isClosed { carryOut(machine.stop()) }
-            for channel in feeds.keys { feeds[channel]?.end() }
+            for channel in feeds.keys { feeds[channel]?.end(arrivalNs: nowNs, video: &video) }
         }
     }
 }

@@ -8,13 +8,12 @@ import Media
 /// A track and the ring and file that its packets go to.
 struct TrackFeed {
     private var reader: RTSPTrackReader
-    private var video: RTSPVideoTime?
     private var recording = Recording()
 
-    static func canRead(_ media: MediaDescription) -> Bool { RTSPTrackReader(media, isInOrder: true, ssrc: 1) != nil }
+    static func canRead(_ media: MediaDescription) -> Bool { TrackFeed(media, isInOrder: true) != nil }
 
     init?(_ media: MediaDescription, isInOrder: Bool) {
-        guard let reader = RTSPTrackReader(media, isInOrder: isInOrder, ssrc: 1) else { return nil }
+        guard let reader = RTSPTrackReader(media, isInOrder: isInOrder, ssrc: 7) else { return nil }
         self.reader = reader
     }
 
@@ -24,29 +23,33 @@ struct TrackFeed {
         self.init(media, isInOrder: isInOrder)
     }
 
-    mutating func take(_ bytes: UnsafeRawBufferPointer, arrivalNs: Int64) {
-        record { _ = $0.take(bytes, arrivalNs: arrivalNs, video: $1, deliver: $2) }
-        record { $0.expire(nowNs: arrivalNs, video: $1, deliver: $2) }
+    /// Takes an RTP packet. Pictures move `video` on; sound lies near to it.
+    mutating func take(_ bytes: UnsafeRawBufferPointer, arrivalNs: Int64, video: inout RTSPVideoTime?) {
+        let known = video
+        record(&video) { reader, deliver in
+            reader.expire(nowNs: arrivalNs, video: known, deliver: deliver)
+            _ = reader.take(bytes, arrivalNs: arrivalNs, video: known, deliver: deliver)
+        }
     }
 
-    /// Sound alone begins where a picture would have been.
-    mutating func assumePicture(atNs: Int64) { video = RTSPVideoTime(newestUs: 0, newestArrivalNs: atNs) }
-
-    /// A compound packet of the camera's reports. True: it says goodbye.
-    mutating func takeControl(_ bytes: UnsafeRawBufferPointer, arrivalNs: Int64) -> Bool {
-        let isGoodbye = reader.takeControl(bytes, arrivalNs: arrivalNs)
-        must(reader.receiverReport(nowNs: arrivalNs).count % 4 == 0, "a report is made of words")
-        return isGoodbye
+    /// Takes an RTCP packet, and answers it.
+    mutating func takeControl(_ bytes: UnsafeRawBufferPointer, arrivalNs: Int64) {
+        _ = reader.takeControl(bytes, arrivalNs: arrivalNs)
+        let report = reader.receiverReport(nowNs: arrivalNs)
+        must(report.withUnsafeBytes { !RTCPPacket($0).isCut }, "a report of ours can be read")
     }
 
-    mutating func end() {
-        record { $0.flush(arrivalNs: 0, video: $1, deliver: $2) }
+    mutating func end(arrivalNs: Int64, video: inout RTSPVideoTime?) {
+        let known = video
+        record(&video) { reader, deliver in reader.flush(arrivalNs: arrivalNs, video: known, deliver: deliver) }
         recording.end()
     }
 
-    private mutating func record(_ make: (inout RTSPTrackReader, RTSPVideoTime?, (MediaPacket) -> Void) -> Void) {
+    private mutating func record(
+        _ video: inout RTSPVideoTime?, _ read: (inout RTSPTrackReader, (MediaPacket) -> Void) -> Void
+    ) {
         var packets: [MediaPacket] = []
-        make(&reader, video) { packets.append($0) }
+        read(&reader) { packets.append($0) }
         for packet in packets {
             if packet.kind == .video {
                 video = RTSPVideoTime(
