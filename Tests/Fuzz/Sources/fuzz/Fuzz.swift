@@ -20,6 +20,7 @@ struct Fuzz {
         ("rtsp-challenge", RTSPTargets.challenge),
         ("rtsp-sdp", RTSPTargets.description),
         ("rtsp-client", RTSPTargets.client),
+        ("rtsp-publisher", RTSPTargets.publisher),
         ("rtp-packet", RTPTargets.packets),
         ("rtp-h264", RTPTargets.h264),
         ("rtp-h265", RTPTargets.h265),
