@@ -15,7 +15,7 @@ enum ControllerKeys {
         reason: "Apart from the volume, so that a volume that is away does not take the spool with it.")
     static let capacity = Setting<Int>(
         "capacity", default: 64, unit: "sources", range: 1...1000, help: "Sources that this controller takes at most.",
-        reason: "A thread and a ring each: 64 cameras of 4 Mbit/s are 1 GiB of rings.")
+        reason: "A ring each: 64 cameras of 4 Mbit/s are 1 GiB of rings.")
     static let ringBytes = Setting<Int>(
         "ring-bytes", default: 64 << 20, unit: "bytes", range: (1 << 20)...(4 << 30),
         help: "Bound of one source's ring buffer; the oldest pictures go first.",
