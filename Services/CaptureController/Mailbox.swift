@@ -78,7 +78,5 @@ final class Mailbox<Element: Sendable>: @unchecked Sendable {
 func startThread(_ name: String, _ body: @escaping @Sendable () -> Void) {
     let thread = Thread(block: body)
     thread.name = name
-    // 512 KiB is the default of secondary threads; decoders and muxers of libav want more.
-    thread.stackSize = 2 << 20
     thread.start()
 }

@@ -25,6 +25,7 @@ public struct DecodeTimeline: Sendable {
     private var reorder: [Int64] = []
     private var lastDts: Int64?
     private var highestPts: Int64?
+    private var lastStated: Int64?
     private var lastArrivalNs: Int64 = 0
 
     /// A step back by more is a jump of the clock, less is reordering.
@@ -44,11 +45,13 @@ public struct DecodeTimeline: Sendable {
         frameTicks = nominalFrameTicks ?? Int64(timescale) / 25
     }
 
-    /// Takes the next frame in decoding order. nil `ptsTicks`, or one beyond 2^61: the frame came without a time, it follows the one
-    /// before.
+    /// Takes the next frame in decoding order. nil `ptsTicks`, one beyond 2^61, or that of the frame before (the camera's clock is
+    /// frozen, or counts seconds): the frame came without a time, it follows the one before.
     public mutating func next(ptsTicks: Int64?, arrivalNs: Int64) -> Times {
         let stated = ptsTicks.flatMap { $0.magnitude <= Self.maximumTicks ? $0 : nil }
-        let pts = stated ?? highestPts.map { $0 &+ frameTicks } ?? 0
+        let isFrozen = stated != nil && stated == lastStated
+        lastStated = stated
+        let pts = (isFrozen ? nil : stated) ?? highestPts.map { $0 &+ frameTicks } ?? 0
         let jumped = isJump(pts, arrivalNs)
         if jumped {
             reorder = []

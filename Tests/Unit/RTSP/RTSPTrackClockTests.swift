@@ -39,14 +39,6 @@ struct RTSPTrackClockTests {
         #expect(picture.zeroWallUs == 99_250_000)
     }
 
-    @Test func theFractionOfASecondInAReportCounts() {
-        var picture = RTSPTrackClock(rateHz: 90_000)
-        picture.start(origin: 0)
-        // A quarter of a second.
-        picture.note(RTCPPacket.SenderReport(ssrc: 1, ntp: 100 << 32 | 0x4000_0000, rtpTimestamp: 90_000, packets: 0))
-        #expect(picture.zeroWallUs == 99_250_000)
-    }
-
     @Test func soundWithoutReportsIsWhereItArrives() {
         var clock = sound()
         clock.start(4_000_000_000, timeUs: 500_000, videoZeroWallUs: nil)

@@ -64,7 +64,7 @@ import Testing
         camera.allow(units: 20)
         let viewer = try Viewer(camera.url)
         await viewer.until(packets: 20)
-        viewer.tick(secondsFromNow: kind.dueS - 2)
+        viewer.tick(secondsFromNow: kind.dueS / 2)
         viewer.tick(secondsFromNow: kind.dueS)
         let asked = kind.keepalives.count
         let record = await camera.until { $0.methods().drop { $0 != "PLAY" }.count == 1 + asked }

@@ -78,9 +78,7 @@ import Testing
     @Test func timestampsThatFreeze() async throws {
         let (played, _) = try await playAndCheck(
             Scenario([.h264(frames: 60) { $0.rtp.frozenUnits = 20..<30 }]), areTimesExact: false)
-        withKnownIssue("DecodeTimeline gives pictures of one time a length of one tick each") {
-            #expect(shortest(played) >= 900)
-        }
+        #expect(shortest(played) >= 900)
     }
 
     /// The shortest distance between decoding times of one timeline, in ticks.
