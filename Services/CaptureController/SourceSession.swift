@@ -223,7 +223,7 @@ final class SourceSession: Sendable, SegmentOwner {
                 metadata: ["packets_lost": "\(counters.packetsLost)", "pictures_torn": "\(counters.unitsTorn)"])
             let failure = failure ?? RTSPFailure(.silent, "the session was ended")
             ended(FailureWords.failure(failure), number)
-        case .playing, .redirected: break
+        case .playing, .redirected, .blocked: break
         }
     }
 

@@ -9,6 +9,9 @@ import Synchronization
 public struct RTSPSessionSettings: Sendable {
     /// Each packet is wanted at once, which costs a wake-up each: a live view is made of it.
     public var isLive = false
+    /// Packets come as UDP datagrams rather than inside the connection: less delay on a line that loses none. Where none get
+    /// through, or the camera refuses, the connection is used after all; never over TLS.
+    public var prefersDatagrams = false
     /// Sound is recorded too, where the camera sends any that can be.
     public var wantsAudio = true
     /// How long the way to PLAY's answer may take up to TLS; each answer after that has 10 s of its own. Cameras that wake up
@@ -70,6 +73,8 @@ public final class RTSPPlayback: Sendable {
     private struct State {
         var settings: RTSPSessionSettings
         var connection: ConnectionID?
+        var url: RTSPURL?
+        /// Where to go when this session ended.
         var target: RTSPURL?
         var redirects = 0
         var isStopped = false
@@ -118,6 +123,7 @@ public final class RTSPPlayback: Sendable {
 
     func begin(_ url: RTSPURL) {
         state.withLock { state in
+            state.url = url
             let settings = state.settings
             let user = user
             // The loop holds the session, and the session this.
@@ -131,6 +137,11 @@ public final class RTSPPlayback: Sendable {
     private func take(_ event: RTSPSessionEvent) {
         switch event {
         case .redirected(let url): state.withLock { $0.target = url }
+        case .blocked:
+            state.withLock { state in
+                state.settings.prefersDatagrams = false
+                state.target = state.url
+            }
         case .ended(nil, let counters):
             let next: Result<RTSPURL, RTSPFailure>? = state.withLock { state in
                 guard !state.isStopped, let target = state.target else { return nil }

@@ -16,6 +16,10 @@ public struct RTSPTrack: Sendable, Equatable {
     public let rtcpChannel: UInt8
     /// Where the server said it.
     public let ssrc: UInt32?
+    /// Its packets come as datagrams; then the channels only name them here.
+    public var isDatagrams = false
+    /// The server's ports for RTP and RTCP, where it said them.
+    public var serverPorts: [UInt16] = []
 }
 
 /// A session with one camera.
@@ -27,6 +31,8 @@ public struct RTSPClientMachine: Sendable {
         case needsUser
         /// What the camera offers: `setUp(media:)` says which of it is wanted.
         case described(SessionDescription)
+        /// The camera sends no packets inside the connection: `setUp` again, with ports for datagrams.
+        case needsDatagrams
         /// Packets of these may come with the next bytes; PLAY is not answered yet.
         case expecting([RTSPTrack])
         /// From now on packets come.
@@ -53,6 +59,8 @@ public struct RTSPClientMachine: Sendable {
     private var sdp: SessionDescription?
     private var wanted: [Int] = []
     private var tracks: [RTSPTrack] = []
+    private var ports: [(UInt16, UInt16)] = []
+    private var hasChangedTransport = false
 
     /// - Parameters:
     ///   - url: of the camera's stream.
@@ -75,8 +83,12 @@ public struct RTSPClientMachine: Sendable {
     }
 
     /// Sets up those streams of the description, by their places in it.
-    public mutating func setUp(media: [Int], nowNs: Int64) -> [Action] {
+    ///
+    /// - Parameter ports: for datagrams, a pair for each stream; empty: the packets come inside the connection.
+    public mutating func setUp(media: [Int], ports: [(UInt16, UInt16)] = [], nowNs: Int64) -> [Action] {
         guard !conversation.isOver, let sdp else { return [] }
+        self.ports = ports.count >= media.count ? ports : []
+        tracks = []
         wanted = media.filter(sdp.media.indices.contains)
         guard !wanted.isEmpty else {
             return fail(
@@ -142,18 +154,30 @@ public struct RTSPClientMachine: Sendable {
 
     private mutating func setUp(_ index: Int, _ sdp: SessionDescription, _ nowNs: Int64) -> [Action] {
         let channels = RTSPTransport.channels(ofTrack: index)
+        let transport =
+            ports.isEmpty
+            ? "RTP/AVP/TCP;unicast;interleaved=\(channels.0)-\(channels.1)"
+            : "RTP/AVP;unicast;client_port=\(ports[index].0)-\(ports[index].1)"
         let question = Question(
             method: "SETUP", uri: url.joining(control: sdp.media[wanted[index]].control, base: base),
-            headers: [("Transport", "RTP/AVP/TCP;unicast;interleaved=\(channels.0)-\(channels.1)")])
+            headers: [("Transport", transport)])
         return ask(.setUp(index), question, nowNs)
     }
 
     private mutating func setUpAnswered(_ index: Int, _ response: RTSPResponse, _ nowNs: Int64) -> [Action] {
         guard let sdp, index < wanted.count else { return fail(.refused("SETUP", response, by: .camera)) }
         let isLast = index + 1 == wanted.count
+        // Unsupported Transport: the other one, once.
+        let isSound = sdp.media[wanted[index]].kind == "audio"
+        if response.status == 461, !isSound, tracks.isEmpty, !hasChangedTransport {
+            hasChangedTransport = true
+            guard !ports.isEmpty else { return [.needsDatagrams] }
+            ports = []
+            return setUp(index, sdp, nowNs)
+        }
         guard response.isSuccess else {
             // Cameras describe sound that they do not have; pictures do without it.
-            let isDispensable = sdp.media[wanted[index]].kind == "audio" && !response.refusesSession
+            let isDispensable = isSound && !response.refusesSession
             guard isDispensable, !isLast || !tracks.isEmpty else {
                 return fail(.refused("SETUP", response, by: .camera))
             }
@@ -161,10 +185,13 @@ public struct RTSPClientMachine: Sendable {
         }
         let transport = RTSPTransport(response.headers["Transport"] ?? "")
         // The server's channels count; one that names none took ours.
-        let channels = transport.channels ?? RTSPTransport.channels(ofTrack: index)
+        let isDatagrams = !ports.isEmpty && !transport.isInterleaved
+        let asked = RTSPTransport.channels(ofTrack: index)
+        let channels = isDatagrams ? asked : transport.channels ?? asked
         tracks.append(
             RTSPTrack(
-                media: sdp.media[wanted[index]], rtpChannel: channels.0, rtcpChannel: channels.1, ssrc: transport.ssrc))
+                media: sdp.media[wanted[index]], rtpChannel: channels.0, rtcpChannel: channels.1, ssrc: transport.ssrc,
+                isDatagrams: isDatagrams, serverPorts: transport.serverPorts))
         return isLast ? play(nowNs) : setUp(index + 1, sdp, nowNs)
     }
 

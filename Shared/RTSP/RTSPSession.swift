@@ -10,6 +10,8 @@ public enum RTSPSessionEvent: Sendable {
     case packet(MediaPacket)
     /// The stream is elsewhere; this session ends.
     case redirected(RTSPURL)
+    /// Datagrams do not get through; this session ends.
+    case blocked
     /// The last event; no failure where the session was ended here.
     case ended(RTSPFailure?, RTSPSessionCounters)
 }
@@ -35,6 +37,8 @@ final class RTSPSession: ConnectionOwner {
 
     /// How often the camera hears how its packets arrive; RFC 3550 section 6.2 names 5 s as the least.
     static let reportNs: Int64 = 5_000_000_000
+    /// Datagrams of which none came so long after PLAY are blocked on the way; cameras send within a second.
+    static let blockedNs: Int64 = 3_000_000_000
 
     private let url: RTSPURL
     private var settings: RTSPSessionSettings
@@ -51,6 +55,8 @@ final class RTSPSession: ConnectionOwner {
     private var passedOver = RTSPSessionCounters()
     private var silence: RTSPSilence?
     private var nextReportNs = Int64.max
+    private var chosen: [Int] = []
+    private var blockedAtNs = Int64.max
 
     /// - Parameters:
     ///   - user: asked when the camera asks, so that a changed password works at the next attempt.
@@ -82,12 +88,30 @@ final class RTSPSession: ConnectionOwner {
             silence = nil
             end(RTSPFailure(.silent, words), nowNs)
         }
+        for track in tracks where track.isDatagrams {
+            deliver { readers[track.rtpChannel]?.expire(nowNs: nowNs, video: video, deliver: $0) }
+        }
+        if nowNs >= blockedAtNs, silence?.hasPackets == false {
+            blockedAtNs = .max
+            tell(.blocked)
+            carryOut(machine.stop(), nowNs)
+        }
         guard nowNs >= nextReportNs else { return }
         nextReportNs = nowNs + Self.reportNs
-        for track in tracks {
-            guard let report = readers[track.rtpChannel]?.receiverReport(nowNs: nowNs) else { continue }
+        for track in tracks { report(on: track, nowNs) }
+    }
+
+    private func report(on track: RTSPTrack, _ nowNs: Int64) {
+        guard let report = readers[track.rtpChannel]?.receiverReport(nowNs: nowNs) else { return }
+        if !track.isDatagrams {
             connection?.send(RTSPStreamParser.frame(report, channel: track.rtcpChannel))
+        } else if track.serverPorts.count > 1 {
+            connection?.sendDatagram(report, channel: track.rtcpChannel, to: track.serverPorts[1])
         }
+    }
+
+    func received(datagram bytes: UnsafeRawBufferPointer, channel: UInt8, nowNs: Int64) {
+        take(bytes, channel: channel, nowNs)
     }
 
     private func end(_ why: RTSPFailure, _ nowNs: Int64) {
@@ -131,16 +155,45 @@ final class RTSPSession: ConnectionOwner {
             switch action {
             case .send(let bytes): connection?.send(bytes)
             case .needsUser: identify(nowNs)
-            case .described(let description): carryOut(machine.setUp(media: choose(description), nowNs: nowNs), nowNs)
+            case .described(let description):
+                chosen = choose(description)
+                setUp(overDatagrams: settings.prefersDatagrams, nowNs)
+            case .needsDatagrams: setUp(overDatagrams: true, nowNs)
             case .expecting(let tracks): begin(tracks)
             case .playing(let tracks):
                 silence = RTSPSilence(sinceNs: nowNs, allowedNs: settings.silenceNs)
+                if tracks.contains(where: \.isDatagrams) { awaitDatagrams(nowNs) }
                 nextReportNs = nowNs + Self.reportNs
                 tell(.playing(tracks))
                 if !settings.isLive { connection?.setLowWater(bytes: Self.lowWaterBytes) }
             case .redirected(let url): tell(.redirected(url))
             case .failed(let why): failure = failure ?? why
             case .close: connection?.close()
+            }
+        }
+    }
+
+    /// Sets up what was chosen. Over TLS nothing leaves the connection: datagrams would show the pictures to everybody.
+    private func setUp(overDatagrams: Bool, _ nowNs: Int64) {
+        var ports: [(UInt16, UInt16)] = []
+        if overDatagrams, !url.isSecure, let connection {
+            do throws(SocketError) {
+                for track in chosen.indices {
+                    ports.append(try connection.openDatagrams(channel: RTSPTransport.channels(ofTrack: track).0))
+                }
+            } catch {
+                return end(RTSPFailure(.protocolError, "no ports for datagrams can be opened: \(error)"), nowNs)
+            }
+        }
+        carryOut(machine.setUp(media: chosen, ports: ports, nowNs: nowNs), nowNs)
+    }
+
+    /// A word from each of our ports opens the way back through what stands between; then packets have to come.
+    private func awaitDatagrams(_ nowNs: Int64) {
+        blockedAtNs = nowNs + Self.blockedNs
+        for track in tracks where track.isDatagrams {
+            for (channel, port) in zip([track.rtpChannel, track.rtcpChannel], track.serverPorts) where port > 0 {
+                connection?.sendDatagram([0x80, 0xC9, 0, 1, 0, 0, 0, 0], channel: channel, to: port)
             }
         }
     }
@@ -168,14 +221,14 @@ final class RTSPSession: ConnectionOwner {
         return kinds.contains(.video) ? chosen : []
     }
 
-    private func reader(_ media: MediaDescription) -> RTSPTrackReader? {
-        RTSPTrackReader(media, isInOrder: true, ssrc: settings.ssrc)
+    private func reader(_ media: MediaDescription, isInOrder: Bool = true) -> RTSPTrackReader? {
+        RTSPTrackReader(media, isInOrder: isInOrder, ssrc: settings.ssrc)
     }
 
     /// Some cameras send the first packets before they answer PLAY.
     private func begin(_ tracks: [RTSPTrack]) {
         self.tracks = tracks
-        for track in tracks { readers[track.rtpChannel] = reader(track.media) }
+        for track in tracks { readers[track.rtpChannel] = reader(track.media, isInOrder: !track.isDatagrams) }
     }
 
     private func take(_ bytes: UnsafeRawBufferPointer, channel: UInt8, _ nowNs: Int64) {

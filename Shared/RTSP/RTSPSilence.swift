@@ -4,7 +4,8 @@
 struct RTSPSilence: Sendable {
     private var sinceNs: Int64
     private let allowedNs: Int64
-    private var hasPackets = false
+    /// Something of a track came.
+    private(set) var hasPackets = false
     private var hasPictures = false
 
     /// - Parameters:

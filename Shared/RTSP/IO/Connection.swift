@@ -1,5 +1,7 @@
 // What SocketLoop and the owner of a connection say to each other. Everything here happens on the loop's thread.
 
+import Glibc
+
 /// The owner of one connection: decides what is sent and what is made of what comes. Called on the loop's thread only, and must
 /// not wait for anything there: all cameras of the loop would wait with it.
 protocol ConnectionOwner: AnyObject {
@@ -8,10 +10,16 @@ protocol ConnectionOwner: AnyObject {
     /// Bytes came. Gives how many of them are done with; the rest is shown again with what comes next. `bytes` is only good
     /// during the call.
     func received(_ bytes: UnsafeRawBufferPointer, nowNs: Int64) -> Int
+    /// A datagram came to a port of `openDatagrams`, from the connection's host. `bytes` is only good during the call.
+    func received(datagram bytes: UnsafeRawBufferPointer, channel: UInt8, nowNs: Int64)
     /// About every 50 ms, from before the connection stands until it ended.
     func tick(nowNs: Int64)
     /// The connection is no more, or never was. The last call.
     func ended(_ end: ConnectionEnd, nowNs: Int64)
+}
+
+extension ConnectionOwner {
+    func received(datagram bytes: UnsafeRawBufferPointer, channel: UInt8, nowNs: Int64) {}
 }
 
 /// Why a connection is no more.
@@ -63,6 +71,12 @@ final class Connection {
     var lastReadNs: Int64 = 0
     /// Bytes below which the kernel need not wake the loop.
     private(set) var lowWaterBytes = 1
+    /// The address that answered, or is being tried.
+    var peer: HostAddress?
+    /// Ports that datagrams come to.
+    private(set) var datagrams: [DatagramSocket] = []
+    /// How many of them the loop watches.
+    var datagramsWatched = 0
     /// Bytes received so far.
     var bytesReceived: UInt64 = 0
     /// Bytes that went on the wire or wait for it, so far.
@@ -104,6 +118,20 @@ final class Connection {
             queue(tls.takeOutgoing())
         }
         wishesEnd = wishesEnd ?? .closed
+    }
+
+    /// Opens two ports for datagrams of the connection's host: `channel` for RTP, the next one for RTCP. Gives their numbers.
+    func openDatagrams(channel: UInt8) throws(SocketError) -> (UInt16, UInt16) {
+        let pair = try DatagramSocket.pair(family: peer?.family ?? AF_INET, channel: channel)
+        datagrams += [pair.0, pair.1]
+        return (pair.0.port, pair.1.port)
+    }
+
+    /// Sends a datagram from one of them to a port of the connection's host.
+    func sendDatagram(_ bytes: [UInt8], channel: UInt8, to port: UInt16) {
+        guard var address = peer, let socket = datagrams.first(where: { $0.channel == channel }) else { return }
+        address.port = port
+        socket.send(bytes, to: address)
     }
 
     /// The socket of a connection whose bytes can flow.

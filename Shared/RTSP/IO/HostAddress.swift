@@ -23,6 +23,62 @@ struct HostAddress: Sendable {
         }
     }
 
+    /// All addresses of this host, for a socket that shall hear on each.
+    static func any(family: Int32, port: UInt16) -> HostAddress {
+        var made = HostAddress(family: family)
+        made.port = port
+        return made
+    }
+
+    /// The zero address of a family; lengths differ.
+    private init(family: Int32) {
+        storage.ss_family = sa_family_t(family)
+        length = socklen_t(
+            family == AF_INET6 ? MemoryLayout<sockaddr_in6>.size : MemoryLayout<sockaddr_in>.size)
+    }
+
+    /// The address that a socket has itself; nil where the kernel does not say.
+    init?(nameOf descriptor: Int32) {
+        var found: HostAddress?
+        guard HostAddress.filled(&found, { getsockname(descriptor, $0, $1) }) == 0, let found else { return nil }
+        self = found
+    }
+
+    /// Lets a socket call fill an address in.
+    static func filled<R>(
+        _ address: inout HostAddress?, _ call: (UnsafeMutablePointer<sockaddr>, UnsafeMutablePointer<socklen_t>) -> R
+    ) -> R {
+        var made = HostAddress(family: AF_INET6)
+        made.length = socklen_t(MemoryLayout<sockaddr_storage>.size)
+        let result = withUnsafeMutablePointer(to: &made.storage) { pointer in
+            pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { call($0, &made.length) }
+        }
+        address = made
+        return result
+    }
+
+    /// In the host's order.
+    var port: UInt16 {
+        get { bytes { UInt16($0[2]) << 8 | UInt16($0[3]) } }
+        set {
+            // Both families have the port behind the family (ip(7), ipv6(7)).
+            withUnsafeMutableBytes(of: &storage) { room in
+                room[2] = UInt8(newValue >> 8)
+                room[3] = UInt8(newValue & 0xFF)
+            }
+        }
+    }
+
+    /// The same host, whatever the ports.
+    func isSameHost(as other: HostAddress) -> Bool {
+        guard family == other.family else { return false }
+        // Where the address itself stands.
+        let place = family == AF_INET6 ? 8..<24 : 4..<8
+        return bytes { Array($0[place]) } == other.bytes { Array($0[place]) }
+    }
+
+    private func bytes<R>(_ body: (UnsafeRawBufferPointer) -> R) -> R { withUnsafeBytes(of: storage, body) }
+
     /// The address as the socket calls take it, for the duration of `body`.
     func withSocketAddress<R>(_ body: (UnsafePointer<sockaddr>, socklen_t) -> R) -> R {
         withUnsafePointer(to: storage) { pointer in

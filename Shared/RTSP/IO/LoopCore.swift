@@ -17,6 +17,11 @@ final class LoopCore {
         let owner: any ConnectionOwner
     }
 
+    /// The part of an event's number that names its connection; above it stands 0 for the stream, or one more than the place of
+    /// the port among the connection's datagrams.
+    private static let connectionNumbers: UInt64 = (1 << 48) - 1
+    /// Datagrams read before others have their turn: a burst of a keyframe at 4 Mbit/s.
+    private static let datagramsInARow = 128
     /// Events taken from the kernel in one call.
     private static let eventsAtOnce = 64
     /// A reader that lags is shown no more than this before the others have their turn; the kernel keeps the rest.
@@ -57,7 +62,7 @@ final class LoopCore {
                 if number == 0 {
                     for post in posts.take() { post(self) }
                 } else {
-                    ready(ConnectionID(number: number))
+                    ready(ConnectionID(number: number & Self.connectionNumbers), datagramPort: Int(number >> 48))
                 }
             }
             if nowNs >= nextTickNs { tick() }
@@ -110,6 +115,7 @@ final class LoopCore {
                 // What is left of the time, shared among the addresses that are left.
                 let untilNs = nowNs + max(0, connection.connectUntilNs - nowNs) / Int64(left.count + 1)
                 connection.state = .connecting(socket, left: left, untilNs: untilNs)
+                connection.peer = address
                 watch(socket.descriptor, EPOLL_CTL_ADD, reading: false, writing: true, number: connection.id.number)
                 return
             } catch {
@@ -161,9 +167,13 @@ final class LoopCore {
 
     // MARK: Reading and writing
 
-    private func ready(_ id: ConnectionID) {
+    private func ready(_ id: ConnectionID, datagramPort: Int) {
         // Not there: it ended earlier in this round.
         guard let entry = entries[id] else { return }
+        if datagramPort > 0 {
+            guard datagramPort <= entry.connection.datagrams.count else { return }
+            return read(entry, entry.connection.datagrams[datagramPort - 1])
+        }
         switch entry.connection.state {
         case .connecting(let socket, let left, _): finishConnecting(entry, socket, left)
         case .securing(let socket), .standing(let socket):
@@ -201,6 +211,19 @@ final class LoopCore {
         }
     }
 
+    private func read(_ entry: Entry, _ socket: DatagramSocket) {
+        let connection = entry.connection
+        for _ in 0..<Self.datagramsInARow where connection.isOpen {
+            guard let (count, from) = socket.read(into: wire) else { break }
+            // Anybody can send to a port; only the camera's own host counts.
+            guard let peer = connection.peer, from.isSameHost(as: peer) else { continue }
+            connection.bytesReceived += UInt64(count)
+            entry.owner.received(
+                datagram: UnsafeRawBufferPointer(rebasing: wire[..<count]), channel: socket.channel, nowNs: nowNs)
+        }
+        carryOut(entry)
+    }
+
     /// Shows the owner what was added to the buffer.
     private func show(_ entry: Entry, _ count: Int) {
         entry.connection.buffer.received(count)
@@ -229,6 +252,13 @@ final class LoopCore {
     /// What the owner wished for during its call: bytes to send, or the end.
     private func carryOut(_ entry: Entry) {
         let connection = entry.connection
+        while connection.datagramsWatched < connection.datagrams.count {
+            let port = connection.datagramsWatched
+            connection.datagramsWatched += 1
+            watch(
+                connection.datagrams[port].descriptor, EPOLL_CTL_ADD, reading: true, writing: false,
+                number: connection.id.number | UInt64(port + 1) << 48)
+        }
         if let socket = connection.socket, !connection.unsent.isEmpty {
             let all = connection.unsent.count
             do throws(SocketError) {

@@ -172,6 +172,7 @@ enum RTSPTargets {
         var nowNs: Int64 = 0
         var isClosed = false
         private var tracks: [RTSPTrack] = []
+        private var readable: [Int] = []
         private var feeds: [UInt8: TrackFeed] = [:]
         private var video: RTSPVideoTime?
 
@@ -185,8 +186,10 @@ enum RTSPTargets {
                 case .needsUser:
                     carryOut(machine.answer(as: RTSPUser(name: "user", password: "pass"), nowNs: nowNs))
                 case .described(let description):
-                    let readable = description.media.indices.filter { TrackFeed.canRead(description.media[$0]) }
+                    readable = description.media.indices.filter { TrackFeed.canRead(description.media[$0]) }
                     carryOut(machine.setUp(media: readable, nowNs: nowNs))
+                case .needsDatagrams:
+                    carryOut(machine.setUp(media: readable, ports: readable.map { _ in (5_000, 5_001) }, nowNs: nowNs))
                 case .playing: break
                 case .expecting(let tracks):
                     self.tracks = tracks

@@ -20,6 +20,7 @@ struct Played: Sendable {
     var tracks: [RTSPTrack] = []
     var packets: [MediaPacket] = []
     var redirected: RTSPURL?
+    var isBlocked = false
     var failure: RTSPFailure?
     var counters = RTSPSessionCounters()
     var hasEnded = false
@@ -64,6 +65,7 @@ final class Viewer {
         case .playing(let tracks): played.tracks = tracks
         case .packet(let packet): played.packets.append(packet)
         case .redirected(let url): played.redirected = url
+        case .blocked: played.isBlocked = true
         case .ended(let failure, let counters):
             (played.failure, played.counters, played.hasEnded) = (failure, counters, true)
         }
