@@ -114,4 +114,16 @@ import Testing
         feed.send([0, 128] + headers.dropLast() + [UInt8](repeating: 7, count: 128))
         #expect(feed.units.count == 128)
     }
+
+    /// A picture's time in microseconds saturates; sound that came later was put behind it.
+    @Test func soundBeginsBesideAPictureAtTheEndOfAllTimes() throws {
+        let description = SessionDescription(bytes("m=audio 0 RTP/AVP 96\na=rtpmap:96 PCMU/8000\n"))
+        let media = try #require(description.media.first)
+        var reader = try #require(RTSPTrackReader(media, isInOrder: true, ssrc: 1))
+        let isTaken = rtp([1, 2, 3]).withUnsafeBytes {
+            reader.take(
+                $0, arrivalNs: 5_000_000, video: RTSPVideoTime(newestUs: .max, newestArrivalNs: 0), deliver: { _ in })
+        }
+        #expect(isTaken)
+    }
 }
