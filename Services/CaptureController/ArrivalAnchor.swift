@@ -8,9 +8,9 @@
 struct ArrivalAnchor: Sendable {
     /// Long enough for most bursts to pass, short against the promise of a second.
     static let settleUs: Int64 = 400_000
-    /// Media time of so much that took at least half as long to arrive is live. Two frames of 25 Hz, because the loop takes what
-    /// comes within 50 ms together.
-    static let liveUs: Int64 = 60_000
+    /// Media time of so much that took at least half as long to arrive is live: a frame of 25 Hz, so that the first frame is stored
+    /// when the second one is here.
+    static let liveUs: Int64 = 30_000
 
     /// Wall time of media time 0, microseconds. Nil until a packet came.
     private(set) var offsetUs: Int64?
