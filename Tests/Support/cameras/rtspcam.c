@@ -1,8 +1,9 @@
 // rtspcam: several cameras in one RTSP server, for tests and the demo. A file is read once into memory and fed to
 // gst-rtsp-server with exact, continuous timestamps, in an endless loop; nothing is encoded again.
 //
-// usage: rtspcam -p PORT -f FILE [-a ADDRESS] [-n CAMERAS] [-A basic|digest|both] [-u FILE with user:password]
+// usage: rtspcam -p PORT -f FILE... [-a ADDRESS] [-n CAMERAS] [-A basic|digest|both] [-u FILE with user:password]
 //                [-c cert.pem -k key.pem] [-P tcp|udp|all]           cameras are /cam0, /cam1, ...
+// Each further -f is the film of the next camera; they begin again with the first one where there are more cameras.
 // commands on standard input: freeze | thaw | kick | rm N | jump SECONDS | quit
 #include <gst/gst.h>
 #include <gst/app/gstappsrc.h>
@@ -11,6 +12,7 @@
 #include <unistd.h>
 #include "rtspserver.h"
 #define MAX_FRAMES 100000
+#define MAX_FILMS 64
 
 // One frame of the film, as it is sent.
 typedef struct {
@@ -18,6 +20,7 @@ typedef struct {
     int n;      // how many
     gboolean key;
     GstClockTime dur;
+    gint64 ahead; // by how much it is shown later than its turn: other than 0 where pictures are reordered
 } Frame;
 
 // The video or the audio of the film.
@@ -30,7 +33,11 @@ typedef struct {
     GstCaps *c;    // `caps`, parsed
 } Track;
 
-static Track video, audio;
+typedef struct {
+    Track video, audio;
+} Film;
+
+static Film films[MAX_FILMS];
 // Nothing is sent while it is set.
 static volatile int frozen = 0;
 // By how much the cameras' clocks jump before the next frame.
@@ -38,6 +45,7 @@ static GstClockTime jump = 0;
 
 // One camera that somebody looks at.
 typedef struct {
+    Film *film;
     GstAppSrc *v, *a;    // where its frames go
     GstElement *el;
     gint64 t0;           // when it began, in microseconds of the monotonic clock
@@ -48,7 +56,7 @@ typedef struct {
 static GMutex lock;
 static GList *cams;
 
-static void load(const char *fn) {
+static void load(const char *fn, Film *film) {
     AVFormatContext *c = NULL;
     if (avformat_open_input(&c, fn, NULL, NULL) < 0) {
         fprintf(stderr, "open %s\n", fn);
@@ -58,6 +66,7 @@ static void load(const char *fn) {
     AVBSFContext *bsf = NULL;
     int vi = -1, ai = -1;
     double fps = 30;
+    int64_t first = 0;
     for (unsigned i = 0; i < c->nb_streams; i++) {
         AVCodecParameters *p = c->streams[i]->codecpar;
         if (p->codec_type == AVMEDIA_TYPE_VIDEO && vi < 0) {
@@ -71,41 +80,41 @@ static void load(const char *fn) {
                     avcodec_parameters_copy(bsf->par_in, p);
                     av_bsf_init(bsf);
                 }
-                sprintf(video.caps,
+                sprintf(film->video.caps,
                     "video/x-h26%d,stream-format=byte-stream,alignment=au,width=%d,height=%d,framerate=%d/1000",
                     h ? 4 : 5, p->width, p->height, fn_);
-                sprintf(video.pay, "rtph26%dpay name=pay%%d pt=96 config-interval=0 mtu=1400%s", h ? 4 : 5,
+                sprintf(film->video.pay, "rtph26%dpay name=pay%%d pt=96 config-interval=0 mtu=1400%s", h ? 4 : 5,
                     h ? " aggregate-mode=zero-latency" : "");
             } else if (p->codec_id == AV_CODEC_ID_MJPEG) {
-                sprintf(video.caps, "image/jpeg,width=%d,height=%d,framerate=%d/1000", p->width, p->height, fn_);
-                strcpy(video.pay, "rtpjpegpay name=pay%d pt=26 mtu=1400");
+                sprintf(film->video.caps, "image/jpeg,width=%d,height=%d,framerate=%d/1000", p->width, p->height, fn_);
+                strcpy(film->video.pay, "rtpjpegpay name=pay%d pt=26 mtu=1400");
             } else {
                 fprintf(stderr, "codec?\n");
                 exit(1);
             }
-            video.present = 1;
-            video.f = calloc(MAX_FRAMES, sizeof(Frame));
+            film->video.present = 1;
+            film->video.f = calloc(MAX_FRAMES, sizeof(Frame));
         } else if (p->codec_type == AVMEDIA_TYPE_AUDIO && ai < 0) {
             ai = i;
             if (p->codec_id == AV_CODEC_ID_PCM_MULAW || p->codec_id == AV_CODEC_ID_PCM_ALAW) {
                 int u = p->codec_id == AV_CODEC_ID_PCM_MULAW;
-                sprintf(audio.caps, "audio/x-%s,rate=%d,channels=1", u ? "mulaw" : "alaw", p->sample_rate);
-                sprintf(audio.pay, "rtppcm%cpay name=pay%%d pt=%d", u ? 'u' : 'a', u ? 0 : 8);
+                sprintf(film->audio.caps, "audio/x-%s,rate=%d,channels=1", u ? "mulaw" : "alaw", p->sample_rate);
+                sprintf(film->audio.pay, "rtppcm%cpay name=pay%%d pt=%d", u ? 'u' : 'a', u ? 0 : 8);
             } else if (p->codec_id == AV_CODEC_ID_AAC) {
                 char hx[256] = "";
                 for (int k = 0; k < p->extradata_size; k++) {
                     sprintf(hx + 2 * k, "%02x", p->extradata[k]);
                 }
-                sprintf(audio.caps,
+                sprintf(film->audio.caps,
                     "audio/mpeg,mpegversion=4,stream-format=raw,rate=%d,channels=%d,codec_data=(buffer)%s",
                     p->sample_rate, p->ch_layout.nb_channels, hx);
-                strcpy(audio.pay, "rtpmp4gpay name=pay%d pt=97");
+                strcpy(film->audio.pay, "rtpmp4gpay name=pay%d pt=97");
             } else {
                 ai = -1;
                 continue;
             }
-            audio.present = 1;
-            audio.f = calloc(MAX_FRAMES, sizeof(Frame));
+            film->audio.present = 1;
+            film->audio.f = calloc(MAX_FRAMES, sizeof(Frame));
         }
     }
     AVPacket *p = av_packet_alloc();
@@ -115,28 +124,34 @@ static void load(const char *fn) {
                 av_bsf_send_packet(bsf, p);
                 if (av_bsf_receive_packet(bsf, p) < 0) { continue; }
             }
-            Frame *f = &video.f[video.n++];
+            Frame *f = &film->video.f[film->video.n++];
             f->d = malloc(p->size);
             memcpy(f->d, p->data, p->size);
             f->n = p->size;
             f->key = p->flags & AV_PKT_FLAG_KEY;
             f->dur = (GstClockTime)(1e9 / fps + .5);
+            // In whole frames: the times of some files are rounded.
+            if (f == film->video.f) { first = p->pts; }
+            gint64 turn = f - film->video.f;
+            AVStream *s = c->streams[vi];
+            f->ahead = (av_rescale_q(p->pts - first, s->time_base, av_inv_q(s->avg_frame_rate)) - turn) * (gint64)f->dur;
         } else if (p->stream_index == ai) {
             AVCodecParameters *q = c->streams[ai]->codecpar;
-            Frame *f = &audio.f[audio.n++];
+            Frame *f = &film->audio.f[film->audio.n++];
             f->d = malloc(p->size);
             memcpy(f->d, p->data, p->size);
             f->n = p->size;
+            f->key = TRUE;
             f->dur = q->codec_id == AV_CODEC_ID_AAC ? 1024ull * 1000000000 / q->sample_rate
                                                     : (guint64)p->size * 1000000000ull / q->sample_rate;
         }
         av_packet_unref(p);
     }
     avformat_close_input(&c);
-    video.c = gst_caps_from_string(video.caps);
-    if (audio.present) { audio.c = gst_caps_from_string(audio.caps); }
-    fprintf(stderr, "loaded %d video, %d audio frames\n%s\n%s\n", video.n, audio.n, video.caps,
-        audio.present ? audio.caps : "(no audio)");
+    film->video.c = gst_caps_from_string(film->video.caps);
+    if (film->audio.present) { film->audio.c = gst_caps_from_string(film->audio.caps); }
+    fprintf(stderr, "loaded %d video, %d audio frames\n%s\n%s\n", film->video.n, film->audio.n, film->video.caps,
+        film->audio.present ? film->audio.caps : "(no audio)");
 }
 
 static gboolean push(GstAppSrc *s, Track *t, guint64 *i, GstClockTime *pts, GstClockTime until) {
@@ -144,9 +159,10 @@ static gboolean push(GstAppSrc *s, Track *t, guint64 *i, GstClockTime *pts, GstC
     while (*pts <= until) {
         Frame *f = &t->f[*i % t->n];
         GstBuffer *b = gst_buffer_new_wrapped_full(GST_MEMORY_FLAG_READONLY, f->d, f->n, 0, f->n, NULL, NULL);
-        GST_BUFFER_PTS(b) = GST_BUFFER_DTS(b) = *pts;
+        GST_BUFFER_DTS(b) = *pts;
+        GST_BUFFER_PTS(b) = *pts + f->ahead;
         GST_BUFFER_DURATION(b) = f->dur;
-        if (t == &video && !f->key) { GST_BUFFER_FLAG_SET(b, GST_BUFFER_FLAG_DELTA_UNIT); }
+        if (!f->key) { GST_BUFFER_FLAG_SET(b, GST_BUFFER_FLAG_DELTA_UNIT); }
         if (gst_app_src_push_buffer(s, b) != GST_FLOW_OK) { return any; }
         *pts += f->dur;
         (*i)++;
@@ -170,8 +186,8 @@ static gpointer pacer(gpointer u) {
                 c->pa += jump;
                 el += jump;
             }
-            push(c->v, &video, &c->iv, &c->pv, el);
-            if (c->a) { push(c->a, &audio, &c->ia, &c->pa, el); }
+            push(c->v, &c->film->video, &c->iv, &c->pv, el);
+            if (c->a) { push(c->a, &c->film->audio, &c->ia, &c->pa, el); }
         }
         jump = 0;
         g_mutex_unlock(&lock);
@@ -189,14 +205,15 @@ static void unprepared(GstRTSPMedia *m, Camera *c) {
     g_free(c);
 }
 
-static void configure(GstRTSPMediaFactory *f, GstRTSPMedia *m, gpointer u) {
+static void configure(GstRTSPMediaFactory *f, GstRTSPMedia *m, Film *film) {
     Camera *c = g_new0(Camera, 1);
+    c->film = film;
     c->el = gst_rtsp_media_get_element(m);
     c->v = GST_APP_SRC(gst_bin_get_by_name_recurse_up(GST_BIN(c->el), "v"));
-    g_object_set(c->v, "caps", video.c, NULL);
-    if (audio.present) {
+    g_object_set(c->v, "caps", film->video.c, NULL);
+    if (film->audio.present) {
         c->a = GST_APP_SRC(gst_bin_get_by_name_recurse_up(GST_BIN(c->el), "a"));
-        g_object_set(c->a, "caps", audio.c, NULL);
+        g_object_set(c->a, "caps", film->audio.c, NULL);
     }
     c->t0 = g_get_monotonic_time();
     g_signal_connect(m, "unprepared", G_CALLBACK(unprepared), c);
@@ -233,9 +250,9 @@ static gboolean command(GIOChannel *ch, GIOCondition cond, gpointer u) {
 }
 
 int main(int argc, char **argv) {
-    const char *port = "8554", *addr = "127.0.0.1", *file = NULL, *auth = NULL, *up = "cam:pass", *cert = NULL,
+    const char *port = "8554", *addr = "127.0.0.1", *files[MAX_FILMS], *auth = NULL, *up = "cam:pass", *cert = NULL,
                *key = NULL, *proto = "all";
-    int n = 1, o;
+    int n = 1, fc = 0, o;
     while ((o = getopt(argc, argv, "p:a:n:f:A:u:c:k:P:")) > 0) {
         switch (o) {
         case 'p':
@@ -248,7 +265,7 @@ int main(int argc, char **argv) {
             n = atoi(optarg);
             break;
         case 'f':
-            file = optarg;
+            if (fc < MAX_FILMS) { files[fc++] = optarg; }
             break;
         case 'A':
             auth = optarg;
@@ -267,27 +284,31 @@ int main(int argc, char **argv) {
             break;
         }
     }
+    if (!fc) {
+        fprintf(stderr, "usage: rtspcam -p PORT -f FILE...\n");
+        return 64;
+    }
     gst_init(NULL, NULL);
-    load(file);
+    for (int i = 0; i < fc; i++) {
+        load(files[i], &films[i]);
+    }
+    n = MAX(n, fc);
     server = gst_rtsp_server_new();
     gst_rtsp_server_set_address(server, addr);
     gst_rtsp_server_set_service(server, port);
     GstRTSPMountPoints *mp = gst_rtsp_server_get_mount_points(server);
     protect(server, "rtspcam", auth, up, cert, key);
-    char vl[400], al[400] = "";
-    {
-        char p[256];
-        snprintf(p, 256, video.pay, 0);
-        snprintf(vl, 400, "appsrc name=v is-live=true format=time max-bytes=0 block=false ! %s", p);
-        if (audio.present) {
-            snprintf(p, 256, audio.pay, 1);
-            snprintf(al, 400, " appsrc name=a is-live=true format=time max-bytes=0 ! %s", p);
-        }
-    }
     for (int i = 0; i < n; i++) {
         GstRTSPMediaFactory *f = gst_rtsp_media_factory_new();
-        char l[900];
-        snprintf(l, 900, "( %s%s )", vl, al);
+        Film *film = &films[i % fc];
+        char p[256], l[900];
+        snprintf(p, 256, film->video.pay, 0);
+        int end = snprintf(l, 900, "( appsrc name=v is-live=true format=time max-bytes=0 block=false ! %s", p);
+        if (film->audio.present) {
+            snprintf(p, 256, film->audio.pay, 1);
+            end += snprintf(l + end, 900 - end, " appsrc name=a is-live=true format=time max-bytes=0 ! %s", p);
+        }
+        snprintf(l + end, 900 - end, " )");
         gst_rtsp_media_factory_set_launch(f, l);
         gst_rtsp_media_factory_set_shared(f, TRUE);
         gst_rtsp_media_factory_set_suspend_mode(f, GST_RTSP_SUSPEND_MODE_NONE);
@@ -296,7 +317,7 @@ int main(int argc, char **argv) {
                                                     ? GST_RTSP_LOWER_TRANS_UDP
                                                     : GST_RTSP_LOWER_TRANS_TCP | GST_RTSP_LOWER_TRANS_UDP);
         allow_user(f);
-        g_signal_connect(f, "media-configure", G_CALLBACK(configure), NULL);
+        g_signal_connect(f, "media-configure", G_CALLBACK(configure), film);
         char m[64];
         sprintf(m, "/cam%d", i);
         gst_rtsp_mount_points_add_factory(mp, m, f);
