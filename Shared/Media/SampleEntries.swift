@@ -152,6 +152,12 @@ enum SampleEntries {
             if track.codec == .aac {
                 // Object type 0x40: ISO/IEC 14496-3; stream type 5: audio.
                 elementaryStream(&entry, objectType: 0x40, streamType: 0x15, specific: track.decoderConfiguration)
+            } else if track.channels <= 2 {
+                // Without it, players of the FFmpeg family complain that they have to guess: mono or stereo, as QuickTime names them.
+                entry.fullBox("chan") { box in
+                    box.u32(UInt32(99 + track.channels) << 16 | UInt32(track.channels))
+                    box.zeros(8)
+                }
             }
         }
     }
