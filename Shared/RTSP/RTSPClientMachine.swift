@@ -35,6 +35,8 @@ public struct RTSPClientMachine: Sendable {
         case needsDatagrams
         /// Packets of these may come with the next bytes; PLAY is not answered yet.
         case expecting([RTSPTrack])
+        /// Where the streams begin, by the camera's word.
+        case beginning([RTSPStart])
         /// From now on packets come.
         case playing([RTSPTrack])
         /// The stream is elsewhere: connect there. This session is over.
@@ -136,7 +138,8 @@ public struct RTSPClientMachine: Sendable {
         case .answered(.play, let response):
             guard response.isSuccess else { return fail(.refused("PLAY", response, by: .camera)) }
             conversation.keepAlive(nowNs: nowNs)
-            return [.playing(tracks)]
+            let starts = RTSPStart.all(in: response.headers["RTP-Info"] ?? "")
+            return (starts.isEmpty ? [] : [.beginning(starts)]) + [.playing(tracks)]
         }
     }
 

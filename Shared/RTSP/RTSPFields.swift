@@ -1,4 +1,4 @@
-// The header fields of a session that have a form of their own: Transport, Session, Public (RFC 2326, section 12).
+// The header fields of a session that have a form of their own: Transport, Session, RTP-Info, Public (RFC 2326, section 12).
 
 /// How the packets of one stream travel.
 public struct RTSPTransport: Sendable, Hashable {
@@ -64,6 +64,26 @@ public struct RTSPSessionID: Sendable, Hashable {
             return key.lowercased() == "timeout" ? value.flatMap { Int($0) } : nil
         }
         timeoutS = min(max(told.first ?? earlier?.timeoutS ?? 60, 2), 86_400)
+    }
+}
+
+/// The first packet of a stream, as PLAY's answer says it. The timestamps of all streams are of the same moment.
+public struct RTSPStart: Sendable, Hashable {
+    /// Of the packet.
+    public let sequenceNumber: UInt16
+    /// At the moment that is common to all streams.
+    public let timestamp: UInt32
+
+    /// Reads an RTP-Info header. Which stream is meant is not read: many servers name it wrongly, and the sequence number tells.
+    static func all(in header: String) -> [RTSPStart] {
+        header.split(separator: ",").compactMap { stream in
+            let fields = stream.split(separator: ";").map { $0.trimmed.halves(at: "=") }
+            func value(_ name: String) -> Substring? { fields.first { $0.0.lowercased() == name }?.1 }
+            guard let sequenceNumber = value("seq").flatMap({ UInt16($0) }),
+                let timestamp = value("rtptime").flatMap({ UInt32($0) })
+            else { return nil }
+            return RTSPStart(sequenceNumber: sequenceNumber, timestamp: timestamp)
+        }
     }
 }
 

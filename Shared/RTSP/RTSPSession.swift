@@ -160,6 +160,7 @@ final class RTSPSession: ConnectionOwner {
                 setUp(overDatagrams: settings.prefersDatagrams, nowNs)
             case .needsDatagrams: setUp(overDatagrams: true, nowNs)
             case .expecting(let tracks): begin(tracks)
+            case .beginning(let starts): for channel in readers.keys { readers[channel]?.note(starts) }
             case .playing(let tracks):
                 silence = RTSPSilence(sinceNs: nowNs, allowedNs: settings.silenceNs)
                 if tracks.contains(where: \.isDatagrams) { awaitDatagrams(nowNs) }
@@ -253,16 +254,15 @@ final class RTSPSession: ConnectionOwner {
         make { packets.append($0) }
         for packet in packets {
             if packet.kind == .video {
+                let reader = readers.values.first { $0.kind == .video }
                 video = RTSPVideoTime(
-                    newestUs: packet.ptsUs, newestArrivalNs: packet.arrivalNs, zeroWallUs: videoZeroWallUs)
+                    packet, after: video, zeroWallUs: reader?.zeroWallUs, statedZeroUs: reader?.statedZeroUs)
                 silence?.picture(atNs: packet.arrivalNs)
                 if packet.startsNewTimeline { for channel in readers.keys { readers[channel]?.realign() } }
             }
             tell(.packet(packet))
         }
     }
-
-    private var videoZeroWallUs: Int64? { readers.values.first { $0.kind == .video }?.zeroWallUs }
 
     /// What was passed over so far.
     private var counters: RTSPSessionCounters {

@@ -1,8 +1,9 @@
 // RTSPTrackClock: the media time of one track, on a timeline that all tracks of a session share. Pure.
 //
 // The timestamps of each track begin anywhere (RFC 3550, section 5.1). Time 0 is the first picture. Where 0 lies for sound say the
-// sender's reports, which name the same wall clock for both tracks; where they have not come yet, or say what cannot be, sound that
-// arrives with a picture belongs to it. RTP-Info would say it too, and is wrong in too many cameras.
+// sender's reports, which name the same wall clock for both tracks; where they have not come yet, or say what cannot be, PLAY's
+// answer (RTP-Info), which is wrong in too many cameras and so has to name the very packets that came first; else sound that arrives
+// with a picture belongs to it. That is off by as much as a camera has gathered of both when it is told to play, a second or less.
 //
 // Where the numbering of pictures begins anew (another source), their time jumps, which ends the run; sound begins anew where the
 // pictures are then.
@@ -40,15 +41,19 @@ struct RTSPTrackClock: Sendable {
     /// - Parameters:
     ///   - timeUs: on the common timeline, by what arrived with it.
     ///   - videoZeroWallUs: what the sender's wall clock showed at time 0.
-    mutating func start(_ timestamp: UInt32, timeUs: Int64, videoZeroWallUs: Int64?) {
-        let arrived = timestamp &- UInt32(truncatingIfNeeded: ticks(timeUs))
-        var origin = arrived
-        if let report, let zeroUs = videoZeroWallUs {
-            let reported = report.timestamp &- UInt32(truncatingIfNeeded: ticks(report.wallUs &- zeroUs))
-            let apart = Int64(Int32(bitPattern: reported &- arrived))
-            if us(abs(apart)) <= Self.maximumDelayUs { origin = reported }
+    ///   - stated: a timestamp and its time on the common timeline, by PLAY's answer.
+    mutating func start(
+        _ timestamp: UInt32, timeUs: Int64, videoZeroWallUs: Int64?, stated: (timestamp: UInt32, timeUs: Int64)? = nil
+    ) {
+        func origin(_ timestamp: UInt32, _ timeUs: Int64) -> UInt32 {
+            timestamp &- UInt32(truncatingIfNeeded: ticks(timeUs))
         }
-        clock = RTPClock(origin: origin)
+        let arrived = origin(timestamp, timeUs)
+        var told: [UInt32] = []
+        if let report, let zeroUs = videoZeroWallUs { told.append(origin(report.timestamp, report.wallUs &- zeroUs)) }
+        if let stated { told.append(origin(stated.timestamp, stated.timeUs)) }
+        let believed = told.first { us(abs(Int64(Int32(bitPattern: $0 &- arrived)))) <= Self.maximumDelayUs }
+        clock = RTPClock(origin: believed ?? arrived)
     }
 
     /// The time of a packet, in ticks.

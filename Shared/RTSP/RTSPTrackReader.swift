@@ -12,6 +12,25 @@ struct RTSPVideoTime: Sendable {
     var newestArrivalNs: Int64
     /// What the sender's wall clock showed at time 0, in microseconds; nil: it did not say.
     var zeroWallUs: Int64?
+    /// Where the moment lies that PLAY's answer gave the timestamps of, in microseconds; nil: it did not, or not rightly.
+    var statedZeroUs: Int64?
+    /// The longest way seen from a picture's decoding time to its presentation.
+    var leadUs: Int64 = 0
+    /// Pictures that must still come before it is known where the others are.
+    var picturesOwed = 0
+}
+
+extension RTSPVideoTime {
+    /// The next picture came. Pictures that are reordered come later than the sound of their time: none leaves the camera before
+    /// the one that is shown after it. How much later is known when the first of those came.
+    init(_ picture: MediaPacket, after last: RTSPVideoTime?, zeroWallUs: Int64?, statedZeroUs: Int64?) {
+        let last = picture.startsNewTimeline ? nil : last
+        let leadUs = max(last?.leadUs ?? 0, picture.ptsUs.subtractingReportingOverflow(picture.dtsUs).partialValue)
+        let owed = last.map { $0.picturesOwed - 1 } ?? min(picture.configuration.reorderDepth ?? 0, 1)
+        self.init(
+            newestUs: picture.dtsUs &+ leadUs, newestArrivalNs: picture.arrivalNs, zeroWallUs: zeroWallUs,
+            statedZeroUs: statedZeroUs, leadUs: leadUs, picturesOwed: max(0, owed))
+    }
 }
 
 /// Reads one track.
@@ -37,6 +56,9 @@ struct RTSPTrackReader {
     private var order: RTPReorderBuffer
     private var sequence = RTPSequence()
     private let clockRateHz: Int
+    /// The first packet.
+    private var first: RTSPStart?
+    private var starts: [RTSPStart] = []
     /// The timestamp of the packet before.
     private var newest: UInt32?
     private var report: ReceiverReport
@@ -115,11 +137,13 @@ struct RTSPTrackReader {
         guard let packet = try? RTPPacket(bytes), packet.payloadType == payloadType else { return false }
         // Another source has a numbering and a clock of its own; some cameras only change its name.
         if let known = sequence.ssrc, known != packet.ssrc, !goesOn(packet) {
+            starts = []
             order.drain { Self.read($0, video, &assembly, deliver) }
             Self.read(.restarted, video, &assembly, deliver)
         }
         _ = sequence.take(packet.sequenceNumber, ssrc: packet.ssrc)
         newest = packet.timestamp
+        first = first ?? RTSPStart(sequenceNumber: packet.sequenceNumber, timestamp: packet.timestamp)
         report.note(timestamp: packet.timestamp, ssrc: packet.ssrc, arrivalNs: arrivalNs)
         guard start(packet, arrivalNs, video) else { return true }
         order.take(bytes, sequenceNumber: packet.sequenceNumber, arrivalNs: arrivalNs) {
@@ -128,16 +152,19 @@ struct RTSPTrackReader {
         return true
     }
 
-    /// Begins the track's clock with its first packet; false for sound from before the first picture.
+    /// Begins the track's clock with its first packet; false for sound from before the first pictures.
     private mutating func start(_ packet: RTPPacket, _ arrivalNs: Int64, _ video: RTSPVideoTime?) -> Bool {
         guard !assembly.clock.isStarted else { return true }
         if kind == .video {
             assembly.clock.start(origin: packet.timestamp)
         } else {
             guard let video else { return false }
+            let stated = stated.flatMap { stated in video.statedZeroUs.map { (stated, $0) } }
+            guard video.picturesOwed == 0 || stated != nil else { return false }
             let passedUs = max(0, arrivalNs - video.newestArrivalNs) / 1000
             assembly.clock.start(
-                packet.timestamp, timeUs: video.newestUs &+ passedUs, videoZeroWallUs: video.zeroWallUs)
+                packet.timestamp, timeUs: video.newestUs &+ passedUs, videoZeroWallUs: video.zeroWallUs,
+                stated: stated)
         }
         return true
     }
@@ -151,7 +178,26 @@ struct RTSPTrackReader {
 
     /// The pictures are on another timeline from now on: sound begins anew there.
     mutating func realign() {
+        starts = []
         if kind == .audio { assembly.clock.stop() }
+    }
+
+    /// The camera said where its streams begin.
+    mutating func note(_ starts: [RTSPStart]) { self.starts = starts }
+
+    /// The timestamp of the moment that is common to all streams, by the camera's word. Too many cameras answer with whatever is in
+    /// their memory: a word counts where it names the packet that came first, and a moment shortly before it.
+    private var stated: UInt32? {
+        guard let first, let start = starts.first(where: { $0.sequenceNumber == first.sequenceNumber }),
+            (0...Int64(max(0, clockRateHz))).contains(Int64(Int32(bitPattern: first.timestamp &- start.timestamp)))
+        else { return nil }
+        return start.timestamp
+    }
+
+    /// Where that moment lies on a timeline whose time 0 is the first packet, in microseconds.
+    var statedZeroUs: Int64? {
+        guard let first, let stated, clockRateHz > 0 else { return nil }
+        return -(Int64(first.timestamp &- stated) * 1_000_000 / Int64(clockRateHz))
     }
 
     /// What the sender's wall clock showed at time 0, in microseconds.

@@ -1,5 +1,6 @@
 // The common timeline of two tracks.
 
+import Media
 import Testing
 
 @testable import RTSP
@@ -39,6 +40,26 @@ struct RTSPTrackClockTests {
         #expect(picture.zeroWallUs == 99_250_000)
     }
 
+    @Test func soundWithoutReportsIsWherePlaysAnswerSays() {
+        var clock = sound()
+        // It arrives with a picture of second 0.86: both had been gathered.
+        clock.start(4_000_000_000, timeUs: 860_000, videoZeroWallUs: nil, stated: (3_999_999_200, -100_000))
+        #expect(clock.take(4_000_000_000) == 0)
+    }
+
+    @Test func reportsAreBelievedBeforePlaysAnswer() {
+        var clock = sound()
+        clock.note(report(100, 50_000))
+        clock.start(58_000, timeUs: 3_200_000, videoZeroWallUs: 98_000_000, stated: (58_000, 3_100_000))
+        #expect(clock.take(58_000) == 3 * 8_000)
+    }
+
+    @Test func anAnswerFarFromTheArrivalsIsNotBelieved() {
+        var clock = sound()
+        clock.start(4_000_000_000, timeUs: 500_000, videoZeroWallUs: nil, stated: (3_999_900_000, 0))
+        #expect(clock.take(4_000_000_000) == 4_000)
+    }
+
     @Test func soundWithoutReportsIsWhereItArrives() {
         var clock = sound()
         clock.start(4_000_000_000, timeUs: 500_000, videoZeroWallUs: nil)
@@ -52,6 +73,22 @@ struct RTSPTrackClockTests {
         clock.note(report(seconds, 50_000))
         clock.start(58_000, timeUs: 3_200_000, videoZeroWallUs: 98_000_000)
         #expect(clock.take(58_000) == 25_600)
+    }
+
+    /// With the decoding times -2, -1, 0, ... come the pictures 0, 4, 2, 1, 3, 8: the second cannot have been sent before time 4,
+    /// and the others have been sent one picture's time apart from it.
+    @Test func reorderedPicturesCameLaterThanTheSoundOfTheirTime() throws {
+        let configuration = try Tracks.h264()
+        var time: RTSPVideoTime?
+        let order: [Int64] = [0, 4, 2, 1, 3, 8]
+        let newest = order.enumerated().map { number, shown in
+            var picture = MediaPacket.of([0], configuration, ptsTicks: shown * 90_000)
+            picture.dtsTicks = Int64(number - 2) * 90_000
+            let next = RTSPVideoTime(picture, after: time, zeroWallUs: nil, statedZeroUs: nil)
+            time = next
+            return next.newestUs / 1_000_000
+        }
+        #expect(newest == [0, 4, 5, 6, 7, 8])
     }
 
     @Test func aSenderWithoutAClockIsNotAsked() {

@@ -117,6 +117,17 @@ private func description(_ text: String) -> SessionDescription { SessionDescript
 }
 
 @Suite struct RTSPFieldsTests {
+    @Test func startsOfStreamsAreReadWithTheirQuirks() {
+        let usual = "url=rtsp://camera/a,b;seq=27408;rtptime=3171828046, url=rtsp://camera/2;rtptime=7; SEQ=1"
+        #expect(
+            RTSPStart.all(in: usual) == [
+                RTSPStart(sequenceNumber: 27_408, timestamp: 3_171_828_046), RTSPStart(sequenceNumber: 1, timestamp: 7),
+            ])
+        for odd in ["", "seq=1", "rubbish;;;=,", "url=;seq=99999999;rtptime=1", "seq=1;rtptime=-1", "seq;rtptime=2"] {
+            #expect(RTSPStart.all(in: odd) == [])
+        }
+    }
+
     @Test func transportsAreReadWithTheirQuirks() {
         let usual = RTSPTransport("RTP/AVP/TCP;unicast;interleaved=2-3;ssrc=4D87E4A0;mode=\"play\"")
         #expect(usual.isInterleaved && usual.channels?.0 == 2 && usual.channels?.1 == 3 && usual.ssrc == 0x4D87_E4A0)

@@ -190,6 +190,7 @@ enum RTSPTargets {
                     carryOut(machine.setUp(media: readable, nowNs: nowNs))
                 case .needsDatagrams:
                     carryOut(machine.setUp(media: readable, ports: readable.map { _ in (5_000, 5_001) }, nowNs: nowNs))
+                case .beginning(let starts): for channel in feeds.keys { feeds[channel]?.note(starts) }
                 case .playing: break
                 case .expecting(let tracks):
                     self.tracks = tracks

@@ -32,6 +32,9 @@ struct TrackFeed {
         }
     }
 
+    /// The camera says where its streams begin.
+    mutating func note(_ starts: [RTSPStart]) { reader.note(starts) }
+
     /// Takes an RTCP packet, and answers it.
     mutating func takeControl(_ bytes: UnsafeRawBufferPointer, arrivalNs: Int64) {
         _ = reader.takeControl(bytes, arrivalNs: arrivalNs)
@@ -53,7 +56,7 @@ struct TrackFeed {
         for packet in packets {
             if packet.kind == .video {
                 video = RTSPVideoTime(
-                    newestUs: packet.ptsUs, newestArrivalNs: packet.arrivalNs, zeroWallUs: reader.zeroWallUs)
+                    packet, after: video, zeroWallUs: reader.zeroWallUs, statedZeroUs: reader.statedZeroUs)
             }
             recording.take(packet)
         }
