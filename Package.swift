@@ -148,6 +148,7 @@ let suites: [Target] = [
     tests("Service", "CLI", ["Harness", "Fakes"]),
     tests("Service", "MediaWorker", ["Harness", "Media", "MediaWork", "CConfinement"]),
     tests("System", "Path", ["Harness", "Wire", "RPC", crypto]),
+    tests("System", "Interop", ["Harness", "Media", "RTSP"]),
 ]
 
 let wanted = (Context.environment["SIGHTGLASS_TESTS"] ?? "").split(separator: ",").map(String.init)

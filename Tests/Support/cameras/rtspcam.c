@@ -35,6 +35,7 @@ typedef struct {
 
 typedef struct {
     Track video, audio;
+    GstClockTime late; // by how much a picture is sent after its turn, so that none is sent before it is to be seen
 } Film;
 
 static Film films[MAX_FILMS];
@@ -135,6 +136,7 @@ static void load(const char *fn, Film *film) {
             gint64 turn = f - film->video.f;
             AVStream *s = c->streams[vi];
             f->ahead = (av_rescale_q(p->pts - first, s->time_base, av_inv_q(s->avg_frame_rate)) - turn) * (gint64)f->dur;
+            film->late = MAX((gint64)film->late, f->ahead);
         } else if (p->stream_index == ai) {
             AVCodecParameters *q = c->streams[ai]->codecpar;
             Frame *f = &film->audio.f[film->audio.n++];
@@ -186,7 +188,7 @@ static gpointer pacer(gpointer u) {
                 c->pa += jump;
                 el += jump;
             }
-            push(c->v, &c->film->video, &c->iv, &c->pv, el);
+            if (el >= c->film->late) { push(c->v, &c->film->video, &c->iv, &c->pv, el - c->film->late); }
             if (c->a) { push(c->a, &c->film->audio, &c->ia, &c->pa, el); }
         }
         jump = 0;

@@ -1,0 +1,155 @@
+// Recording from a real RTSP server, GStreamer's: what is stored is what the camera filmed, picture for picture and sound for sound,
+// whatever it is coded with and whichever way leads to it. ffmpeg is the judge.
+//
+//   CameraSite    the cameras, their films and certificates
+//   Recording     a session, written into a file
+//   Footage       what ffmpeg reads in a file
+
+import Foundation
+import Harness
+import Media
+import Testing
+
+@testable import RTSP
+
+@Suite(.timeLimit(.minutes(5)), WithCameras())
+struct InteropTests {
+    /// Longer than the film, so that each picture of it is stored, and some twice.
+    private static let groups = 6
+
+    private let site: CameraSite
+
+    init() throws { site = try #require(CameraSite.current) }
+
+    /// Records a film.
+    private func record(_ film: Film, _ access: Access, groups: Int = groups) async throws -> Recording {
+        await Recording(
+            try site.url(film, access), on: site.client, groupsOf: Film.picturesPerGroup, count: groups,
+            trust: try site.trust(), user: { CameraSite.user })
+    }
+
+    @Test(arguments: Film.all, Access.usable)
+    func whatIsStoredIsWhatTheCameraFilmed(film: Film, access: Access) async throws {
+        let recording = try await record(film, access)
+        #expect(recording.failure == nil)
+        // The end of a session may cut a picture.
+        #expect(recording.counters.unitsTorn <= 1)
+        var counters = recording.counters
+        counters.unitsTorn = 0
+        #expect(counters == RTSPSessionCounters())
+        #expect(recording.tracks.count == (film.sound == .none ? 1 : 2))
+        let path = site.folder.path("\(film.name)-\(access).mp4")
+        try recording.write(to: path)
+        let source = try await site.sources.footage(of: film, in: site.folder)
+        let stored = try await Footage(path, of: film, in: site.folder)
+        #expect(stored.warnings == "")
+        checkPictures(stored, source)
+        if film.sound != .none { try checkSound(stored, source, film) }
+        if film.sound == .none { #expect(stored.sounds.isEmpty) }
+    }
+
+    private func checkPictures(_ stored: Footage, _ source: Footage) {
+        let count = Self.groups * Film.picturesPerGroup
+        #expect(stored.pictures.count == count && stored.decoded.count == count)
+        let place = source.pictures.place(of: stored.pictures)
+        #expect(place.map { $0 % Film.picturesPerGroup } == 0, "as they came")
+        #expect(source.decoded.place(of: stored.decoded) == place, "as they look")
+        let times = stored.decoded.map(\.ptsUs)
+        let steps = zip(times, times.dropFirst()).map { $1 - $0 }
+        // RTP counts time in 1/90000 s.
+        #expect(steps.allSatisfy { abs($0 - Film.pictureUs) < 100 }, "\(steps)")
+    }
+
+    private func checkSound(_ stored: Footage, _ source: Footage, _ film: Film) throws {
+        // Found first: a failure need not print all of them.
+        let (foundSound, foundPictures) = (
+            source.sounds.place(of: stored.sounds), source.pictures.place(of: stored.pictures)
+        )
+        let place = try #require(foundSound, "not the source's packets in their order")
+        let pictures = try #require(foundPictures)
+        let times = stored.sounds.map { Double($0.ptsUs) }
+        let first = try #require(times.first)
+        #expect(
+            zip(times.indices, times).allSatisfy { abs($1 - first - Double($0) * film.soundUs) < 1_000 }, "\(times)")
+        // As long as the pictures, but for what came before the first of them.
+        let lengthUs = Double(stored.sounds.count) * film.soundUs
+        #expect(lengthUs > Double(Film.pictureUs) * Double(stored.pictures.count) - 1_500_000)
+        let shownUs = Double(try #require(stored.decoded.first).ptsUs)
+        let sourceUs = Double(place) * film.soundUs - Double(pictures) * Double(Film.pictureUs)
+        let apartUs = (first - shownUs - sourceUs).remainder(dividingBy: Double(Film.lengthUs))
+        #expect(abs(apartUs) <= 100_000, "sound is \(apartUs) µs from its pictures")
+    }
+
+    @Test func aPlayerFindsTheTracksAndTheLengthOfAFile() async throws {
+        let film = Film(pictures: .h264b, sound: .aac)
+        let path = site.folder.path("probed.mp4")
+        let recording = try await record(film, .open, groups: 2)
+        try recording.write(to: path)
+        let probe = try await tool(
+            "ffprobe",
+            [
+                "-v", "warning", "-show_entries",
+                "format=duration:stream=codec_name,width,height,sample_rate,channels,r_frame_rate", "-of", "flat", path,
+            ])
+        #expect(probe.error == "")
+        let lines = Set(probe.output.split(separator: "\n").map(String.init))
+        let wanted = [
+            "streams.stream.0.codec_name=\"h264\"", "streams.stream.0.width=320", "streams.stream.0.height=240",
+            "streams.stream.0.r_frame_rate=\"25/1\"", "streams.stream.1.codec_name=\"aac\"",
+            "streams.stream.1.sample_rate=\"48000\"", "streams.stream.1.channels=1",
+        ]
+        #expect(lines.isSuperset(of: wanted), "\(lines)")
+        let length = lines.first { $0.hasPrefix("format.duration=") }?.split(separator: "\"").last.flatMap {
+            Double($0)
+        }
+        // A file begins with the decoding of its first picture.
+        let zeroUs = try #require(recording.packets(.video).first).dtsUs
+        let endUs = try #require(recording.packets.map { $0.ptsUs + $0.durationUs }.max())
+        #expect(try abs(#require(length) * 1e6 - Double(endUs - zeroUs)) < 50_000, "\(lines)")
+    }
+
+    /// What came of a session that is to be refused.
+    private struct Refusal {
+        let failure: RTSPFailure
+        let wasAskedForUser: Bool
+    }
+
+    private func refusal(
+        _ access: Access, trusting authority: String = "authority", user: RTSPUser = CameraSite.user
+    ) async throws -> Refusal {
+        let asked = AsyncStream.makeStream(of: Void.self)
+        let recording = await Recording(
+            try site.url(Film(pictures: .h264, sound: .none), access), on: site.client, groupsOf: 1, count: 1,
+            trust: try site.trust(authority),
+            user: {
+                asked.continuation.yield()
+                return user
+            })
+        asked.continuation.finish()
+        #expect(recording.packets.isEmpty)
+        return Refusal(
+            failure: try #require(recording.failure), wasAskedForUser: await asked.stream.contains { true })
+    }
+
+    @Test(arguments: [Access.basic, .digest, .secure])
+    func aWrongPasswordIsRefused(access: Access) async throws {
+        let refusal = try await refusal(access, user: RTSPUser(name: "cam", password: "wrong"))
+        #expect(refusal.failure.cause == .unauthorized)
+        #expect(refusal.wasAskedForUser)
+    }
+
+    @Test func aCertificateOfAnotherAuthorityIsRefusedBeforeAUserIsNamed() async throws {
+        let refusal = try await refusal(.secure, trusting: "stranger")
+        #expect(refusal.failure.cause == .protocolError)
+        #expect(refusal.failure.description.contains("the server's certificate is not trusted"), "\(refusal.failure)")
+        #expect(!refusal.wasAskedForUser)
+    }
+
+    @Test func aCertificateForAnotherHostIsRefusedBeforeAUserIsNamed() async throws {
+        let refusal = try await refusal(.misnamed)
+        #expect(refusal.failure.cause == .protocolError)
+        #expect(
+            refusal.failure.description.contains("the server's certificate is not for 127.0.0.1"), "\(refusal.failure)")
+        #expect(!refusal.wasAskedForUser)
+    }
+}
