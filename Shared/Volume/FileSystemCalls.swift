@@ -1,6 +1,7 @@
 // The one door to the operating system: every system call of this module passes here, is retried on EINTR, turns errno
 // into a VolumeError, and is a numbered fault point, so that tests can make the n-th call fail (FaultPlan in the tests).
-// What the calls are used for: StagedFile.swift, VolumeRoot.swift, FolderLedger.swift, FileReader.swift.
+// The calls themselves: FileSystemKernel.swift. What they are used for: StagedFile.swift, VolumeRoot.swift,
+// FolderLedger.swift, FileReader.swift.
 import Glibc
 
 /// The system calls that this module makes; the name is what an error message says failed.
@@ -25,13 +26,15 @@ public final class OpenFile: Sendable {
     let number: Int32
     /// Its path, for messages.
     public let path: String
+    private let kernel: any FileSystemKernel
 
-    init(number: Int32, path: String) {
+    init(number: Int32, path: String, kernel: any FileSystemKernel) {
         self.number = number
         self.path = path
+        self.kernel = kernel
     }
 
-    deinit { _ = close(number) }
+    deinit { kernel.close(number) }
 }
 
 /// The system calls. `FileSystemCalls.live` makes them; an interceptor sees each one first.
@@ -48,15 +51,22 @@ public struct FileSystemCalls: Sendable {
     static let folderMode: mode_t = 0o770
 
     private let interceptor: Interceptor?
+    private let kernel: any FileSystemKernel
 
     /// Calls that pass `interceptor` first; for tests.
     public init(interceptor: Interceptor?) {
+        self.init(interceptor: interceptor, kernel: LinuxKernel())
+    }
+
+    /// Calls of another kernel than the host's; for tests.
+    init(interceptor: Interceptor?, kernel: any FileSystemKernel) {
         self.interceptor = interceptor
+        self.kernel = kernel
     }
 
     func open(_ path: String, _ flags: Int32, call: FileSystemCall = .open) throws(VolumeError) -> OpenFile {
-        let number = try result(call, path) { Glibc.open(path, flags | O_CLOEXEC, Self.fileMode) }
-        return OpenFile(number: number, path: path)
+        let number = try result(call, path) { kernel.open(path, flags | O_CLOEXEC, Self.fileMode) }
+        return OpenFile(number: number, path: path, kernel: kernel)
     }
 
     /// Writes all of `bytes` at `offset`, however many calls that takes; gives how many arrived when it fails.
@@ -64,9 +74,9 @@ public struct FileSystemCalls: Sendable {
         var done = 0
         while done < bytes.count {
             let rest = UnsafeRawBufferPointer(rebasing: bytes[done...])
-            let position = off_t(offset) + done
+            let position = offset + Int64(done)
             let written = try result(.write, file.path, limit: rest.count) { count in
-                pwrite(file.number, rest.baseAddress, count, position)
+                kernel.write(file.number, UnsafeRawBufferPointer(rebasing: rest[..<count]), at: position)
             }
             // A write of nothing would loop for ever; POSIX allows it only for devices.
             guard written > 0 else { throw VolumeError(errno: EIO, call: .write, path: file.path) }
@@ -81,12 +91,12 @@ public struct FileSystemCalls: Sendable {
         var done = 0
         let wanted = min(limit, buffer.count)
         while done < wanted {
-            let position = off_t(offset) + done
+            let position = offset + Int64(done)
             // withUnsafeMutableBytes knows no typed errors, hence the detour by Result.
             let count = try buffer.withUnsafeMutableBytes { bytes in
                 let rest = UnsafeMutableRawBufferPointer(rebasing: bytes[done..<wanted])
                 return Result { () throws(VolumeError) in
-                    try result(.read, file.path) { pread(file.number, rest.baseAddress, rest.count, position) }
+                    try result(.read, file.path) { kernel.read(file.number, into: rest, at: position) }
                 }
             }.get()
             if count == 0 { break }
@@ -96,15 +106,15 @@ public struct FileSystemCalls: Sendable {
     }
 
     func datasync(_ file: OpenFile) throws(VolumeError) {
-        _ = try result(.datasync, file.path) { fdatasync(file.number) }
+        _ = try result(.datasync, file.path) { kernel.datasync(file.number) }
     }
 
     func sync(_ file: OpenFile) throws(VolumeError) {
-        _ = try result(.sync, file.path) { fsync(file.number) }
+        _ = try result(.sync, file.path) { kernel.sync(file.number) }
     }
 
     func truncate(_ file: OpenFile, to sizeBytes: Int64) throws(VolumeError) {
-        _ = try result(.truncate, file.path) { ftruncate(file.number, off_t(sizeBytes)) }
+        _ = try result(.truncate, file.path) { kernel.truncate(file.number, to: sizeBytes) }
     }
 
     /// Makes the entries of a folder durable: names created in it, renamed into it, removed from it.
@@ -113,7 +123,7 @@ public struct FileSystemCalls: Sendable {
     }
 
     func unlink(_ path: String) throws(VolumeError) {
-        _ = try result(.unlink, path) { Glibc.unlink(path) }
+        _ = try result(.unlink, path) { kernel.unlink(path) }
     }
 
     /// False when there was nothing to remove.
@@ -127,51 +137,50 @@ public struct FileSystemCalls: Sendable {
     }
 
     func link(_ path: String, to new: String) throws(VolumeError) {
-        _ = try result(.link, new) { Glibc.link(path, new) }
+        _ = try result(.link, new) { kernel.link(path, to: new) }
     }
 
     /// Renames without replacing. Kind `.unsupported` or `.system` (EINVAL) where the file system cannot do that.
     func renameNoReplace(_ path: String, to new: String) throws(VolumeError) {
-        guard let call = Self.renameat2 else { throw VolumeError(errno: ENOSYS, call: .rename, path: new) }
-        _ = try result(.rename, new) { call(AT_FDCWD, path, AT_FDCWD, new, Self.noReplace) }
+        _ = try result(.rename, new) { kernel.rename(path, toFree: new) }
     }
 
     func makeFolder(_ path: String) throws(VolumeError) {
-        _ = try result(.makeFolder, path) { mkdir(path, Self.folderMode) }
+        _ = try result(.makeFolder, path) { kernel.makeFolder(path, Self.folderMode) }
     }
 
     func removeFolder(_ path: String) throws(VolumeError) {
-        _ = try result(.removeFolder, path) { rmdir(path) }
+        _ = try result(.removeFolder, path) { kernel.removeFolder(path) }
     }
 
     /// Status of the path itself; a symbolic link is not followed.
     func status(_ path: String) throws(VolumeError) -> stat {
         var status = stat()
-        _ = try result(.status, path) { lstat(path, &status) }
+        _ = try result(.status, path) { kernel.status(path, into: &status) }
         return status
     }
 
     func status(_ file: OpenFile) throws(VolumeError) -> stat {
         var status = stat()
-        _ = try result(.status, file.path) { fstat(file.number, &status) }
+        _ = try result(.status, file.path) { kernel.status(file.number, into: &status) }
         return status
     }
 
     func freeSpace(_ path: String) throws(VolumeError) -> statvfs {
         var space = statvfs()
-        _ = try result(.freeSpace, path) { statvfs(path, &space) }
+        _ = try result(.freeSpace, path) { kernel.freeSpace(path, into: &space) }
         return space
     }
 
     /// Takes the lock or fails at once with EWOULDBLOCK. It goes with the last reference to the file, also on kill.
     func lock(_ file: OpenFile) throws(VolumeError) {
-        _ = try result(.lock, file.path) { flock(file.number, LOCK_EX | LOCK_NB) }
+        _ = try result(.lock, file.path) { kernel.lock(file.number) }
     }
 
     /// Asks the kernel to forget its copy, so that the next read comes from the storage. A hint: failure is harmless.
     func dropCache(_ file: OpenFile) {
         if interceptor?(.dropCache, file.path) != nil { return }
-        _ = posix_fadvise(file.number, 0, 0, POSIX_FADV_DONTNEED)
+        kernel.dropCache(file.number)
     }
 
     /// Names in a folder without "." and "..", sorted.
@@ -179,19 +188,7 @@ public struct FileSystemCalls: Sendable {
         if case .errno(let number) = interceptor?(.list, path) {
             throw VolumeError(errno: number, call: .list, path: path)
         }
-        guard let folder = opendir(path) else { throw VolumeError(errno: errno, call: .list, path: path) }
-        defer { closedir(folder) }
-        var names: [String] = []
-        while true {
-            errno = 0
-            // The entry stays valid until the next readdir on this stream, which no one else has.
-            guard let entry = readdir(folder) else { break }
-            let name = withUnsafeBytes(of: entry.pointee.d_name) { bytes in
-                String(decoding: bytes.prefix { $0 != 0 }, as: UTF8.self)
-            }
-            if name != ".", name != ".." { names.append(name) }
-        }
-        guard errno == 0 else { throw VolumeError(errno: errno, call: .list, path: path) }
+        guard let names = kernel.list(path) else { throw VolumeError(errno: errno, call: .list, path: path) }
         return names.sorted()
     }
 
@@ -218,14 +215,6 @@ public struct FileSystemCalls: Sendable {
             if errno != EINTR { throw VolumeError(errno: errno, call: call, path: path) }
         }
     }
-
-    private typealias Renameat2 =
-        @convention(c) (Int32, UnsafePointer<CChar>, Int32, UnsafePointer<CChar>, UInt32) -> Int32
-    private static let noReplace: UInt32 = 1
-
-    // Swift's Glibc module does not declare renameat2 (it is behind _GNU_SOURCE). The cast is sound because glibc has
-    // exported the function with exactly this signature since 2.28; where it is absent we fall back to link.
-    private static let renameat2: Renameat2? = dlsym(nil, "renameat2").map { unsafeBitCast($0, to: Renameat2.self) }
 }
 
 extension [UInt8] {
