@@ -38,16 +38,23 @@ final class Mailbox<Element: Sendable>: @unchecked Sendable {
         return dropped
     }
 
-    /// All that waits; waits for the first at most `seconds`. Empty: nothing came. Nil: closed, and all was taken.
-    func take(waitingAtMost seconds: Double) -> [Element]? {
+    /// What waits, the oldest first, up to `limit` bytes but at least one element; waits for the first at most `seconds`. The
+    /// rest goes on counting. Empty: nothing came. Nil: closed, and all was taken.
+    func take(waitingAtMost seconds: Double, atMostBytes limit: Int = .max) -> [Element]? {
         condition.lock()
         defer { condition.unlock() }
         let deadline = Date(timeIntervalSinceNow: seconds)
         while elements.isEmpty, !closed, condition.wait(until: deadline) {}
         if elements.isEmpty { return closed ? nil : [] }
-        let taken = elements.map(\.0)
-        elements = []
-        bytes = 0
+        var count = 1
+        var sum = elements[0].1
+        while count < elements.count, elements[count].1 <= limit - sum {
+            sum += elements[count].1
+            count += 1
+        }
+        let taken = elements[..<count].map(\.0)
+        elements.removeFirst(count)
+        bytes -= sum
         return taken
     }
 

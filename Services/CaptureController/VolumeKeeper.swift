@@ -10,6 +10,7 @@ final class VolumeKeeper: Sendable {
     let path: String
     private let health: @Sendable (_ ready: Bool, _ reason: String) -> Void
     private let logger: Logger
+    private let calls: FileSystemCalls
 
     private struct State {
         var volume: VolumeRoot?
@@ -21,9 +22,13 @@ final class VolumeKeeper: Sendable {
     /// Signalled when the volume refused bytes because it is full.
     let roomNeeded = Wakeup()
 
-    init(path: String, logger: Logger, health: @escaping @Sendable (_ ready: Bool, _ reason: String) -> Void) {
+    init(
+        path: String, logger: Logger, calls: FileSystemCalls = .live,
+        health: @escaping @Sendable (_ ready: Bool, _ reason: String) -> Void
+    ) {
         self.path = path
         self.logger = logger
+        self.calls = calls
         self.health = health
     }
 
@@ -37,7 +42,7 @@ final class VolumeKeeper: Sendable {
         guard current == nil else { return false }
         let known = state.withLock { $0.knownID }
         do {
-            let volume = try VolumeRoot.open(at: path, role: .recording, volumeID: known)
+            let volume = try VolumeRoot.open(at: path, role: .recording, volumeID: known, calls: calls)
             state.withLock { $0 = State(volume: volume, error: nil, knownID: volume.volumeID) }
             health(true, "")
             logger.info("recording volume open", metadata: ["path": "\(path)", "volume": "\(volume.volumeID)"])
