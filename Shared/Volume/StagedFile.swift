@@ -2,7 +2,8 @@
 //
 //   create  `.staging/{owner}.{epoch}.{label}`, O_EXCL
 //   append  whole or not at all; SHA-256 is made along the way
-//   datasync  as often as the caller promises; what has been synced survives a power cut
+//   datasync  as often as the caller promises; what has been synced survives a power cut, the first time also the name in
+//           staging, without which there is no way to the content
 //   seal    fsync the file · make and sync the folders above the final name · publish without replacing · fsync the folder
 //
 // A crash at any step leaves the staging file, or the complete file under its final name, never a part under the final
@@ -48,6 +49,8 @@ public final class StagedFile: Sendable {
         var running: RunningDigest
         /// Bytes known to be on the storage.
         var syncedBytes: Int64
+        /// The name in staging is on the storage.
+        var isNamed = false
         /// After a failed sync the kernel may forget unwritten pages and call the next sync a success.
         var failure: String?
     }
@@ -129,12 +132,18 @@ public final class StagedFile: Sendable {
     /// Makes everything appended before this call durable; gives how many bytes that is. Does not hold up appends.
     /// After a failure the file is `.unusable`: whether its bytes arrived can no longer be known.
     @discardableResult
-    public func datasync() throws(VolumeError) -> Int64 {
-        let (file, size) = try state.withLock { (state) throws(VolumeError) in
-            (try usable(state), state.running.sizeBytes)
+    public func datasync() throws(VolumeError) -> Int64 { try datasync(withName: true) }
+
+    private func datasync(withName: Bool) throws(VolumeError) -> Int64 {
+        let (file, size, isNamed) = try state.withLock { (state) throws(VolumeError) in
+            (try usable(state), state.running.sizeBytes, state.isNamed)
         }
         do {
             try volume.calls.datasync(file)
+            if withName, !isNamed {
+                try volume.calls.syncFolder(volume.stagingPath)
+                state.withLock { $0.isNamed = true }
+            }
         } catch {
             state.withLock { $0.failure = error.detail }
             throw error
@@ -148,7 +157,8 @@ public final class StagedFile: Sendable {
     /// Reads the file back from the storage and compares with what was appended. Syncs first.
     /// Error `.corrupted` when they differ; the file is then `.unusable`.
     public func verifyReadBack() throws(VolumeError) {
-        try datasync()
+        // A worker does the item again when its staging file is lost.
+        _ = try datasync(withName: false)
         let expected = digest
         let path = volume.stagingPath + "/" + name.fileName
         let found = try FileReader(opening: path, as: name.fileName, volume.calls).digest(fromStorage: true)
