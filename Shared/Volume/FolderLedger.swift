@@ -1,4 +1,4 @@
-// Folders of a volume whose own entry is known to be durable. Making a file durable needs the folder's entry in its
+// Folders (and journals) of a volume whose own entry is known to be durable. Making a file durable needs the folder's entry in its
 // parent to be durable too, all the way up; a crash between mkdir and the parent's fsync leaves a folder that exists and
 // could still vanish with a power cut. So a folder counts only after *this* process has synced its parent.
 import Synchronization

@@ -28,7 +28,6 @@ public struct VolumeJournal: Sendable {
             throw VolumeError(.system, path: volume.path, "the clock of this host is not between 1970 and 2100")
         }
         let path = volume.path + "/" + prefix + month
-        let isNew = (try? volume.calls.status(path)) == nil
         let file = try volume.calls.open(path, O_RDWR | O_CREAT | O_NOFOLLOW, call: .create)
         let size = Int64(try volume.calls.status(file).st_size)
         var bytes: [UInt8] = []
@@ -40,7 +39,11 @@ public struct VolumeJournal: Sendable {
         for payload in payloads { bytes += Self.line(payload) }
         try bytes.withBytes { (buffer) throws(VolumeError) in try volume.calls.write(file, buffer, at: size) }
         try volume.calls.datasync(file)
-        if isNew { try volume.calls.syncFolder(volume.path) }
+        // That the file was there says nothing: an earlier life may have been killed before it synced the folder.
+        if !volume.ledger.contains(prefix + month) {
+            try volume.calls.syncFolder(volume.path)
+            volume.ledger.insert(prefix + month)
+        }
     }
 
     /// Calls `visit` for each whole payload, the oldest month first. Gives how many lines were damaged.
