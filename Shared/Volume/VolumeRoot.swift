@@ -59,7 +59,7 @@ public struct VolumeRoot: Sendable {
         }
         let staging = root + "/" + stagingName
         do { try calls.makeFolder(staging) } catch let error where error.kind == .exists {}
-        let temporary = staging + "/marker-" + identity.volumeID
+        let temporary = staging + "/" + adoptionPrefix + identity.volumeID
         let file = try calls.open(temporary, O_WRONLY | O_CREAT | O_EXCL, call: .create)
         var bytes = Array(json)
         bytes.append(UInt8(ascii: "\n"))
@@ -92,6 +92,7 @@ public struct VolumeRoot: Sendable {
                 .identityDiffers, path: root, "its marker says \(identity.volumeID), known is \(volumeID)")
         }
         let lock = access == .owner ? try takeLock(root, calls) : nil
+        if lock != nil { try removeProbes(root, calls) }
         if access != .reader { try checkWritable(root, calls) }
         return VolumeRoot(
             path: root, identity: identity, access: access, isLocked: lock != nil, calls: calls, lock: lock,
@@ -194,6 +195,21 @@ public struct VolumeRoot: Sendable {
         }
     }
 
+    private static let probePrefix = "probe-"
+    private static let adoptionPrefix = "marker-"
+
+    /// Removes what an adoption or an opening left in staging when it was killed. Only for an owner with the lock: no other
+    /// process can be about to use them.
+    private static func removeProbes(_ root: String, _ calls: FileSystemCalls) throws(VolumeError) {
+        let staging = root + "/" + stagingName
+        let names: [String]
+        do { names = try calls.list(staging) } catch let error where error.kind == .missing { return }
+        for name in names where name.hasPrefix(probePrefix) || name.hasPrefix(adoptionPrefix) {
+            // Where it cannot be removed, the check that follows says why.
+            _ = try? calls.unlinkIfThere(staging + "/" + name)
+        }
+    }
+
     /// Writes and removes a file in staging: the only way to know that the volume takes files.
     private static func checkWritable(_ root: String, _ calls: FileSystemCalls) throws(VolumeError) {
         let staging = root + "/" + stagingName
@@ -201,7 +217,7 @@ public struct VolumeRoot: Sendable {
             // The marker proves that this is our volume, so a lost staging folder is made again.
             do { try calls.makeFolder(staging) } catch let error where error.kind == .exists {}
             // Not the process id: several containers on one volume all have process 1.
-            let probe = staging + "/probe-" + UUID().uuidString.lowercased()
+            let probe = staging + "/" + probePrefix + UUID().uuidString.lowercased()
             _ = try calls.open(probe, O_WRONLY | O_CREAT | O_EXCL, call: .create)
             try calls.unlink(probe)
         } catch let error where error.kind == .full {
