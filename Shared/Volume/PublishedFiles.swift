@@ -19,6 +19,8 @@ extension VolumeRoot {
     /// Folders, name, sync of the folder: the part of a seal after the file itself is synced.
     func publish(_ staging: String, _ digest: Digest, as path: RelativePath) throws(VolumeError) -> SealedFile.Outcome {
         let folder = path.parent.map { absolute($0) } ?? self.path
+        // Else folders would be made on whatever is mounted there now.
+        try checkStillThere()
         var outcome = SealedFile.Outcome.published
         for attempt in 1...Self.publishAttempts {
             do {
@@ -148,9 +150,14 @@ extension VolumeRoot {
         return entries
     }
 
-    /// Opens a file in staging for reading, for salvage.
+    /// Opens a file in staging for reading, for salvage: as the storage has it. After a sync that failed the kernel's copy has
+    /// bytes that never arrived, and later syncs find nothing to do.
     public func stagedReader(_ name: StagingName) throws(VolumeError) -> FileReader {
-        try FileReader(opening: stagingPath + "/" + name.fileName, as: name.fileName, calls)
+        let path = stagingPath + "/" + name.fileName
+        let file = try calls.open(path, O_RDWR | O_NOFOLLOW)
+        try calls.sync(file)
+        calls.dropCache(file)
+        return try FileReader(opening: path, as: name.fileName, calls)
     }
 
     /// Removes a file from staging. False when there was none.
