@@ -87,6 +87,37 @@ struct FaultTests {
         #expect(folder.bytes(Self.final) == Self.content)
     }
 
+    /// A power cut must not take the way to content that was synced.
+    @Test func theFirstSyncOfAFileSyncsItsNameInStaging() throws {
+        let folder = try TemporaryFolder()
+        let plan = FaultPlan()
+        _ = try folder.volume()
+        let volume = try folder.volume(calls: plan.calls)
+        let file = try StagedFile.create(in: volume, name: staging("a"))
+        let staged = "\(folder.path)/.staging"
+        for expected in [["datasync \(staged)/cc-0.7.a", "sync \(staged)"], ["datasync \(staged)/cc-0.7.a"]] {
+            try file.append([1])
+            plan.begin { _, _, _ in nil }
+            try file.datasync()
+            #expect(plan.trace.filter { !$0.hasPrefix("open") } == expected)
+        }
+    }
+
+    /// Whoever was killed before it synced the volume's folder left a journal that only seems to be there.
+    @Test func aJournalOfAnEarlierLifeIsSyncedIntoItsFolderOnce() throws {
+        let folder = try TemporaryFolder()
+        let plan = FaultPlan()
+        let journal = "\(folder.path)/.sightglass-gaps.202611"
+        _ = try folder.volume()
+        #expect(FileManager.default.createFile(atPath: journal, contents: nil))
+        let volume = try folder.volume(calls: plan.calls)
+        for expected in [["datasync \(journal)", "sync \(folder.path)"], ["datasync \(journal)"]] {
+            plan.begin { _, _, _ in nil }
+            try VolumeJournal("gaps", on: volume).append([[1]], nowUs: 1_795_410_372_000_000)
+            #expect(plan.trace.filter { $0.contains("sync ") } == expected)
+        }
+    }
+
     @Test func everyStepIsDurableBeforeTheNext() throws {
         let folder = try TemporaryFolder()
         let plan = FaultPlan()
@@ -98,7 +129,7 @@ struct FaultTests {
         let seal = plan.trace.drop { $0 != "sync \(root)/.staging/cc-0.7.a" }
         #expect(
             Array(seal.filter { !$0.hasPrefix("open") }) == [
-                "sync \(root)/.staging/cc-0.7.a",
+                "sync \(root)/.staging/cc-0.7.a", "status \(root)/.",
                 "make folder \(root)/cam", "sync \(root)",
                 "make folder \(root)/cam/clips", "sync \(root)/cam",
                 "make folder \(root)/cam/clips/2026", "sync \(root)/cam/clips",

@@ -127,6 +127,31 @@ struct VolumeRootTests {
         #expect(failure { try volume.remove(RelativePath("a")) } == .identityDiffers)
     }
 
+    /// The folders of the final name were made before the missing staging file was noticed.
+    @Test func sealingMakesNothingOnAnotherVolume() throws {
+        let outer = try TemporaryFolder()
+        let path = outer.path + "/mount"
+        try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: false)
+        try VolumeRoot.adopt(at: path, role: .recording, nowUs: 0)
+        let file = try StagedFile.create(in: VolumeRoot.open(at: path, role: .recording), name: staging("a"))
+        try FileManager.default.moveItem(atPath: path, toPath: outer.path + "/away")
+        try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: false)
+        #expect(failure { _ = try file.seal(as: RelativePath("cam/a")) } == .identityDiffers)
+        #expect(try FileManager.default.contentsOfDirectory(atPath: path).isEmpty)
+    }
+
+    /// Who is killed between making and removing its probe left it in staging for ever.
+    @Test func theOwnerRemovesTheProbesOfAnEarlierLife() throws {
+        let folder = try TemporaryFolder()
+        let plan = FaultPlan()
+        _ = try folder.volume()
+        plan.begin { _, call, _ in call == .unlink ? .errno(EIO) : nil }
+        #expect(failure { _ = try folder.volume(access: .owner, calls: plan.calls) } == .inputOutput)
+        #expect(try folder.everything().count == 1)
+        _ = try folder.volume(access: .owner)
+        #expect(try folder.everything().isEmpty)
+    }
+
     @Test func spaceIsThatOfTheFileSystem() throws {
         let space = try TemporaryFolder().volume().freeSpace()
         #expect(space.totalBytes > 0)
