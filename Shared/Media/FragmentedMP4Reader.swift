@@ -175,6 +175,8 @@ public struct FragmentedMP4Reader {
     static let maximumMoofBytes: Int64 = 4 << 20
     /// Boxes at the top of a file: ten a second for a day, several times over.
     static let maximumBoxes = 4_000_000
+    /// What kernels write to the storage as a whole.
+    static let pageBytes: Int64 = 4096
 
     private let source: any ByteSource
 
@@ -184,8 +186,12 @@ public struct FragmentedMP4Reader {
     }
 
     /// Walks the whole file and says what of it can be kept. Throws only where reading itself fails, never for content.
-    public func salvage() throws(MediaError) -> MP4Salvage {
-        try walk { _ in }
+    ///
+    /// `findingLostPages`: for a file that was not synced to its end. A power cut may have kept its end and lost a page before it,
+    /// which reads as zeros; a fragment with such a page in its video is not whole. (No coded video has so many zeros in a row;
+    /// silent sound may.)
+    public func salvage(findingLostPages: Bool = false) throws(MediaError) -> MP4Salvage {
+        try walk(findingLostPages: findingLostPages) { _ in }
     }
 
     /// The whole fragments in order.
@@ -234,7 +240,9 @@ public struct FragmentedMP4Reader {
         return bytes.count == Int(size) ? bytes : nil
     }
 
-    private func walk(_ visit: (MP4Fragment) -> Void) throws(MediaError) -> MP4Salvage {
+    private func walk(
+        findingLostPages: Bool = false, _ visit: (MP4Fragment) -> Void
+    ) throws(MediaError) -> MP4Salvage {
         var result = MP4Salvage()
         var movie: MovieParser?
         var offset: Int64 = 0
@@ -252,6 +260,7 @@ public struct FragmentedMP4Reader {
                 result.timescale = parsed.tracks.first { $0.kind == .video }?.timescale ?? 1
             case "moof":
                 guard let movie, let fragment = try wholeFragment(moof: next, movie) else { break }
+                if findingLostPages, try hasLostPage(fragment, movie) { break }
                 visit(fragment)
                 result.add(fragment)
                 offset = fragment.endOffset
@@ -298,6 +307,25 @@ public struct FragmentedMP4Reader {
             if let lengthBytes = track.nalLengthBytes, try !nalsFit(sample, lengthBytes) { return nil }
         }
         return MP4Fragment(offset: moof.offset, endOffset: data.end, samples: samples)
+    }
+
+    /// A page of the file, or what of it lies before the file's end, is all zeros and holds video of the fragment.
+    private func hasLostPage(_ fragment: MP4Fragment, _ movie: MovieParser) throws(MediaError) -> Bool {
+        let videoIDs = Set(movie.tracks.filter { $0.kind == .video }.map(\.id))
+        let video = fragment.samples.filter { videoIDs.contains($0.trackID) }
+        // The page with the beginning of the fragment has the names of its boxes.
+        var page = (fragment.offset / Self.pageBytes + 1) * Self.pageBytes
+        while page < fragment.endOffset {
+            let end = page + Self.pageBytes
+            let bytes = try source.read(at: page, count: Int(Self.pageBytes))
+            if bytes.allSatisfy({ $0 == 0 }),
+                video.contains(where: { $0.offset < end && $0.offset + Int64($0.sizeBytes) > page })
+            {
+                return true
+            }
+            page = end
+        }
+        return false
     }
 
     /// The NAL lengths of a sample end exactly where it does, and none is empty.

@@ -57,6 +57,33 @@ import Testing
         }
     }
 
+    /// Neither JPEG nor the inside of a NAL unit tells that a page of it is lost.
+    @Test func aPageLostInThePictureEndsWhatIsKept() throws {
+        let video = try CodecConfiguration.mjpeg(widthPx: 64, heightPx: 48)
+        let sound = try CodecConfiguration.pcm(.l16, sampleRateHz: 48_000, channels: 2)
+        var writer = FragmentedMP4Writer(tracks: [video, sound], createdUs: 0)
+        var bytes = writer.header(info: SegmentInfo(device: "d", endpoint: "e", runID: "r"))
+        var ends: [Int] = []
+        for number in 0..<4 {
+            // The sound is silent: its zeros are no lost pages.
+            for (track, content, step) in [(video, UInt8(7), 3_600), (sound, 0, 1_920)] {
+                try writer.append(
+                    MediaPacket(
+                        configuration: track, bytes: PacketBytes([UInt8](repeating: content, count: 20_000)),
+                        ptsTicks: Int64(number * step), dtsTicks: Int64(number * step), durationTicks: Int64(step),
+                        isKeyframe: true, arrivalNs: 0))
+            }
+            bytes += writer.takeFragment(newest: .write) ?? []
+            ends.append(bytes.count)
+        }
+        let whole = try FragmentedMP4Reader(MemoryBytes(bytes)).salvage(findingLostPages: true)
+        #expect(whole.fragments == 4)
+        let page = (ends[1] / 4096 + 2) * 4096
+        bytes.replaceSubrange(page..<page + 4096, with: [UInt8](repeating: 0, count: 4096))
+        let torn = try FragmentedMP4Reader(MemoryBytes(bytes)).salvage(findingLostPages: true)
+        #expect(torn.fragments == 2 && torn.validBytes == Int64(ends[1]))
+    }
+
     @Test func zerosOfAPowerCutAreNoFootage() throws {
         let written = try WriterTests.file(try Fixtures.tiny.get().packets)
         // The file has its length, but the last pages of the fourth fragment never reached the disk.
