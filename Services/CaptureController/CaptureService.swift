@@ -93,7 +93,7 @@ struct CaptureService: Service, CustomStringConvertible {
         let folders = await engine.folders()
         let salvage = Salvage(
             volume: volume, instance: instance, leases: await engine.heldLeases, folder: { folders[$0] ?? "" },
-            busy: disk.busyNames, logger: logger)
+            busy: { [disk] in disk.busyNames }, logger: logger)
         guard let result = try? await blocking.run({ salvage.run() }) else { return [:] }
         for record in result.records { outbox.put(record) }
         if result.failed > 0 { disk.noteLeftovers() }

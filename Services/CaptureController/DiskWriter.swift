@@ -24,6 +24,9 @@ final class DiskWriter {
     private var gaps: [Gap] = []
     private var lastSyncUs: Int64
 
+    /// Gaps that are not in the journal yet.
+    var waitingGaps: Int { gaps.count }
+
     /// A sync has to complete so soon after the bytes were written; a later one is a counted breach.
     static let promisedSyncUs: Int64 = 800_000
     /// Gaps that may wait for a volume that is away or full. Beyond it the oldest are in the spool only.

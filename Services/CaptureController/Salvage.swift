@@ -25,8 +25,9 @@ struct Salvage: Sendable {
     let leases: [SourceKey: HeldLease]
     /// Folder below the root that a stream's footage belongs to.
     let folder: @Sendable (StreamKey) -> String
-    /// Names in staging that this process is still writing.
-    let busy: Set<String>
+    /// Names in staging that this process is writing now. Asked after staging was listed: a file that is begun in between
+    /// must not be taken for a leftover.
+    let busy: @Sendable () -> Set<String>
     let logger: Logger
 
     func run() -> SalvageResult {
@@ -38,6 +39,7 @@ struct Salvage: Sendable {
             logger.error("leftovers in staging could not be listed: \(error)")
             return result
         }
+        let busy = busy()
         for entry in entries {
             guard let name = entry.name, !busy.contains(name.fileName) else { continue }
             do {
@@ -62,7 +64,8 @@ struct Salvage: Sendable {
             if name.owner == instance { try discard(name, &result) }
             return
         }
-        let found = try FragmentedMP4Reader(StagedBytes(reader: try volume.stagedReader(name))).salvage()
+        let found = try FragmentedMP4Reader(StagedBytes(reader: try volume.stagedReader(name)))
+            .salvage(findingLostPages: true)
         guard var info = found.finalInfo, found.validBytes > 0 else {
             if name.owner == instance { try discard(name, &result) }
             return
