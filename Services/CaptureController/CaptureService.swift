@@ -62,7 +62,7 @@ struct CaptureService: Service, CustomStringConvertible {
             } else if keeper.current == nil {
                 // It holds the volume's lock; waiting for the indexer with it, the volume could not be opened again.
                 reconciling?.cancel()
-            } else if ContinuousClock.now - lastSalvage > Self.salvagePause, await hasRoom(), disk.takeLeftovers(),
+            } else if ContinuousClock.now - lastSalvage > Self.salvagePause, await hasRoom(), disk.busy.takeLeftovers(),
                 let volume = keeper.current
             {
                 // The volume was full, or refused some bytes, and takes them again.
@@ -93,10 +93,14 @@ struct CaptureService: Service, CustomStringConvertible {
         let folders = await engine.folders()
         let salvage = Salvage(
             volume: volume, instance: instance, leases: await engine.heldLeases, folder: { folders[$0] ?? "" },
-            busy: { [disk] in disk.busyNames }, logger: logger)
+            busy: disk.busy, logger: logger)
         guard let result = try? await blocking.run({ salvage.run() }) else { return [:] }
         for record in result.records { outbox.put(record) }
-        if result.failed > 0 { disk.noteLeftovers() }
+        for gap in result.gaps {
+            outbox.put(MediaRecord(gap: gap))
+            _ = disk.put(.gap(gap))
+        }
+        if result.failed > 0 { disk.busy.noteLeftovers() }
         return result.endUs
     }
 

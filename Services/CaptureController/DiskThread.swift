@@ -3,22 +3,27 @@
 import Logging
 import Metrics
 import ServiceKit
+import Wire
 
 final class DiskThread: Sendable {
     private let mailbox: Mailbox<DiskWork>
     private let finished = Mailbox<Bool>(maximumBytes: 0)
-    private let busy = BusyNames()
+    let busy = BusyNames()
     private let queueBytes = Gauge(label: "sightglass_controller_disk_queue_bytes")
 
     /// Taken from the queue at once: what is taken no longer counts there, so it adds to the memory that the queue may take.
     static let batchBytes = 4 << 20
 
-    init(keeper: VolumeKeeper, outbox: Outbox, queueBytes: Int, syncIntervalUs: Int64, logger: Logger) {
+    /// `record` is called on the disk thread and must not wait.
+    init(
+        keeper: VolumeKeeper, queueBytes: Int, syncIntervalUs: Int64, logger: Logger,
+        record: @escaping @Sendable (MediaRecord) -> Void
+    ) {
         mailbox = Mailbox(maximumBytes: queueBytes)
         startThread("disk") { [self] in
             let writer = DiskWriter(
                 keeper: keeper, busy: busy, syncIntervalUs: syncIntervalUs, logger: logger,
-                record: { outbox.put($0) }, nowUs: { monotonicUs() })
+                record: record, nowUs: { monotonicUs() })
             while let works = mailbox.take(waitingAtMost: Double(syncIntervalUs) / 2e6, atMostBytes: Self.batchBytes) {
                 self.queueBytes.record(mailbox.waitingBytes)
                 for work in works { writer.take(work) }
@@ -31,13 +36,6 @@ final class DiskThread: Sendable {
 
     /// Adds work. False where it does not fit; only fragments and pictures have a size.
     func put(_ work: DiskWork) -> Bool { mailbox.put(work, bytes: work.queuedBytes) }
-
-    /// Names in staging that are being written now: salvage leaves them alone.
-    var busyNames: Set<String> { busy.all }
-
-    /// True once after a segment was lost: what is left of it in staging can be salvaged when the volume takes bytes again.
-    func takeLeftovers() -> Bool { busy.takeLeftovers() }
-    func noteLeftovers() { busy.noteLeftovers() }
 
     /// Does what waits, seals nothing by itself, and ends. Waits at most `seconds`.
     func close(waitingAtMost seconds: Double) {

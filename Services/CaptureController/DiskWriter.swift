@@ -22,6 +22,9 @@ final class DiskWriter {
     }
     private var open: [UInt64: Entry] = [:]
     private var gaps: [Gap] = []
+    /// Segments that were lost, and from where on nothing of them is left. Its recorder tells the gap when it hears of it in time;
+    /// when it had ended the segment already, the end arrives here, and the gap is told here.
+    private var lostFromUs: [(ticket: SegmentTicket, fromUs: Int64)] = []
     private var lastSyncUs: Int64
 
     /// Gaps that are not in the journal yet.
@@ -31,6 +34,8 @@ final class DiskWriter {
     static let promisedSyncUs: Int64 = 800_000
     /// Gaps that may wait for a volume that is away or full. Beyond it the oldest are in the spool only.
     static let mostWaitingGaps = 1000
+    /// Lost segments whose end may still come: an end is never so many works behind.
+    static let mostLost = 1000
 
     init(
         keeper: VolumeKeeper, busy: BusyNames, syncIntervalUs: Int64, logger: Logger,
@@ -94,6 +99,7 @@ final class DiskWriter {
 
     private func begin(_ ticket: SegmentTicket, _ owner: any SegmentOwner) {
         guard let volume = keeper.current else {
+            remember(ticket, lostFromUs: ticket.info.startUs)
             return owner.segmentLost(
                 id: ticket.id, keptToUs: nil, reason: keeper.error ?? "the recording volume is not open yet")
         }
@@ -108,12 +114,13 @@ final class DiskWriter {
         } catch {
             if let taken { busy.remove(taken) }
             let reason = keeper.failed(error)
+            remember(ticket, lostFromUs: ticket.info.startUs)
             owner.segmentLost(id: ticket.id, keptToUs: nil, reason: reason)
         }
     }
 
     private func seal(_ end: SegmentEnd) {
-        guard let entry = open[end.id] else { return }
+        guard let entry = open[end.id] else { return tellLost(end) }
         do {
             let sealed = try entry.writer.seal(end)
             open[end.id] = nil
@@ -124,7 +131,25 @@ final class DiskWriter {
             entry.owner.segmentSealed(id: end.id, file: file)
         } catch {
             lost(end.id, error)
+            // All that there was to write is written.
+            lostFromUs.removeAll { $0.ticket.id == end.id }
         }
+    }
+
+    private func remember(_ ticket: SegmentTicket, lostFromUs fromUs: Int64) {
+        if lostFromUs.count >= Self.mostLost { lostFromUs.removeFirst() }
+        lostFromUs.append((ticket, fromUs))
+    }
+
+    /// The end of a segment that was lost while its recorder went on to the next.
+    private func tellLost(_ end: SegmentEnd) {
+        guard let index = lostFromUs.firstIndex(where: { $0.ticket.id == end.id }) else { return }
+        let (ticket, fromUs) = lostFromUs.remove(at: index)
+        guard fromUs < end.endUs else { return }
+        let gap = MediaFiles.diskGap(
+            ticket.source, Span(startUs: fromUs, endUs: end.endUs), runID: ticket.info.runID)
+        gaps.append(gap)
+        record(MediaRecord(gap: gap))
     }
 
     /// The file stays in staging; it is salvaged when the volume is opened again or the service starts.
@@ -135,9 +160,20 @@ final class DiskWriter {
     }
 
     private func give(up entry: Entry, _ id: UInt64, _ reason: String) {
-        busy.remove(entry.writer.name.fileName)
-        busy.noteLeftovers()
-        let keptToUs = entry.writer.frames > 0 ? entry.writer.writtenToUs : nil
+        let writer = entry.writer
+        let startUs = writer.ticket.info.startUs
+        let isGone = writer.frames == 0 && (try? writer.discard()) != nil
+        if isGone {
+            busy.remove(writer.name.fileName)
+        } else {
+            busy.giveUp(
+                writer.name.fileName,
+                GivenUp(
+                    source: writer.ticket.source, runID: writer.ticket.info.runID,
+                    span: Span(startUs: startUs, endUs: writer.writtenToUs)))
+        }
+        let keptToUs = writer.frames > 0 ? writer.writtenToUs : nil
+        remember(writer.ticket, lostFromUs: keptToUs ?? startUs)
         entry.owner.segmentLost(id: id, keptToUs: keptToUs, reason: reason)
     }
 
@@ -186,6 +222,9 @@ final class DiskWriter {
                 fileExtension: file.fileExtension ?? "jpg")
             let name = try StagingName(
                 owner: picture.owner, epoch: picture.leaseEpoch, label: "picture.\(TicketCounter.next())")
+            // Salvage must not take it for a leftover.
+            busy.insert(name.fileName)
+            defer { busy.remove(name.fileName) }
             let sealed = try volume.write(picture.bytes, to: path, staging: name)
             file.volumeID = volume.volumeID
             file.path = sealed.path.string

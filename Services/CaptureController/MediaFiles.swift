@@ -48,6 +48,13 @@ enum MediaFiles {
             salvaged: info.salvaged, sha256: sha256, fileExtension: "mp4", sequence: info.sequence)
     }
 
+    /// What the disk did not keep.
+    static func diskGap(_ source: SourceKey, _ span: Span, runID: String) -> Gap {
+        Gap(
+            source: source.wire, window: span.wire, cause: "disk_full",
+            reason: "the recording volume did not take the footage; see the volume's status", runID: runID)
+    }
+
     /// Everything else that a file's box tells: its run, the anchor, the gaps before and in it. In the order in which the
     /// catalogue must see them.
     static func context(_ info: SegmentInfo) -> [MediaRecord] {

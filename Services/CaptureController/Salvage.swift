@@ -14,7 +14,9 @@ struct SalvageResult: Sendable {
     var endUs: [SourceKey: Int64] = [:]
     var salvaged = 0
     var discarded = 0
-    /// Leftovers that could not be finished for want of room; they are tried again.
+    /// Footage that this process had written to a segment, and that is not in what was left of it.
+    var gaps: [Gap] = []
+    /// Leftovers that could not be finished for want of room, or because the disk failed; they are tried again.
     var failed = 0
 }
 
@@ -25,9 +27,9 @@ struct Salvage: Sendable {
     let leases: [SourceKey: HeldLease]
     /// Folder below the root that a stream's footage belongs to.
     let folder: @Sendable (StreamKey) -> String
-    /// Names in staging that this process is writing now. Asked after staging was listed: a file that is begun in between
-    /// must not be taken for a leftover.
-    let busy: @Sendable () -> Set<String>
+    /// What this process is writing is asked for after staging was listed: a file that is begun in between must not be taken for a
+    /// leftover.
+    let busy: BusyNames
     let logger: Logger
 
     func run() -> SalvageResult {
@@ -39,13 +41,16 @@ struct Salvage: Sendable {
             logger.error("leftovers in staging could not be listed: \(error)")
             return result
         }
-        let busy = busy()
+        let writing = busy.all
         for entry in entries {
-            guard let name = entry.name, !busy.contains(name.fileName) else { continue }
+            guard let name = entry.name, !writing.contains(name.fileName) else { continue }
             do {
                 try finish(name, &result)
             } catch {
-                if (error as? VolumeError)?.kind == .full { result.failed += 1 }
+                let kind = (error as? VolumeError)?.kind
+                // It was sealed after staging was listed.
+                if kind == .missing { continue }
+                if kind == .full || kind == .inputOutput { result.failed += 1 }
                 logger.error("a leftover could not be salvaged: \(error)", metadata: ["file": "\(name.fileName)"])
             }
         }
@@ -68,6 +73,7 @@ struct Salvage: Sendable {
             .salvage(findingLostPages: true)
         guard var info = found.finalInfo, found.validBytes > 0 else {
             if name.owner == instance { try discard(name, &result) }
+            tellLost(name, fromUs: nil, &result)
             return
         }
         let source = SourceKey(device: info.device, endpoint: info.endpoint)
@@ -81,12 +87,26 @@ struct Salvage: Sendable {
         let stream = info.asset.isEmpty ? nil : StreamKey(asset: info.asset, stream: info.stream)
         let path = try MediaFiles.segmentPath(info, folder: stream.map(folder) ?? "")
         let sealed = try file.seal(as: path)
+        tellLost(name, fromUs: info.endUs, &result)
         result.records += MediaFiles.context(info)
         result.records.append(
             MediaRecord(
                 file: MediaFiles.record(info, path: sealed.path, volumeID: volume.volumeID, digest: sealed.digest)))
         result.endUs[source] = max(result.endUs[source] ?? 0, info.endUs ?? 0)
         result.salvaged += 1
+    }
+
+    /// A time of the file and one of the recorder differ by rounding; a frame is longer.
+    private static let roundingUs: Int64 = 10_000
+
+    /// Less is left than was written: a sync had failed, and what it was to make safe is gone. `fromUs`: the end of what is left.
+    private func tellLost(_ name: StagingName, fromUs: Int64?, _ result: inout SalvageResult) {
+        guard let segment = busy.takeGivenUp(name.fileName) else { return }
+        let fromUs = max(fromUs ?? segment.span.startUs, segment.span.startUs)
+        guard fromUs + Self.roundingUs < segment.span.endUs else { return }
+        result.gaps.append(
+            MediaFiles.diskGap(
+                segment.source, Span(startUs: fromUs, endUs: segment.span.endUs), runID: segment.runID))
     }
 
     private func discard(_ name: StagingName, _ result: inout SalvageResult) throws {

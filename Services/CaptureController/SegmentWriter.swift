@@ -65,6 +65,9 @@ final class SegmentWriter {
         unsyncedSinceUs = nil
     }
 
+    /// Removes a file that is given up.
+    func discard() throws(VolumeError) { try file.discard() }
+
     /// Finishes the file and gives its record; nil where it holds no frame, then nothing is left of it.
     func seal(_ end: SegmentEnd) throws(VolumeError) -> MediaFile? {
         guard frames > 0 else {

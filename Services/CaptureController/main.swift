@@ -35,8 +35,8 @@ await ServiceProgram(
     runtime.health.set("volume", ready: false, reason: "the recording volume is not open yet")
     let outbox = Outbox(spool: spool, inventory: inventory, logger: logger)
     let disk = DiskThread(
-        keeper: keeper, outbox: outbox, queueBytes: configuration.diskQueueBytes,
-        syncIntervalUs: configuration.syncIntervalUs, logger: logger)
+        keeper: keeper, queueBytes: configuration.diskQueueBytes, syncIntervalUs: configuration.syncIntervalUs,
+        logger: logger, record: { outbox.put($0) })
     let bell = Wakeup()
     let equipment = Equipment(
         configuration: configuration, cameras: try RTSPClient(name: "cameras"),

@@ -14,6 +14,7 @@ final class EmulatedDisk: FileSystemKernel {
         var lockedBy: Int32?
         var lastNumber: Int32 = 100
         var step: Step?
+        var capacityBytes = Int.max
     }
     private let state: Mutex<State>
 
@@ -21,6 +22,9 @@ final class EmulatedDisk: FileSystemKernel {
 
     var image: DiskImage { state.withLock { $0.image } }
     var calls: FileSystemCalls { FileSystemCalls(interceptor: nil, kernel: self) }
+
+    /// Where files have so many bytes together, the disk is full.
+    func limit(toBytes capacity: Int) { state.withLock { $0.capacityBytes = capacity } }
 
     func onStep(_ step: Step?) { state.withLock { $0.step = step } }
 
@@ -89,8 +93,15 @@ final class EmulatedDisk: FileSystemKernel {
 
     func write(_ file: Int32, _ bytes: UnsafeRawBufferPointer, at offset: Int64) -> Int {
         result(.write, path(file)) { (state) throws(Failure) in
-            state.image.write(try Self.opened(state, file), bytes, at: Int(offset))
-            return bytes.count
+            let node = try Self.opened(state, file)
+            var count = bytes.count
+            if state.capacityBytes < Int.max {
+                let size = state.image.file(node)?.bytes.count ?? 0
+                count = min(count, size - Int(offset) + max(0, state.capacityBytes - state.image.usedBytes))
+                guard count > 0 else { throw Failure(number: ENOSPC) }
+            }
+            state.image.write(node, UnsafeRawBufferPointer(rebasing: bytes[..<count]), at: Int(offset))
+            return count
         }
     }
 

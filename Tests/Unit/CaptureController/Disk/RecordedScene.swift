@@ -46,17 +46,27 @@ final class RecordedScene {
     private var random: SplitMix64
     /// False: nothing but pictures of the cameras happens.
     private let isEventful: Bool
+    private let queue: Mailbox<DiskWork>
+    private var stalledToUs: Int64 = 0
+    private(set) var mostQueuedBytes = 0
+    private(set) var refused = 0
     private var runs = 0
+    /// The runs of the segments.
+    private var anchors: [UInt64: RunContext] = [:]
 
-    init(seed: UInt64, cameras count: Int = 3, isEventful: Bool = true, disk: EmulatedDisk? = nil) throws {
+    init(seed: UInt64, cameras count: Int = 3, isEventful: Bool = true, queueBytes: Int = 64 << 20) throws {
         random = SplitMix64(seed: seed)
         self.isEventful = isEventful
-        self.disk = try disk ?? Self.adoptedDisk()
+        disk = try Self.adoptedDisk()
+        queue = Mailbox(maximumBytes: queueBytes)
         keeper = VolumeKeeper(path: Self.volume, logger: Self.logger, calls: self.disk.calls) { _, _ in }
         writer = DiskWriter(
             keeper: keeper, busy: busy, syncIntervalUs: 400_000, logger: Self.logger,
             record: { [ledger] record in
-                if let path = record.file?.path { ledger.books.withLock { _ = $0.paths.insert(path) } }
+                ledger.books.withLock { books in
+                    if let path = record.file?.path { books.paths.insert(path) }
+                    if let gap = record.gap { books.gaps.append(gap) }
+                }
             }, nowUs: { [ledger] in ledger.nowUs })
         cameras = try (0..<count).map { index in
             Camera(
@@ -89,16 +99,49 @@ final class RecordedScene {
             ledger.pass(us: Self.frameUs)
             for index in cameras.indices {
                 step(&cameras[index])
+                drain()
                 hear()
             }
-            writer.syncWhenDue()
+            if ledger.nowUs >= stalledToUs { writer.syncWhenDue() }
             hear()
+        }
+    }
+
+    /// The disk takes so long for its next call; the cameras go on.
+    func stall(us: Int64) { stalledToUs = ledger.nowUs + us }
+
+    /// What CaptureService does every two seconds: opens the volume again and finishes what was left.
+    func lookAfterVolume() {
+        let isOpened = keeper.tryOpen()
+        if isOpened || busy.takeLeftovers(), let volume = keeper.current {
+            let result = SceneCut.salvage(volume, busy: busy)
+            for gap in result.gaps { tell(gap) }
+            if result.failed > 0 { busy.noteLeftovers() }
+        }
+    }
+
+    private func put(_ work: DiskWork) -> Bool {
+        let isTaken = queue.put(work, bytes: work.queuedBytes)
+        mostQueuedBytes = max(mostQueuedBytes, queue.waitingBytes)
+        return isTaken
+    }
+
+    /// What the disk thread does.
+    private func drain() {
+        guard ledger.nowUs >= stalledToUs else { return }
+        while let works = queue.take(waitingAtMost: 0, atMostBytes: DiskThread.batchBytes), !works.isEmpty {
+            for work in works {
+                note(work)
+                writer.take(work)
+            }
+            noteJournal()
         }
     }
 
     /// Ends all sessions and makes everything safe.
     func end() {
         for index in cameras.indices { endSession(&cameras[index], reason: "the scene is over") }
+        drain()
         writer.sync()
         hear()
     }
@@ -122,6 +165,8 @@ final class RecordedScene {
             durationTicks: 3_600,
             isKeyframe: isKeyframe, arrivalNs: nowUs * 1_000)
         camera.framesOfRun += 1
+        let startUs = run.head(packet).startUs
+        ledger.books.withLock { $0.taken[picture] = (camera.source, startUs) }
         give(packet, to: &camera)
         if let audio = camera.audio {
             // Silence, as sound of 16 bits has it.
@@ -190,18 +235,18 @@ final class RecordedScene {
 
     private func tell(_ gap: Gap) {
         ledger.books.withLock { $0.gaps.append(gap) }
-        writer.take(.gap(gap))
-        noteJournal()
+        _ = put(.gap(gap))
     }
 
     private func noteJournal() {
+        guard queue.waitingBytes == 0, stalledToUs <= ledger.nowUs else { return }
         let waiting = writer.waitingGaps
         ledger.books.withLock { $0.gapsJournalled = max($0.gapsJournalled, $0.gaps.count - waiting) }
     }
 
     private func store(_ camera: Camera) {
         let bytes = [UInt8](repeating: UInt8(1 + camera.number % 250), count: 500 + random.below(9_000))
-        writer.take(
+        _ = put(
             .picture(
                 PictureFile(
                     bytes: bytes,
@@ -217,20 +262,26 @@ final class RecordedScene {
     private func perform(_ effects: [PipelineEffect], _ camera: inout Camera) {
         for effect in effects {
             switch effect {
-            case .open(let ticket): writer.take(.open(ticket, ledger))
-            case .fragment(let id, let packets, _, let endUs, _):
-                hand(packets, id, camera)
-                writer.take(.fragment(id: id, packets: packets, endUs: endUs, isBackfill: false))
-            case .seal(let end): writer.take(.seal(end))
+            case .open(let ticket):
+                anchors[ticket.id] = camera.run
+                _ = put(.open(ticket, ledger))
+            case .fragment(let id, let packets, let startUs, let endUs, _):
+                guard put(.fragment(id: id, packets: packets, endUs: endUs, isBackfill: false)) else {
+                    refused += 1
+                    let frames = UInt32(packets.count { $0.kind == .video })
+                    camera.driver.fragmentRefused(id: id, startUs: startUs, frames: frames)
+                    continue
+                }
+            case .seal(let end): _ = put(.seal(end))
             case .record(let record): if let gap = record.gap { tell(gap) }
             case .snapshot, .push, .pushesRestart: break
             }
-            noteJournal()
         }
     }
 
-    private func hand(_ packets: [MediaPacket], _ id: UInt64, _ camera: Camera) {
-        guard let run = camera.run else { return }
+    /// Into the books, just before the disk gets it.
+    private func note(_ work: DiskWork) {
+        guard case .fragment(let id, let packets, _, _) = work, let run = anchors[id] else { return }
         let nowUs = ledger.nowUs
         let frames = packets.filter { $0.kind == .video }.compactMap { packet in
             ScenePicture(payload: packet.bytes.array).map {

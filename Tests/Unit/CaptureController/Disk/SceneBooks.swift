@@ -60,6 +60,8 @@ struct SceneBooks: Sendable {
         let endUs: Int64
         let handedUs: Int64
     }
+    /// Every picture that a camera gave while it was recorded, and when.
+    var taken: [ScenePicture: (source: SourceKey, startUs: Int64)] = [:]
     /// By segment, in the order in which they were handed over.
     var handed: [UInt64: [Frame]] = [:]
     var confirmed: Set<ScenePicture> = []
@@ -91,6 +93,18 @@ struct SceneBooks: Sendable {
         }
         return (lostConfirmed > 0 ? ["\(lostConfirmed) confirmed pictures are missing"] : [])
             + (lostLate > 0 ? ["\(lostLate) pictures are missing, handed over up to \(nowUs - oldestUs) us ago"] : [])
+    }
+
+    /// Pictures that are missing and lie in no gap that was told.
+    func unexplained(_ found: Set<ScenePicture>) -> [String] {
+        let missing = taken.filter { picture, frame in
+            !found.contains(picture)
+                && !gaps.contains { gap in
+                    gap.source == frame.source.wire && gap.window?.startUs ?? .max <= frame.startUs
+                        && frame.startUs < gap.window?.endUs ?? .min
+                }
+        }
+        return missing.isEmpty ? [] : ["\(missing.count) pictures are missing without a gap"]
     }
 
     mutating func confirm(_ id: UInt64, toUs: Int64) {

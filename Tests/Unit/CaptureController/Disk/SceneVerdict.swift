@@ -14,6 +14,8 @@ struct SceneCut: Sendable {
     let image: DiskImage
     let books: SceneBooks
     let nowUs: Int64
+    /// The scene went to its end: each picture is there or lies in a gap that was told.
+    var isWhole = false
 
     /// The next life: what of it is wrong. `graceUs`: what was handed over so shortly before may be missing.
     /// `cuts`: how often the next life is cut off too, by a power cut at a random step.
@@ -33,12 +35,16 @@ struct SceneCut: Sendable {
     @discardableResult
     static func salvage(_ disk: EmulatedDisk) throws -> VolumeRoot {
         let volume = try VolumeRoot.open(at: RecordedScene.volume, role: .recording, calls: disk.calls)
-        _ = Salvage(
+        _ = salvage(volume, busy: BusyNames())
+        return volume
+    }
+
+    static func salvage(_ volume: VolumeRoot, busy: BusyNames) -> SalvageResult {
+        Salvage(
             volume: volume, instance: RecordedScene.instance, leases: [:],
-            folder: { $0 == StreamKey(asset: "press", stream: "clips") ? "hall" : "" }, busy: { [] },
+            folder: { $0 == StreamKey(asset: "press", stream: "clips") ? "hall" : "" }, busy: busy,
             logger: RecordedScene.logger
         ).run()
-        return volume
     }
 
     private static func interruptedSalvage(_ image: DiskImage, _ random: inout SplitMix64) -> DiskImage {
@@ -94,6 +100,7 @@ struct SceneCut: Sendable {
             }
         }
         wrong += books.missing(found, nowUs: nowUs, graceUs: graceUs)
+        if isWhole { wrong += books.unexplained(found) }
         for path in books.paths.union(books.snapshots.keys) where !paths.contains(path) {
             wrong.append("\(path) was reported and is not there")
         }
