@@ -30,6 +30,8 @@ extension VolumeRoot {
                 } catch let error where error.kind == .exists {
                     try comparePublished(path, with: digest)
                     try calls.sync(calls.open(absolute(path), O_RDONLY | O_NOFOLLOW))
+                    // Whoever published it may have been killed before its name was durable.
+                    try calls.syncFolder(folder)
                     try calls.unlink(staging)
                     outcome = .alreadyThere
                 }

@@ -138,6 +138,8 @@ public struct VolumeRoot: Sendable {
         } catch let error where error.errno == EPERM {
             throw VolumeError(.unsupported, path: final, "the file system has neither RENAME_NOREPLACE nor hard links")
         }
+        // Else a power cut could keep the removal and lose the new name.
+        try calls.syncFolder(String(final[..<(final.lastIndex(of: "/") ?? final.startIndex)]))
         try calls.unlink(temporary)
     }
 
