@@ -102,6 +102,40 @@ struct DiskTroubleTests {
         expectNone(violations(of: scene, "seed \(seed)"))
     }
 
+    @Test func aDiskThatBecomesReadOnlyIsGivenUpAndTakenAgain() throws {
+        let scene = try RecordedScene(seed: 31)
+        play(scene, seconds: 2)
+        scene.disk.onStep { _, _, _ in EROFS }
+        play(scene, seconds: 4)
+        #expect(scene.keeper.current == nil && scene.keeper.error?.contains("remount it writable") == true)
+        scene.disk.onStep(nil)
+        scene.lookAfterVolume()
+        #expect(isRecording(scene, cameras: 3))
+        expectNone(violations(of: scene, "read-only"))
+    }
+
+    /// Unmounted, then another box's disk in its place, then the right one again.
+    @Test func aVolumeThatWasSwappedGetsNothingAndTheRightOneIsTakenAgain() throws {
+        let scene = try RecordedScene(seed: 41)
+        let calls = scene.disk.calls
+        play(scene, seconds: 2)
+        try calls.renameNoReplace(RecordedScene.volume, to: "/right")
+        try calls.makeFolder(RecordedScene.volume)
+        play(scene, seconds: 4)
+        #expect(scene.keeper.current == nil && scene.keeper.error?.contains("mounted") == true)
+        #expect(try calls.list(RecordedScene.volume).isEmpty)
+        _ = try VolumeRoot.adopt(at: RecordedScene.volume, role: .recording, nowUs: 1_795_410_372_000_000, calls: calls)
+        play(scene, seconds: 4)
+        #expect(scene.keeper.current == nil && scene.keeper.error?.contains("known is") == true)
+        #expect(try calls.list(RecordedScene.volume).count == 2, "marker and staging")
+        #expect(try calls.list(RecordedScene.volume + "/.staging").isEmpty)
+        try calls.renameNoReplace(RecordedScene.volume, to: "/wrong")
+        try calls.renameNoReplace("/right", to: RecordedScene.volume)
+        scene.lookAfterVolume()
+        #expect(isRecording(scene, cameras: 3))
+        expectNone(violations(of: scene, "swapped"))
+    }
+
     @Test func aDiskThatStallsWithSixteenCamerasKeepsTheBoundAndCostsWholeGroups() throws {
         let bound = 6 << 20
         let scene = try RecordedScene(seed: 21, cameras: 16, isEventful: false, queueBytes: bound)

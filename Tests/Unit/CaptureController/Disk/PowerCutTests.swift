@@ -1,5 +1,6 @@
 // Power cuts and kills while cameras are recorded, on an emulated disk.
 import Foundation
+import Glibc
 import Synchronization
 import Testing
 
@@ -58,7 +59,8 @@ struct PowerCutTests {
                     books: ledger.books.withLock { $0 }, nowUs: ledger.nowUs)
                 cuts.withLock { if $0.count < cutsOfAScene { $0.append(cut) } }
             }
-            return 0
+            // Some file systems cannot rename without replacing: there it is a link and an unlink.
+            return call == .rename && seed % 4 == 3 ? EINVAL : 0
         }
         scene.play(frames: 150) { cuts.withLock { $0.count >= cutsOfAScene } }
         scene.disk.onStep(nil)
