@@ -172,6 +172,8 @@ let package = Package(
         // For Tests/Bench, a package of its own.
         .library(name: "RPC", targets: ["RPC"]),
         .library(name: "Wire", targets: ["Wire"]),
+        .library(name: "Media", targets: ["Media"]),
+        .library(name: "Fakes", targets: ["Fakes"]),
     ],
     dependencies: [
         .package(url: "https://github.com/groue/GRDB.swift", from: "7.10.0"),

@@ -20,8 +20,12 @@ let package = Package(
     ],
     targets: [
         .executableTarget(
-            name: "bench", dependencies: [.product(name: "ArgumentParser", package: "swift-argument-parser")],
-            swiftSettings: strict),
+            name: "bench",
+            dependencies: [
+                .product(name: "Fakes", package: "Sightglass"), .product(name: "Media", package: "Sightglass"),
+                .product(name: "Wire", package: "Sightglass"),
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+            ], swiftSettings: strict),
         .executableTarget(
             name: "rpc-peer",
             dependencies: [

@@ -15,7 +15,8 @@
 // Lines on standard output (TIME: seconds since 1970):
 //     ready PORT
 //     opened TIME, closed TIME
-//     connected CAMERA TIME, playing CAMERA TIME, keyframe CAMERA TIME     the session's first keyframe is with the kernel
+//     playing CAMERA TIME TIME     when it was connected to, and when PLAY was answered
+//     keyframe CAMERA TIME         the session's first keyframe is with the kernel
 //     ended CAMERA FRAMES TIME     frames that were sent from the first keyframe on; TIME: of the last one
 //     report FRAMES LATE MAXIMUM_MS BLOCKED LOST
 //         LATE frames were begun later than a frame's time after they were due: the figures of such a run are void.
@@ -54,7 +55,7 @@ struct session {
     uint32_t packets, octets;
     int64_t next_report;
     long frames;
-    double last_sent;
+    double connected, last_sent;
     char in[8192];
     int in_size;
     uint8_t *out; // what the kernel did not take yet, from out_sent on
@@ -270,7 +271,7 @@ static void answer(struct session *s, char *request) {
     put_bytes(s, reply, size);
     if (status == 200 && !strcmp(method, "PLAY") && !s->is_playing) {
         s->is_playing = 1;
-        printf("playing %d %.6f\n", s->camera, wall());
+        printf("playing %d %.6f %.6f\n", s->camera, s->connected, wall());
     }
     if (s->fd >= 0) end_if_sent(s);
 }
@@ -317,7 +318,7 @@ static void accept_all(void) {
         sessions = s;
         setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &yes, sizeof yes);
         if (epoll_ctl(epoll_fd, EPOLL_CTL_ADD, fd, &event)) die("epoll_ctl");
-        printf("connected %d %.6f\n", s->camera, wall());
+        s->connected = wall();
     }
 }
 

@@ -6,7 +6,10 @@ import ArgumentParser
 @main struct Bench: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "bench", abstract: "Speed as a ratio to a peer that is measured in the same run.",
-        subcommands: [RPCBench.self, EndToEndBench.self, OverloadBench.self])
+        subcommands: [
+            RPCBench.self, EndToEndBench.self, OverloadBench.self, CaptureBench.self, StartupBench.self,
+            ReconnectBench.self,
+        ])
 }
 
 /// Options of every bench.

@@ -1,0 +1,38 @@
+// ProcessUse: what processes took of the processor and of the memory, as the kernel counts it.
+
+import Foundation
+
+/// Processes that do one job together.
+struct ProcessUse {
+    let processes: [pid_t]
+
+    /// User and system time so far, in seconds.
+    func cpuSeconds() throws -> Double {
+        var ticks = 0
+        for process in processes {
+            let text = try String(contentsOfFile: "/proc/\(process)/stat", encoding: .utf8)
+            // The name in brackets may have spaces; after it, utime and stime are the 12th and 13th.
+            guard let bracket = text.lastIndex(of: ")") else { throw BenchError("no figures of process \(process)") }
+            let fields = text[text.index(after: bracket)...].split(separator: " ")
+            guard fields.count > 12, let user = Int(fields[11]), let system = Int(fields[12]) else {
+                throw BenchError("no figures of process \(process)")
+            }
+            ticks += user + system
+        }
+        return Double(ticks) / Double(sysconf(Int32(_SC_CLK_TCK)))
+    }
+
+    /// Proportional set size: memory of their own, and their share of what they have in common with others.
+    func pssMiB() throws -> Double {
+        var kibibytes = 0
+        for process in processes {
+            let text = try String(contentsOfFile: "/proc/\(process)/smaps_rollup", encoding: .utf8)
+            let line = text.split(separator: "\n").first { $0.hasPrefix("Pss:") }
+            guard let value = line?.split(whereSeparator: { !$0.isNumber }).first.flatMap({ Int($0) }) else {
+                throw BenchError("no memory of process \(process)")
+            }
+            kibibytes += value
+        }
+        return Double(kibibytes) / 1024
+    }
+}
