@@ -6,7 +6,8 @@
 //
 // The film is an Annex B stream without B-frames that begins with a keyframe; it loops. Every camera has a clock of its own that
 // runs whether someone looks or not, as a real one has: who begins in the middle of a group of pictures waits for the next
-// keyframe. Cameras take turns within a frame's time. OPTIONS, DESCRIBE, SETUP, PLAY and TEARDOWN are understood, no user is asked for.
+// keyframe. Cameras take turns within a frame's time and are at different places of the film. OPTIONS, DESCRIBE, SETUP, PLAY and
+// TEARDOWN are understood, no user is asked for.
 //
 // Orders on standard input:  close    all sessions end after the frame at hand, the port is closed
 //                            open     the port is open again
@@ -44,6 +45,7 @@ enum {
     HEADER = 4 + 12 + 2,         // "$", RTP, FU-A
     MOST_WAITING = 16 << 20,     // bytes that a reader may leave unread before its session is given up: 30 s
     COALESCE_NS = 1000 * 1000,   // frames that are due within a millisecond go out together
+    APART = 37,                  // frames by which cameras are apart in the film: their keyframes do not come together
     REPORT_EVERY_S = 5,          // RTCP sender reports
 };
 
@@ -181,7 +183,7 @@ static void send_frame(struct session *s, long long index, int64_t now) {
     static uint8_t *headers;
     static struct iovec *pieces;
     if (!headers) headers = must(malloc(most_packets * HEADER)), pieces = must(malloc(2 * most_packets * sizeof *pieces));
-    struct frame frame = frames[index % frame_count];
+    struct frame frame = frames[(index + s->camera * APART) % frame_count];
     uint32_t time = rtp_time(index);
     if (s->out_size) blocked_frames++;
     if (s->out_size - s->out_sent > MOST_WAITING) {

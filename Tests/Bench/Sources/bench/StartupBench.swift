@@ -37,7 +37,7 @@ struct StartupBench: ParsableCommand {
             waits.add(wait * 1000)
             answers.add((session.playing - session.connected) * 1000)
             // No start shall meet the same moment of a group of pictures.
-            Thread.sleep(forTimeInterval: .random(in: 0...0.3))
+            Thread.sleep(forTimeInterval: .random(in: 0...LoadCameras.keyframeSeconds))
         }
         let sent = try load.report()
         var report = Report(bench: "startup", machine: machine, rounds: starts)
