@@ -18,13 +18,12 @@ struct CaptureBench: ParsableCommand {
     @Option(help: "Rounds; each measures every recorder once.") var rounds = 3
     @Option(help: "Seconds of a window.") var seconds = 20.0
     @Option(help: "Minutes of a long window: one round of the controller alone.") var minutes: Double?
+    @Option(help: "Bytes of finished files that the long form keeps; the oldest go.") var retainedBytes = 4_000_000_000
     @Option(help: "Folder with the services' executables.") var bin = ".build/release"
     @OptionGroup var common: CommonOptions
 
     /// Rings hold all they will ever hold after their seconds and two groups of pictures.
     private static let warmUpSeconds = Double(CaptureSite.ringSeconds) + 2 * LoadCameras.keyframeSeconds
-    /// Bytes of finished files that the long form keeps.
-    private static let retainedBytes = 4_000_000_000
 
     private struct Turn {
         /// Per cent of one core for one camera.
@@ -67,7 +66,7 @@ struct CaptureBench: ParsableCommand {
     private func controllerTurn() throws -> Turn {
         let load = try LoadCameras(cameras)
         defer { load.end() }
-        let site = try CaptureSite(bin: bin, retainedBytes: minutes == nil ? .max : Self.retainedBytes)
+        let site = try CaptureSite(bin: bin, retainedBytes: minutes == nil ? .max : retainedBytes)
         defer { site.end() }
         site.record(cameras, of: load)
         var turn = try measure(ProcessUse(processes: [site.processID]), load) { try site.countFinished() }
@@ -135,8 +134,9 @@ struct CaptureBench: ParsableCommand {
                     name: "capture.\(name)", value: own.median, unit: unit, peer: other?.median, peerName: peer,
                     bar: bar, spread: own.spread, peerSpread: other?.spread))
         }
-        // A ring holds whole groups of pictures, so up to one more than its seconds.
-        let ringSeconds = Double(CaptureSite.ringSeconds) + LoadCameras.keyframeSeconds
+        // A ring holds whole groups of pictures, so up to one more than its seconds. The cameras' keyframes are apart, so that the
+        // rings of many are half a group more.
+        let ringSeconds = Double(CaptureSite.ringSeconds) + LoadCameras.keyframeSeconds / 2
         let ringMiB = try LoadCameras.bytesPerSecond() * ringSeconds / 1_048_576
         let most = { (part: (Turn) -> Int) in Double(turns.values.joined().map(part).max() ?? 0) }
 
@@ -173,11 +173,12 @@ struct CaptureBench: ParsableCommand {
             )
         }
         report.notes.append(
-            "ring: \(CaptureSite.ringSeconds) s and the group of pictures at hand, at most \(Figure.text(ringMiB)) MiB of a camera"
+            "ring of a camera: \(Int(ringMiB * 1_048_576)) bytes, \(CaptureSite.ringSeconds) s and half a group of pictures"
         )
         report.notes.append("\(cameras) cameras, window \(Figure.text(window)) s; cpu is user and system time")
         if minutes == nil, turns["gstreamer"] == nil {
-            report.notes.append("GStreamer was not measured: gst-launch-1.0 is not installed")
+            report.notes.append(
+                "GStreamer was not measured: it needs gstreamer1.0-tools, gstreamer1.0-plugins-good and -bad")
         }
     }
 

@@ -15,9 +15,10 @@ final class PeerRecorders {
     private let folder: String
     private var running: [Process] = []
 
-    /// Whether its program is there.
+    /// Whether its program is there, with all that it needs.
     static func isInstalled(_ kind: Kind) -> Bool {
-        (try? bench.run(["/usr/bin/env", "which", kind == .ffmpeg ? "ffmpeg" : "gst-launch-1.0"])) != nil
+        let question = kind == .ffmpeg ? ["ffmpeg", "-version"] : ["gst-inspect-1.0", "--exists", "h264parse"]
+        return (try? bench.run(["/usr/bin/env"] + question)) != nil
     }
 
     init(_ kind: Kind, _ cameras: LoadCameras) throws {
