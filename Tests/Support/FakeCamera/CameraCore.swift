@@ -6,6 +6,8 @@ import Glibc
 /// The server.
 final class CameraCore {
     private var listener: Int32
+    /// Holds the port while nobody listens on it, so that no other camera of the process gets it.
+    private var placeholder: Int32 = -1
     private let port: UInt16
     private let scenarios: [Scenario]
     private let host: String
@@ -25,13 +27,21 @@ final class CameraCore {
     deinit {
         for link in links { Glibc.close(link.descriptor) }
         if listener >= 0 { Glibc.close(listener) }
+        if placeholder >= 0 { Glibc.close(placeholder) }
     }
 
     /// A socket that listens on 127.0.0.1.
     static func listen(port: UInt16) throws(CameraError) -> (descriptor: Int32, port: UInt16) {
+        try open(port: port, listens: true)
+    }
+
+    /// A socket that has the port; connections are refused where it does not listen.
+    private static func open(port: UInt16, listens: Bool) throws(CameraError) -> (descriptor: Int32, port: UInt16) {
         let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
         var one: Int32 = 1
         setsockopt(descriptor, SOL_SOCKET, SO_REUSEADDR, &one, socklen_t(MemoryLayout<Int32>.size))
+        // Placeholder and listener have it together for a moment.
+        setsockopt(descriptor, SOL_SOCKET, SO_REUSEPORT, &one, socklen_t(MemoryLayout<Int32>.size))
         var address = sockaddr_in()
         address.sin_family = sa_family_t(AF_INET)
         address.sin_addr.s_addr = in_addr_t(0x7F00_0001).bigEndian
@@ -39,7 +49,7 @@ final class CameraCore {
         var length = socklen_t(MemoryLayout<sockaddr_in>.size)
         let isBound = withUnsafeMutablePointer(to: &address) { pointer in
             pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-                bind(descriptor, $0, length) == 0 && Glibc.listen(descriptor, 64) == 0
+                bind(descriptor, $0, length) == 0 && (!listens || Glibc.listen(descriptor, 64) == 0)
                     && getsockname(descriptor, $0, &length) == 0
             }
         }
@@ -86,10 +96,13 @@ final class CameraCore {
                 for link in links { link.end(.close) }
             case .listen(let isListening):
                 if !isListening, listener >= 0 {
+                    placeholder = (try? Self.open(port: port, listens: false).descriptor) ?? -1
                     Glibc.close(listener)
                     listener = -1
                 } else if isListening, listener < 0, let again = try? Self.listen(port: port) {
                     listener = again.descriptor
+                    if placeholder >= 0 { Glibc.close(placeholder) }
+                    placeholder = -1
                 }
                 let isUp = listener >= 0
                 shared.note { $0.isListening = isUp }

@@ -45,12 +45,12 @@ import Testing
             $0.faults = [.closesOn("GET_PARAMETER"), .closesOn("SET_PARAMETER")]
         },
         Camera("names no methods", keepalives: ["OPTIONS"]) { $0.dialect.publicMethods = nil },
-        Camera("session of ten seconds", keepalives: ["GET_PARAMETER"], dueS: 6) {
-            $0.dialect.sessionTail = ";timeout=10"
+        Camera("session of forty seconds", keepalives: ["GET_PARAMETER"], dueS: 21) {
+            $0.dialect.sessionTail = ";timeout=40"
         },
         Camera("says nothing of a time-out", keepalives: ["GET_PARAMETER"]) { $0.dialect.sessionTail = "" },
-        Camera("time-out behind spaces", keepalives: ["GET_PARAMETER"], dueS: 11) {
-            $0.dialect.sessionTail = " ; Timeout = 20"
+        Camera("time-out behind spaces", keepalives: ["GET_PARAMETER"], dueS: 21) {
+            $0.dialect.sessionTail = " ; Timeout = 40"
         },
     ]
 
