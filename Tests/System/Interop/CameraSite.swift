@@ -97,7 +97,11 @@ final class CameraSite: Sendable {
         client = try RTSPClient(name: "interop")
     }
 
-    deinit { client.stop() }
+    /// Ends all of it.
+    func end() async throws {
+        client.stop()
+        for server in servers { try await server.kill() }
+    }
 
     func url(_ film: Film, _ access: Access) throws -> RTSPURL {
         let number = try #require(Film.all.firstIndex { $0.name == film.name })
@@ -138,7 +142,11 @@ struct WithCameras: SuiteTrait, TestScoping {
     func provideScope(
         for test: Test, testCase: Test.Case?, performing function: @Sendable () async throws -> Void
     ) async throws {
-        try await CameraSite.$current.withValue(try await CameraSite()) { try await function() }
+        let site = try await CameraSite()
+        // What a test throws is noted by its own scope and does not come here; the cameras end all the same.
+        let result = await Task { try await CameraSite.$current.withValue(site) { try await function() } }.result
+        try await site.end()
+        try result.get()
     }
 }
 

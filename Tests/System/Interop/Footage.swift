@@ -105,7 +105,8 @@ actor Sources {
     private var read: [String: Task<Footage, any Error>] = [:]
 
     func footage(of film: Film, in folder: TemporaryDirectory) async throws -> Footage {
-        let reading = read[film.name] ?? Task { try await Footage(film.path, of: film, in: folder) }
+        // Detached: a task of the suite's would hold the site, which holds this.
+        let reading = read[film.name] ?? Task.detached { try await Footage(film.path, of: film, in: folder) }
         read[film.name] = reading
         return try await reading.value
     }
