@@ -19,7 +19,7 @@ final class CaptureSite {
     private let registry: FakeRegistry
     private let indexer: FakeIndexer
     private let adapter: FakeAdapter
-    private let process = Process()
+    private let process: Process
     private let shelf: Shelf
     private var recordsSeen = 0
 
@@ -42,12 +42,12 @@ final class CaptureSite {
         adapter = try FakeAdapter(address: "\(run)/mqtt-edge-adapter.rpc")
         indexer.getDeletionGrants.answer { [shelf] _ in shelf.grants() }
         for server in [registry.server, indexer.server, adapter.server] { server.start() }
-        process.executableURL = URL(fileURLWithPath: bin + "/capture-controller")
-        process.arguments = [
-            "--run-directory", folder + "/run", "--secrets-directory", folder + "/secrets", "--recording-volume",
+        process = dependentProcess([
+            bin + "/capture-controller", "--run-directory", folder + "/run", "--secrets-directory", folder + "/secrets",
+            "--recording-volume",
             volume, "--state-directory", folder + "/state", "--capacity", "1000", "--deletion-seconds", "1",
             "--log-level", "warning",
-        ]
+        ])
         process.standardError = try Self.newFile(folder + "/controller.log")
         process.standardOutput = FileHandle.nullDevice
         process.environment = ProcessInfo.processInfo.environment.filter { !$0.key.hasPrefix("SIGHTGLASS_") }

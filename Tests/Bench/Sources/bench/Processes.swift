@@ -24,6 +24,15 @@ func run(_ command: [String]) throws -> String {
     return String(decoding: bytes, as: UTF8.self)
 }
 
+/// A command, to be started on the main thread, that is ended when this process ends, also by a signal.
+func dependentProcess(_ command: [String]) -> Process {
+    let process = Process()
+    process.executableURL = URL(fileURLWithPath: "/usr/bin/env")
+    // setpriv becomes the command, so its process id is the command's.
+    process.arguments = ["setpriv", "--pdeathsig", "TERM"] + command
+    return process
+}
+
 /// A server process that says "ready" when it is, and ends when its standard input does.
 final class ServerProcess {
     private let process = Process()
