@@ -2,7 +2,7 @@
 // SourceSession and PushTask carry it out.
 //
 //   cause          first     factor  ceiling   why
-//   refused        0.5 s     1.5       2 s     the host is up and answers at once; a camera that restarts is back soon
+//   refused        0.5 s     1         0.5 s   the host is up and answers at once; a camera that restarts is back soon
 //   unreachable    1 s       2        15 s     each attempt costs seconds of waiting for nobody
 //   unauthorized  30 s       2       900 s     cameras lock an account after a few wrong passwords
 //   silent         0.5 s     2        15 s     it answered a moment ago
@@ -39,7 +39,7 @@ struct BackOffRule: Sendable, Equatable {
 
     static func of(_ cause: FailureCause) -> BackOffRule {
         switch cause {
-        case .refused: BackOffRule(firstUs: 500_000, factor: 1.5, ceilingUs: 2_000_000)
+        case .refused: BackOffRule(firstUs: 500_000, factor: 1, ceilingUs: 500_000)
         case .unreachable: BackOffRule(firstUs: 1_000_000, factor: 2, ceilingUs: 15_000_000)
         case .unauthorized: BackOffRule(firstUs: 30_000_000, factor: 2, ceilingUs: 900_000_000)
         case .silent: BackOffRule(firstUs: 500_000, factor: 2, ceilingUs: 15_000_000)

@@ -63,9 +63,16 @@ struct SegmentDriver: Sendable {
         perform(actions, packet: nil, run: &run, context: context, effects: &effects, ended: (endedUs, reason))
     }
 
-    /// The writer refused the fragment: R5.
-    mutating func fragmentRefused(id: UInt64, startUs: Int64, frames: UInt32) {
-        if id == ticketID { machine.fragmentRefused(startUs: startUs, frames: frames) }
+    /// The writer refused the fragment: R5. The last one of a segment that ends with it is a loss of its own.
+    mutating func fragmentRefused(
+        id: UInt64, span: Span, frames: UInt32, run: RunContext?, context: DriverContext,
+        effects: inout [PipelineEffect]
+    ) {
+        if id == ticketID {
+            machine.fragmentRefused(startUs: span.startUs, frames: frames)
+        } else if frames > 0 {
+            report(span, frames, .queueFull, run: run, context: context, effects: &effects)
+        }
     }
 
     /// The segment's file is lost. True where it was the open one.

@@ -254,8 +254,9 @@ final class SourceSession: Sendable, SegmentOwner {
             return (failure, state.reconnect.attempts, false)
         }
         if let reported {
-            logger.warning(
-                "camera: \(reported.reason)",
+            // A camera that is away for a night is tried twice a second; the status says so all the time.
+            logger.log(
+                level: attempts <= 1 || attempts % 100 == 0 ? .warning : .debug, "camera: \(reported.reason)",
                 metadata: ["cause": "\(reported.cause.rawValue)", "attempt": "\(attempts)"])
         }
         if isOver { finished.put(true) }
@@ -280,8 +281,12 @@ final class SourceSession: Sendable, SegmentOwner {
             let work = DiskWork.fragment(id: id, packets: packets, endUs: endUs, isBackfill: isBackfill)
             guard !equipment.disk.put(work) else { return }
             let frames = UInt32(packets.count { $0.kind == .video })
-            state.pipeline.driver.fragmentRefused(id: id, startUs: startUs, frames: frames)
+            var told: [PipelineEffect] = []
+            state.pipeline.driver.fragmentRefused(
+                id: id, span: Span(startUs: startUs, endUs: endUs), frames: frames, run: state.pipeline.run,
+                context: state.pipeline.context, effects: &told)
             state.outputs.clipDropped()
+            for effect in told { perform(effect, &state) }
         case .seal(let end): _ = equipment.disk.put(.seal(end))
         case .record(let record):
             equipment.outbox.put(record)

@@ -143,10 +143,13 @@ struct WithCameras: SuiteTrait, TestScoping {
         for test: Test, testCase: Test.Case?, performing function: @Sendable () async throws -> Void
     ) async throws {
         let site = try await CameraSite()
-        // What a test throws is noted by its own scope and does not come here; the cameras end all the same.
-        let result = await Task { try await CameraSite.$current.withValue(site) { try await function() } }.result
+        do {
+            try await CameraSite.$current.withValue(site) { try await function() }
+        } catch {
+            try await site.end()
+            throw error
+        }
         try await site.end()
-        try result.get()
     }
 }
 

@@ -51,6 +51,21 @@ struct GapTests {
         #expect(lost.map(\.framesLost) == [3, 1])
     }
 
+    /// The disk's queue refused the last fragment of a segment that was sealed with it, and nobody said so.
+    @Test func theLastFragmentOfASegmentThatTheQueueRefusesIsAGap() throws {
+        var film = try Film(clip: clip)
+        film.play(from: 0, to: 3)
+        let id = try #require(film.pipeline.driver.openTicketID)
+        film.effects += film.pipeline.sessionEnded(cause: "stopped", reason: "test", wallUs: Film.baseUs + 3_000_000)
+        var told: [PipelineEffect] = []
+        film.pipeline.driver.fragmentRefused(
+            id: id, span: Span(startUs: Film.baseUs + 2_900_000, endUs: Film.baseUs + 3_000_000), frames: 3,
+            run: nil, context: film.pipeline.context, effects: &told)
+        film.effects += told
+        let gap = try #require(film.records.compactMap(\.gap).first { $0.cause == "dropped" })
+        #expect(gap.framesLost == 3 && gap.window?.endUs == Film.baseUs + 3_000_000)
+    }
+
     @Test func aLossAtTheEndOfARunIsToldWithIt() throws {
         var film = try Film(clip: clip)
         film.play(from: 0, to: 3, lost: [2_920_000])

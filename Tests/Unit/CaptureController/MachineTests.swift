@@ -18,7 +18,7 @@ struct AttemptBucketTests {
 
 struct ReconnectMachineTests {
     @Test(arguments: [
-        (FailureCause.refused, 1, Int64(500_000)), (.refused, 9, 2_000_000), (.unreachable, 1, 1_000_000),
+        (FailureCause.refused, 1, Int64(500_000)), (.refused, 9, 500_000), (.unreachable, 1, 1_000_000),
         (.unreachable, 5, 15_000_000), (.unauthorized, 1, 30_000_000), (.unauthorized, 2, 60_000_000),
         (.unauthorized, 20, 900_000_000), (.notFound, 3, 15_000_000), (.silent, 2, 1_000_000),
     ])

@@ -269,7 +269,11 @@ final class RecordedScene {
                 guard put(.fragment(id: id, packets: packets, endUs: endUs, isBackfill: false)) else {
                     refused += 1
                     let frames = UInt32(packets.count { $0.kind == .video })
-                    camera.driver.fragmentRefused(id: id, startUs: startUs, frames: frames)
+                    var told: [PipelineEffect] = []
+                    camera.driver.fragmentRefused(
+                        id: id, span: Span(startUs: startUs, endUs: endUs), frames: frames, run: camera.run,
+                        context: camera.context, effects: &told)
+                    perform(told, &camera)
                     continue
                 }
             case .seal(let end): _ = put(.seal(end))
