@@ -72,8 +72,9 @@ struct Salvage: Sendable {
         let found = try FragmentedMP4Reader(StagedBytes(reader: try volume.stagedReader(name)))
             .salvage(findingLostPages: true)
         guard var info = found.finalInfo, found.validBytes > 0 else {
-            if name.owner == instance { try discard(name, &result) }
+            // Told first: a file that is removed, though its folder's sync fails, is not found here again.
             tellLost(name, fromUs: nil, &result)
+            if name.owner == instance { try discard(name, &result) }
             return
         }
         let source = SourceKey(device: info.device, endpoint: info.endpoint)
@@ -86,8 +87,8 @@ struct Salvage: Sendable {
         if !found.isComplete { try file.append(FragmentedMP4Writer.trailer(info: info)) }
         let stream = info.asset.isEmpty ? nil : StreamKey(asset: info.asset, stream: info.stream)
         let path = try MediaFiles.segmentPath(info, folder: stream.map(folder) ?? "")
-        let sealed = try file.seal(as: path)
         tellLost(name, fromUs: info.endUs, &result)
+        let sealed = try file.seal(as: path)
         result.records += MediaFiles.context(info)
         result.records.append(
             MediaRecord(

@@ -99,11 +99,7 @@ struct DiskTroubleTests {
         scene.disk.onStep(nil)
         play(scene, seconds: 2)
         #expect(isRecording(scene, cameras: 3))
-        withKnownIssue(
-            "in about one run of ten, a loss at a failed sync is told too short by some pictures", isIntermittent: true
-        ) {
-            expectNone(violations(of: scene, "seed \(seed)"))
-        }
+        expectNone(violations(of: scene, "seed \(seed)"))
     }
 
     @Test func aDiskThatBecomesReadOnlyIsGivenUpAndTakenAgain() throws {
