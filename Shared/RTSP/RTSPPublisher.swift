@@ -7,7 +7,7 @@ import Media
 public struct RTSPPublisherSettings: Sendable {
     /// For rtsps.
     public var trust = TLSTrust()
-    /// How long the way to the server may take; each answer after that has 10 s of its own.
+    /// How long the way to the server may take; each answer after that has 5 s of its own.
     public var connectNs: Int64 = 10_000_000_000
     /// How many bytes may wait for the server to read; while more do, groups of pictures are dropped. 8 MiB are 16 s of 4 Mbit/s:
     /// a live view that is later is of no use.
