@@ -121,8 +121,10 @@ public final class RTSPPlayback: Sendable {
         loop.with(connection) { _, owner in (owner as? RTSPSession)?.setLive(isLive) }
     }
 
-    func begin(_ url: RTSPURL) {
+    /// False where the playback was stopped between two sessions; then there is nothing to end.
+    @discardableResult func begin(_ url: RTSPURL) -> Bool {
         state.withLock { state in
+            guard !state.isStopped else { return false }
             state.url = url
             let settings = state.settings
             let user = user
@@ -131,6 +133,7 @@ public final class RTSPPlayback: Sendable {
                 host: url.host, port: url.port, tls: url.isSecure ? settings.trust : nil,
                 connectNs: settings.connectNs, maximumMessageBytes: RTSPStreamParser.maximumMessageBytes
             ) { RTSPSession(url: url, settings: settings, user: user) { self.take($0) } }
+            return true
         }
     }
 
@@ -153,7 +156,7 @@ public final class RTSPPlayback: Sendable {
                 return .success(target)
             }
             switch next {
-            case .success(let url): begin(url)
+            case .success(let url): if !begin(url) { tell(.ended(nil, counters)) }
             case .failure(let failure): tell(.ended(failure, counters))
             case nil: tell(.ended(nil, counters))
             }

@@ -128,6 +128,16 @@ private final class SmallCamera: Sendable {
         if case .ended(let failure, let counters) = events.last { (failure, counters) } else { nil }
     }
 
+    /// A stop between a redirect and the session that follows it left that session open for ever.
+    @Test func aPlaybackThatWasStoppedBeginsNoOtherSession() throws {
+        let client = try RTSPClient(name: "test")
+        defer { client.stop() }
+        let url = try #require(RTSPURL("rtsp://127.0.0.1:1/main"))
+        let playback = client.play(url, user: { () throws(RTSPFailure) in nil }, tell: { _ in })
+        playback.stop()
+        #expect(!playback.begin(url))
+    }
+
     @Test func everyPictureThatWasSentComesOnceAndInOrder() async throws {
         let events = try await play(try SmallCamera(pictures: pictures), until: 1 + pictures.count)
         #expect(pictures(of: events) == pictures)
