@@ -6,6 +6,8 @@
 // whoever works on it is hit in the middle. About two of three faults have a stimulus just before them, so
 // that they hit work in progress. Everything settles each 50 faults, so that a violation is found near its cause.
 
+import Harness
+
 struct Planner {
     private var random: SplitMix64
     private var steps: [PlannedStep] = []

@@ -1,5 +1,6 @@
 // The plan: the same seed, the same steps, for ever.
 
+import Harness
 import Testing
 
 @testable import FaultCampaign

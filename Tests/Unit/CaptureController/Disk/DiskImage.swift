@@ -8,6 +8,7 @@
 //   of unsynced changes of folders any, in any order; a rename never loses the file, but may leave it under both names.
 // What a kill leaves is the image as it is.
 import Glibc
+import Harness
 
 struct DiskImage: Sendable {
     static let pageBytes = 4096

@@ -1,6 +1,7 @@
 // Disks that are full, that fail, that are slow, while cameras are recorded: what was confirmed stays, what is lost lies in a gap
 // that was told, and recording goes on without a restart.
 import Glibc
+import Harness
 import Synchronization
 import Testing
 import Wire

@@ -1,6 +1,7 @@
 // Power cuts and kills while cameras are recorded, on an emulated disk.
 import Foundation
 import Glibc
+import Harness
 import Synchronization
 import Testing
 

@@ -1,6 +1,7 @@
 // Cameras that are recorded onto an emulated disk by the recorder's own code (SegmentDriver, DiskWriter, Salvage), with a
 // clock of the scene's own. What happens follows from the seed: sessions end and begin, leases get new epochs, segments are
 // sealed early, pictures stored, gaps told. The books: SceneBooks.swift. The verdict: SceneVerdict.swift.
+import Harness
 import Logging
 import Media
 import Wire

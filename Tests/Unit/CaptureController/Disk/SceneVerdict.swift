@@ -1,5 +1,6 @@
 // What must hold after a scene was cut: the next life opens the volume, salvages, and then every file is whole, holds only
 // pictures that were taken, overlaps no other; nothing that was confirmed is missing; staging is empty; the journal reads.
+import Harness
 import Media
 import Synchronization
 import Wire
