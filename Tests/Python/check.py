@@ -259,6 +259,8 @@ def check_refusals(way, folder):
             return next(n.reachable for n in way.call("archiver", "Health/Check").neighbours if n.role == "indexer")
         try:
             expect(impostor.call("Health/Check", seconds=20).service.startswith("indexer"), "the impostor does not run")
+            # The indexer that it believed has ended; that is seen at once, or somewhat later on a busy machine.
+            until("the archiver has seen its indexer go", 10, lambda: not indexer_is_reachable())
             # Its client has tried for longer than the longest pause between two attempts.
             end = time.monotonic() + 3
             while time.monotonic() < end:

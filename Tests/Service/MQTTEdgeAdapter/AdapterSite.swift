@@ -112,7 +112,11 @@ struct AdapterSite {
     func ready(_ adapter: ServiceProcess) async throws {
         try await eventually("the adapter is ready", within: .seconds(45)) {
             guard adapter.isRunning else { throw HarnessError("it ended: \(adapter.standardError)") }
-            return try await health().ready == true ? true : nil
+            let health = try await health()
+            guard health.ready == true else {
+                throw HarnessError("\(health.reasons.joined(separator: "; ")); it logged \(adapter.standardError)")
+            }
+            return true
         }
     }
 
