@@ -7,14 +7,18 @@ import Glibc
 public struct AccessUnitBuffer: Sendable {
     /// A picture has at most 600 slices (H.265 level 6.2) and some messages; more units are garbage.
     public static let maximumUnits = 4096
+    /// A picture between keyframes of 8 Mbit/s has a quarter of it: what is expected wrongly costs no more.
+    static let maximumExpectedBytes = 128 << 10
 
     /// Where the units' contents are, without their lengths. The one in progress is not among them.
     public private(set) var units: [Range<Int>] = []
-    private var memory = GrowingMemory()
+    private var memory: GrowingMemory
     private var open: Int?
 
-    /// Empty.
-    public init() {}
+    /// Empty. `expectedBytes`: how large it will be about; less memory is copied where that is right.
+    public init(expectedBytes: Int = 0) {
+        memory = GrowingMemory(expectedBytes: min(max(expectedBytes, 0), Self.maximumExpectedBytes))
+    }
 
     /// Nothing was appended.
     public var isEmpty: Bool { memory.count == 0 }
@@ -94,7 +98,7 @@ public struct AccessUnitBuffer: Sendable {
     private mutating func reserve(_ count: Int) -> Bool {
         guard count <= VideoAssembler.maximumUnitBytes - memory.count else { return false }
         if !isKnownUniquelyReferenced(&memory) {
-            let copy = GrowingMemory()
+            let copy = GrowingMemory(expectedBytes: 0)
             guard copy.fill(from: memory) else { return false }
             memory = copy
         }
@@ -108,6 +112,9 @@ private final class GrowingMemory: @unchecked Sendable {
     var base: UnsafeMutableRawPointer?
     var count = 0
     private var capacity = 0
+    private let expected: Int
+
+    init(expectedBytes: Int) { expected = expectedBytes }
 
     deinit {
         free(base)
@@ -115,8 +122,8 @@ private final class GrowingMemory: @unchecked Sendable {
 
     func reserve(_ more: Int) -> Bool {
         guard count + more > capacity || base == nil else { return true }
-        // A packet's worth at least; then by half, so that a keyframe of 500 KB grows a dozen times.
-        let wanted = max(count + more, capacity + capacity / 2, 2048)
+        // A packet's worth at least; then to the double, so that a keyframe of 500 KB grows a few times.
+        let wanted = max(count + more, capacity * 2, expected, 2048)
         guard let grown = realloc(base, wanted) else { return false }
         base = grown
         capacity = wanted

@@ -1,5 +1,7 @@
 // NAL units of H.264 and H.265: found in a byte stream (Annex B of both), told apart, written after their lengths.
 
+import Glibc
+
 /// Annex B, both ways.
 public enum AnnexB {
     /// Ranges of the NAL units in `bytes`, without start codes and without the zeros that may follow a unit.
@@ -16,20 +18,17 @@ public enum AnnexB {
             while last > start && bytes[last - 1] == 0 { last -= 1 }
             if last > start { units.append(start..<last) }
         }
-        while index + 2 < count, units.count <= AccessUnitBuffer.maximumUnits {
-            // The third byte decides how far the next start code is away at least.
-            let third = bytes[index + 2]
-            if third > 1 {
-                index += 3
-            } else if third == 1 {
-                if bytes[index] == 0 && bytes[index + 1] == 0 {
-                    close(at: index)
-                    unitStart = index + 3
-                }
-                index += 3
-            } else {
-                index += 1
+        // A start code ends with the rarest of its bytes; memchr looks at many at once. Each unit of each camera is searched.
+        while index + 2 < count, units.count <= AccessUnitBuffer.maximumUnits, let base = bytes.baseAddress,
+            let found = memchr(base + index + 2, 1, count - index - 2)
+        {
+            let one = UnsafeRawPointer(found) - base
+            if bytes[one - 1] == 0 && bytes[one - 2] == 0 {
+                close(at: one - 2)
+                unitStart = one + 1
             }
+            // A start code's first zero may be the byte behind this one.
+            index = one + 1
         }
         if units.count <= AccessUnitBuffer.maximumUnits { close(at: count) }
         return units

@@ -8,19 +8,14 @@ struct BoxWriter {
         data.append(value)
     }
 
-    mutating func u16(_ value: UInt16) {
-        data.append(UInt8(truncatingIfNeeded: value >> 8))
-        data.append(UInt8(truncatingIfNeeded: value))
-    }
+    mutating func u16(_ value: UInt16) { number(value) }
 
-    mutating func u32(_ value: UInt32) {
-        u16(UInt16(truncatingIfNeeded: value >> 16))
-        u16(UInt16(truncatingIfNeeded: value))
-    }
+    mutating func u32(_ value: UInt32) { number(value) }
 
-    mutating func u64(_ value: UInt64) {
-        u32(UInt32(truncatingIfNeeded: value >> 32))
-        u32(UInt32(truncatingIfNeeded: value))
+    mutating func u64(_ value: UInt64) { number(value) }
+
+    private mutating func number<Number: FixedWidthInteger>(_ value: Number) {
+        withUnsafeBytes(of: value.bigEndian) { data.append(contentsOf: $0) }
     }
 
     mutating func bytes(_ values: [UInt8]) {
@@ -32,7 +27,7 @@ struct BoxWriter {
     }
 
     mutating func text(_ characters: String) {
-        data += Array(characters.utf8)
+        data.append(contentsOf: characters.utf8)
     }
 
     mutating func payload(_ packet: PacketBytes) {

@@ -127,11 +127,14 @@ public struct FragmentedMP4Writer: Sendable {
         guard !runs.isEmpty else { return nil }
         sequence &+= 1
         var writer = BoxWriter()
+        // At once: a fragment that grows is copied with each step. 16 bytes for each sample, 96 for each track, and the rest.
+        let sizes = runs.map { run in run.samples.reduce(0) { $0 + $1.sample.bytes.count } }
+        writer.reserve(runs.reduce(64 + sizes.reduce(0, +)) { $0 + 96 + 16 * $1.samples.count })
         var offsets: [(position: Int, bytes: Int)] = []
         let number = sequence
         writer.box("moof") { moof in
             moof.fullBox("mfhd") { $0.u32(number) }
-            for run in runs {
+            for (run, size) in zip(runs, sizes) {
                 moof.box("traf") { traf in
                     // default-base-is-moof: data offsets count from the first byte of this moof.
                     traf.fullBox("tfhd", flags: 0x02_0000) { $0.u32(run.id) }
@@ -139,7 +142,7 @@ public struct FragmentedMP4Writer: Sendable {
                     // Data offset, and per sample: duration, size, flags, composition offset.
                     traf.fullBox("trun", version: 1, flags: 0xF01) { trun in
                         trun.u32(UInt32(run.samples.count))
-                        offsets.append((trun.data.count, run.samples.reduce(0) { $0 + $1.sample.bytes.count }))
+                        offsets.append((trun.data.count, size))
                         trun.u32(0)
                         for (sample, ticks) in run.samples {
                             trun.u32(UInt32(clamping: ticks))
@@ -158,7 +161,6 @@ public struct FragmentedMP4Writer: Sendable {
             writer.patch(at: offset.position, UInt32(dataOffset))
             dataOffset += offset.bytes
         }
-        writer.reserve(total + 8)
         writer.u32(UInt32(total + 8))
         writer.text("mdat")
         for run in runs { for (sample, _) in run.samples { writer.payload(sample.bytes) } }

@@ -48,9 +48,11 @@ final class RTSPSession: ConnectionOwner {
     private var machine: RTSPClientMachine
     private var connection: Connection?
     private var failure: RTSPFailure?
-    /// By the channel of their RTP packets.
-    private var readers: [UInt8: RTSPTrackReader] = [:]
     private var tracks: [RTSPTrack] = []
+    /// One for each track. They are large: changed where they lie, never copied.
+    private var readers: [RTSPTrackReader] = []
+    /// Channels of the tracks' RTP and RTCP packets.
+    private var channels: (rtp: [UInt8], rtcp: [UInt8]) = ([], [])
     private var video: RTSPVideoTime?
     private var passedOver = RTSPSessionCounters()
     private var silence: RTSPSilence?
@@ -88,8 +90,8 @@ final class RTSPSession: ConnectionOwner {
             silence = nil
             end(RTSPFailure(.silent, words), nowNs)
         }
-        for track in tracks where track.isDatagrams {
-            deliver { readers[track.rtpChannel]?.expire(nowNs: nowNs, video: video, deliver: $0) }
+        for index in tracks.indices where tracks[index].isDatagrams {
+            deliver { readers[index].expire(nowNs: nowNs, video: video, deliver: $0) }
         }
         if nowNs >= blockedAtNs, silence?.hasPackets == false {
             blockedAtNs = .max
@@ -98,11 +100,10 @@ final class RTSPSession: ConnectionOwner {
         }
         guard nowNs >= nextReportNs else { return }
         nextReportNs = nowNs + Self.reportNs
-        for track in tracks { report(on: track, nowNs) }
+        for (index, track) in tracks.enumerated() { send(readers[index].receiverReport(nowNs: nowNs), on: track) }
     }
 
-    private func report(on track: RTSPTrack, _ nowNs: Int64) {
-        guard let report = readers[track.rtpChannel]?.receiverReport(nowNs: nowNs) else { return }
+    private func send(_ report: [UInt8], on track: RTSPTrack) {
         if !track.isDatagrams {
             connection?.send(RTSPStreamParser.frame(report, channel: track.rtcpChannel))
         } else if track.serverPorts.count > 1 {
@@ -142,8 +143,8 @@ final class RTSPSession: ConnectionOwner {
     }
 
     func ended(_ end: ConnectionEnd, nowNs: Int64) {
-        for channel in readers.keys {
-            deliver { readers[channel]?.flush(arrivalNs: nowNs, video: video, deliver: $0) }
+        for index in readers.indices {
+            deliver { readers[index].flush(arrivalNs: nowNs, video: video, deliver: $0) }
         }
         tell(.ended(failure ?? RTSPFailure.of(end, with: .camera, at: url), counters))
     }
@@ -160,7 +161,7 @@ final class RTSPSession: ConnectionOwner {
                 setUp(overDatagrams: settings.prefersDatagrams, nowNs)
             case .needsDatagrams: setUp(overDatagrams: true, nowNs)
             case .expecting(let tracks): begin(tracks)
-            case .beginning(let starts): for channel in readers.keys { readers[channel]?.note(starts) }
+            case .beginning(let starts): for index in readers.indices { readers[index].note(starts) }
             case .playing(let tracks):
                 silence = RTSPSilence(sinceNs: nowNs, allowedNs: settings.silenceNs)
                 if tracks.contains(where: \.isDatagrams) { awaitDatagrams(nowNs) }
@@ -228,24 +229,26 @@ final class RTSPSession: ConnectionOwner {
 
     /// Some cameras send the first packets before they answer PLAY.
     private func begin(_ tracks: [RTSPTrack]) {
-        self.tracks = tracks
-        for track in tracks { readers[track.rtpChannel] = reader(track.media, isInOrder: !track.isDatagrams) }
+        let read = tracks.compactMap { track in
+            reader(track.media, isInOrder: !track.isDatagrams).map { (track, $0) }
+        }
+        self.tracks = read.map(\.0)
+        readers = read.map(\.1)
+        channels = (self.tracks.map(\.rtpChannel), self.tracks.map(\.rtcpChannel))
     }
 
     private func take(_ bytes: UnsafeRawBufferPointer, channel: UInt8, _ nowNs: Int64) {
-        if let track = tracks.first(where: { $0.rtcpChannel == channel }) {
-            if readers[track.rtpChannel]?.takeControl(bytes, arrivalNs: nowNs) == true {
+        if let index = channels.rtp.firstIndex(of: channel) {
+            var isKnown = false
+            deliver { isKnown = readers[index].take(bytes, arrivalNs: nowNs, video: video, deliver: $0) }
+            if isKnown { silence?.packet() } else { passedOver.framesSkipped += 1 }
+        } else if let index = channels.rtcp.firstIndex(of: channel) {
+            if readers[index].takeControl(bytes, arrivalNs: nowNs) {
                 end(RTSPFailure(.silent, "the camera ended the stream (RTCP BYE)"), nowNs)
             }
-            return
+        } else {
+            passedOver.framesSkipped += 1
         }
-        var isKnown = false
-        deliver { deliver in
-            let known = readers[channel]?.take(
-                bytes, arrivalNs: nowNs, video: video, deliver: deliver)
-            isKnown = known == true
-        }
-        if isKnown { silence?.packet() } else { passedOver.framesSkipped += 1 }
     }
 
     /// Tells of the packets that `make` hands on, once no reader is being changed any more.
@@ -254,11 +257,12 @@ final class RTSPSession: ConnectionOwner {
         make { packets.append($0) }
         for packet in packets {
             if packet.kind == .video {
-                let reader = readers.values.first { $0.kind == .video }
+                let pictures = readers.firstIndex { $0.kind == .video }
                 video = RTSPVideoTime(
-                    packet, after: video, zeroWallUs: reader?.zeroWallUs, statedZeroUs: reader?.statedZeroUs)
+                    packet, after: video, zeroWallUs: pictures.flatMap { readers[$0].zeroWallUs },
+                    statedZeroUs: pictures.flatMap { readers[$0].statedZeroUs })
                 silence?.picture(atNs: packet.arrivalNs)
-                if packet.startsNewTimeline { for channel in readers.keys { readers[channel]?.realign() } }
+                if packet.startsNewTimeline { for index in readers.indices { readers[index].realign() } }
             }
             tell(.packet(packet))
         }
@@ -267,7 +271,7 @@ final class RTSPSession: ConnectionOwner {
     /// What was passed over so far.
     private var counters: RTSPSessionCounters {
         var counters = passedOver
-        for reader in readers.values {
+        for reader in readers {
             counters.packetsLost += reader.packetsLost
             counters.unitsTorn += reader.unitsTorn
         }

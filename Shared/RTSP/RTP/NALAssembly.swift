@@ -21,6 +21,8 @@ struct NALAssembly: Sendable {
     private var endedAtMarker: UInt32?
     private var believesMarker = true
     private var hasSeenMarker = false
+    /// The size of the last access unit.
+    private var lastBytes = 0
 
     init(codec: Codec) {
         self.codec = codec
@@ -133,7 +135,9 @@ struct NALAssembly: Sendable {
     private mutating func finish(deliver: (DepacketizedUnit) -> Void) {
         endUnit()
         let finished = unit
-        unit = AccessUnitBuffer()
+        // A keyframe is many times larger than what comes after it.
+        unit = AccessUnitBuffer(expectedBytes: min(finished.count, lastBytes) * 5 / 4)
+        lastBytes = finished.count
         let time = timestamp
         timestamp = nil
         let wasTorn = isTorn
