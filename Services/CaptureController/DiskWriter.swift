@@ -19,6 +19,8 @@ final class DiskWriter {
     private struct Entry {
         let writer: SegmentWriter
         let owner: any SegmentOwner
+        /// Made once: to look a counter up costs more than to count.
+        let syncedBytes: Counter
     }
     private var open: [UInt64: Entry] = [:]
     private var gaps: [Gap] = []
@@ -110,7 +112,9 @@ final class DiskWriter {
             taken = name.fileName
             busy.insert(name.fileName)
             open[ticket.id] = Entry(
-                writer: try SegmentWriter(ticket, name: name, volume: volume, nowUs: nowUs()), owner: owner)
+                writer: try SegmentWriter(ticket, name: name, volume: volume, nowUs: nowUs()), owner: owner,
+                syncedBytes: Counter(
+                    label: "sightglass_controller_bytes_synced_total", dimensions: [("source", "\(ticket.source)")]))
         } catch {
             if let taken { busy.remove(taken) }
             let reason = keeper.failed(error)
@@ -191,10 +195,7 @@ final class DiskWriter {
             do {
                 let toUs = entry.writer.writtenToUs
                 try entry.writer.sync()
-                Counter(
-                    label: "sightglass_controller_bytes_synced_total",
-                    dimensions: [("source", "\(entry.writer.ticket.source)")]
-                ).increment(by: entry.writer.newlySyncedBytes)
+                entry.syncedBytes.increment(by: entry.writer.newlySyncedBytes)
                 let tookUs = nowUs() - since
                 if tookUs > Self.promisedSyncUs {
                     breaches.increment()
