@@ -21,6 +21,8 @@ final class SourceSession: Sendable, SegmentOwner {
         var camera: RTSPPlayback?
         /// Counts the sessions; events of one before say nothing any more.
         var sessionNumber: UInt64 = 0
+        /// What the present session passed over, as far as it is counted.
+        var counted = RTSPSessionCounters()
         /// A session is being begun, outside of the lock.
         var isOpening = false
         /// Why we ended the session ourselves, for the gap.
@@ -34,9 +36,11 @@ final class SourceSession: Sendable, SegmentOwner {
     }
     private let state: Mutex<State>
     private let finished = Mailbox<Bool>(maximumBytes: 0)
+    private let losses: SessionLosses
 
     init(plan: SourcePlan, equipment: Equipment) {
         source = plan.source
+        losses = SessionLosses(plan.source)
         self.equipment = equipment
         var logger = equipment.logger
         logger[metadataKey: "source"] = "\(plan.source)"
@@ -95,6 +99,7 @@ final class SourceSession: Sendable, SegmentOwner {
             else { return nil }
             state.isOpening = true
             state.sessionNumber += 1
+            state.counted = RTSPSessionCounters()
             state.attemptAtUs = nowUs
             state.keyframesBefore = state.pipeline.keyframesSeen
             state.endReason = nil
@@ -217,7 +222,9 @@ final class SourceSession: Sendable, SegmentOwner {
     private func take(_ event: RTSPSessionEvent, _ number: UInt64) {
         switch event {
         case .packet(let packet): take(packet, number)
+        case .counted(let counters): count(counters, number)
         case .ended(let failure, let counters):
+            count(counters, number)
             logger.debug(
                 "session ended",
                 metadata: ["packets_lost": "\(counters.packetsLost)", "pictures_torn": "\(counters.unitsTorn)"])
@@ -225,6 +232,15 @@ final class SourceSession: Sendable, SegmentOwner {
             ended(FailureWords.failure(failure), number)
         case .playing, .redirected, .blocked: break
         }
+    }
+
+    private func count(_ counters: RTSPSessionCounters, _ number: UInt64) {
+        let before = state.withLock { state -> RTSPSessionCounters? in
+            guard state.sessionNumber == number else { return nil }
+            defer { state.counted = counters }
+            return state.counted
+        }
+        if let before { losses.count(counters, after: before) }
     }
 
     private func take(_ packet: MediaPacket, _ number: UInt64) {

@@ -8,6 +8,8 @@ public enum RTSPSessionEvent: Sendable {
     /// Packets come from now on.
     case playing([RTSPTrack])
     case packet(MediaPacket)
+    /// What was passed over so far, told every few seconds where it grew.
+    case counted(RTSPSessionCounters)
     /// The stream is elsewhere; this session ends.
     case redirected(RTSPURL)
     /// Datagrams do not get through; this session ends.
@@ -18,6 +20,8 @@ public enum RTSPSessionEvent: Sendable {
 
 /// What a session passed over, since its beginning.
 public struct RTSPSessionCounters: Sendable, Hashable {
+    /// All zero.
+    public init() {}
     /// RTP packets that never came.
     public var packetsLost: UInt64 = 0
     /// Pictures and sounds dropped because a part of them did not come.
@@ -55,6 +59,7 @@ final class RTSPSession: ConnectionOwner {
     private var channels: (rtp: [UInt8], rtcp: [UInt8]) = ([], [])
     private var video: RTSPVideoTime?
     private var passedOver = RTSPSessionCounters()
+    private var told = RTSPSessionCounters()
     private var silence: RTSPSilence?
     private var nextReportNs = Int64.max
     private var chosen: [Int] = []
@@ -100,7 +105,15 @@ final class RTSPSession: ConnectionOwner {
         }
         guard nowNs >= nextReportNs else { return }
         nextReportNs = nowNs + Self.reportNs
+        tellCounters()
         for (index, track) in tracks.enumerated() { send(readers[index].receiverReport(nowNs: nowNs), on: track) }
+    }
+
+    private func tellCounters() {
+        let now = counters
+        guard now != told else { return }
+        told = now
+        tell(.counted(now))
     }
 
     private func send(_ report: [UInt8], on track: RTSPTrack) {
