@@ -171,8 +171,10 @@ final class Ticker: Sendable {
     /// Every 25 ms: with 120 ms of waiting a fragment is at most 145 ms old.
     init(_ sessions: SessionTable) {
         startThread("ticker") { [closing] in
+            var round = 0
             while let end = closing.take(waitingAtMost: 0.025), end.isEmpty {
-                for session in sessions.all.values { session.tick() }
+                round &+= 1
+                for session in sessions.all.values { session.tick(isCoarse: round % 4 == 0) }
             }
         }
     }

@@ -25,9 +25,9 @@ enum ControllerKeys {
         help: "Length of a segment where a stream does not say it, and for standby footage.",
         reason: "The connector's own default; long enough for few files, short enough to be archived soon.")
     static let syncIntervalMs = Setting<Int>(
-        "sync-interval-ms", default: 400, unit: "ms", range: 50...10_000,
+        "sync-interval-ms", default: 500, unit: "ms", range: 50...10_000,
         help: "Time between two syncs of the growing files.",
-        reason: "A sync must complete every 0.8 s; this leaves a slow disk as long as the wait itself.")
+        reason: "A sync must complete every 0.8 s; this leaves a slow disk 0.3 s for it.")
     static let diskQueueBytes = Setting<Int>(
         "disk-queue-bytes", default: 128 << 20, unit: "bytes", range: (1 << 20)...(4 << 30),
         help: "Bytes that may wait for the disk before whole groups of pictures are dropped.",

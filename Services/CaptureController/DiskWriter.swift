@@ -24,6 +24,10 @@ final class DiskWriter {
     }
     private var open: [UInt64: Entry] = [:]
     private var gaps: [Gap] = []
+    /// Where a fragment is put together. The same memory each time stays in the processor's cache, from the copy to the kernel's.
+    private var fragment: [UInt8] = []
+    /// Fragments beyond it, keyframes of more than 8 Mbit/s, get memory that is given back.
+    private static let mostKeptBytes = 1 << 20
     /// Segments that were lost, and from where on nothing of them is left. Its recorder tells the gap when it hears of it in time;
     /// when it had ended the segment already, the end arrives here, and the gap is told here.
     private var lostFromUs: [(ticket: SegmentTicket, fromUs: Int64)] = []
@@ -88,7 +92,8 @@ final class DiskWriter {
         case .fragment(let id, let packets, let endUs, _):
             guard let entry = open[id] else { return }
             do {
-                try entry.writer.append(packets, endUs: endUs, nowUs: nowUs())
+                try entry.writer.append(packets, endUs: endUs, nowUs: nowUs(), in: &fragment)
+                if fragment.capacity > Self.mostKeptBytes { fragment = [] }
             } catch {
                 lost(id, error)
             }

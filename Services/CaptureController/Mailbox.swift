@@ -22,7 +22,8 @@ final class Mailbox<Element: Sendable>: @unchecked Sendable {
         guard !closed, size == 0 || bytes + size <= maximumBytes else { return false }
         elements.append((element, size))
         bytes += size
-        condition.signal()
+        // The one that takes waits only while there is nothing.
+        if elements.count == 1 { condition.signal() }
         return true
     }
 

@@ -7,8 +7,9 @@
 //   R2  Where no keyframe comes, the segment is sealed anyway at four times its length (but not before 5 minutes): an
 //       endless segment would never be archived. What comes up to the next keyframe cannot be played, so it is not kept, and
 //       that is a gap.
-//   R3  The first keyframe is flushed at once, the rest when the oldest waiting packet is 120 ms old, or 1 s of media
-//       waits (a ring that is written out). With a tick every 25 ms that keeps the promise of 150 ms.
+//   R3  The first keyframe is flushed at once, the rest when the session handed on all that it had gathered (100 ms), when
+//       the oldest waiting packet is 120 ms old (of a camera whose packets come one by one), or when 1 s of media waits (a ring
+//       that is written out). With a tick every 25 ms that keeps the promise of 150 ms.
 //   R4  A change of what is wanted (another stream's folder) or of the codec cuts at the next keyframe.
 //   R5  What the writer refused is dropped up to the next keyframe, and reported as a gap. So is what comes after a segment
 //       that the disk lost.
@@ -233,11 +234,17 @@ struct RecorderMachine: Sendable, Equatable {
 
     /// Called every few milliseconds, so that a camera that pauses does not keep a fragment back.
     mutating func tick(nowUs: Int64) -> [RecorderAction] {
-        guard case .open(var open) = state else { return [] }
+        guard case .open(let open) = state else { return [] }
         if sealMomentsUs.contains(where: { $0 <= open.endUs }), nowUs - open.lastPacketUs >= Self.sealGraceUs {
             return close(open, next: nextWant ?? open.want)
         }
         guard let since = open.waitingSinceUs, nowUs - since >= Self.flushAfterUs else { return [] }
+        return drained()
+    }
+
+    /// All that the camera sent so far is here, and more comes at once: R3.
+    mutating func drained() -> [RecorderAction] {
+        guard case .open(var open) = state, open.waitingSinceUs != nil else { return [] }
         open.waitingSinceUs = nil
         state = .open(open)
         return [.flush]

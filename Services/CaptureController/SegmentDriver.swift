@@ -24,6 +24,8 @@ struct SegmentDriver: Sendable {
         didSet { if pendingGaps.count > Self.mostPendingGaps { pendingGaps.removeFirst() } }
     }
     static let mostPendingGaps = 256
+    /// Pictures and sounds of 100 ms: a list that grows costs an allocation each time.
+    private static let usualPackets = 8
 
     var openTicketID: UInt64? { ticketID }
     var isRecording: Bool { machine.isRecording }
@@ -49,6 +51,10 @@ struct SegmentDriver: Sendable {
 
     mutating func tick(nowUs: Int64, run: inout RunContext?, context: DriverContext, effects: inout [PipelineEffect]) {
         perform(machine.tick(nowUs: nowUs), packet: nil, run: &run, context: context, effects: &effects)
+    }
+
+    mutating func drained(run: inout RunContext?, context: DriverContext, effects: inout [PipelineEffect]) {
+        perform(machine.drained(), packet: nil, run: &run, context: context, effects: &effects)
     }
 
     mutating func formatChanged(run: inout RunContext?, context: DriverContext, effects: inout [PipelineEffect]) {
@@ -105,6 +111,7 @@ struct SegmentDriver: Sendable {
                 open(want, startUs: startUs, packet: packet, run: &run, context: context, effects: &effects)
             case .append:
                 guard let packet, let present = run else { continue }
+                if fragment.isEmpty { fragment.reserveCapacity(Self.usualPackets) }
                 fragment.append(packet)
                 if packet.kind == .video { fragmentEndUs = max(fragmentEndUs, present.head(packet).endUs) }
             case .flush:

@@ -43,13 +43,14 @@ final class SegmentWriter {
         unsyncedSinceUs = nowUs
     }
 
-    /// Appends one fragment. Packets that do not fit the file (sound that began later) are passed over.
-    func append(_ packets: [MediaPacket], endUs: Int64, nowUs: Int64) throws(VolumeError) {
+    /// Appends one fragment. Packets that do not fit the file (sound that began later) are passed over. `bytes` is where it is
+    /// put together: memory that one fragment after the other uses.
+    func append(_ packets: [MediaPacket], endUs: Int64, nowUs: Int64, in bytes: inout [UInt8]) throws(VolumeError) {
         for packet in packets where !mp4.needsNewFile(for: packet) {
             // A refused packet is counted by the writer itself; the others of the fragment are kept.
             try? mp4.append(packet)
         }
-        guard let bytes = mp4.takeFragment(newest: .write) else { return }
+        guard mp4.takeFragment(newest: .write, into: &bytes) else { return }
         try file.append(bytes)
         frames = mp4.videoFrames
         writtenToUs = max(writtenToUs, endUs)

@@ -113,6 +113,13 @@ struct SourcePipeline: Sendable {
         return effects
     }
 
+    /// All that the camera sent so far is here.
+    mutating func drained() -> [PipelineEffect] {
+        var effects: [PipelineEffect] = []
+        driver.drained(run: &run, context: context, effects: &effects)
+        return effects
+    }
+
     private mutating func beginRun(wallUs: Int64, nowUs: Int64, effects: inout [PipelineEffect]) {
         guard let point = anchor.point, let first = unsettled.first(where: { $0.kind == .video }) else { return }
         let mediaAnchor = MediaAnchor(mediaUs: point.mediaUs, wallUs: point.wallUs)

@@ -37,6 +37,8 @@ final class SourceSession: Sendable, SegmentOwner {
     private let state: Mutex<State>
     private let finished = Mailbox<Bool>(maximumBytes: 0)
     private let losses: SessionLosses
+    /// Packets come gathered, each 100 ms: then the session's events end fragments in time, and ticks need not.
+    private let gathers = Atomic(false)
 
     init(plan: SourcePlan, equipment: Equipment) {
         source = plan.source
@@ -73,6 +75,7 @@ final class SourceSession: Sendable, SegmentOwner {
             effects += state.pipeline.apply(plan, wallUs: wallClockUs(), nowUs: monotonicUs())
             state.outputs.apply(plan, equipment: equipment)
             state.camera?.setLive(plan.needsEachPacket)
+            if plan.needsEachPacket { gathers.store(false, ordering: .relaxed) }
             guard reconnects else { return }
             state.reconnect.settingsChanged(nowUs: monotonicUs())
             state.endReason = ("stopped", "the camera's settings changed")
@@ -80,8 +83,10 @@ final class SourceSession: Sendable, SegmentOwner {
         }
     }
 
-    /// Called every few milliseconds by the ticker thread.
-    func tick() {
+    /// Called every 25 ms by the ticker thread. `isCoarse`: one tick of four, which are all that a session needs whose packets come
+    /// gathered.
+    func tick(isCoarse: Bool) {
+        guard isCoarse || !gathers.load(ordering: .relaxed) else { return }
         let attempt: (plan: SourcePlan, number: UInt64)? = locked { state, effects in
             let wallUs = wallClockUs()
             let nowUs = monotonicUs()
@@ -99,6 +104,7 @@ final class SourceSession: Sendable, SegmentOwner {
             else { return nil }
             state.isOpening = true
             state.sessionNumber += 1
+            gathers.store(false, ordering: .relaxed)
             state.counted = RTSPSessionCounters()
             state.attemptAtUs = nowUs
             state.keyframesBefore = state.pipeline.keyframesSeen
@@ -222,6 +228,7 @@ final class SourceSession: Sendable, SegmentOwner {
     private func take(_ event: RTSPSessionEvent, _ number: UInt64) {
         switch event {
         case .packet(let packet): take(packet, number)
+        case .drained: drained(number)
         case .counted(let counters): count(counters, number)
         case .ended(let failure, let counters):
             count(counters, number)
@@ -231,6 +238,14 @@ final class SourceSession: Sendable, SegmentOwner {
             let failure = failure ?? RTSPFailure(.silent, "the session was ended")
             ended(FailureWords.failure(failure), number)
         case .playing, .redirected, .blocked: break
+        }
+    }
+
+    private func drained(_ number: UInt64) {
+        locked { state, effects in
+            guard !state.stopped, state.sessionNumber == number, state.endReason == nil else { return }
+            gathers.store(!state.pipeline.plan.needsEachPacket, ordering: .relaxed)
+            effects += state.pipeline.drained()
         }
     }
 
@@ -261,6 +276,7 @@ final class SourceSession: Sendable, SegmentOwner {
             guard state.sessionNumber == number else { return (nil, 0, false) }
             state.camera = nil
             state.isOpening = false
+            gathers.store(false, ordering: .relaxed)
             let failure = state.verdict ?? failure
             let own = state.endReason
             effects += state.pipeline.sessionEnded(

@@ -7,141 +7,122 @@ import Glibc
 public struct AccessUnitBuffer: Sendable {
     /// A picture has at most 600 slices (H.265 level 6.2) and some messages; more units are garbage.
     public static let maximumUnits = 4096
-    /// A picture between keyframes of 8 Mbit/s has a quarter of it: what is expected wrongly costs no more.
-    static let maximumExpectedBytes = 128 << 10
+    /// Delimiter, messages, and some slices: a list that grows costs an allocation each time.
+    private static let usualUnits = 8
 
     /// Where the units' contents are, without their lengths. The one in progress is not among them.
     public private(set) var units: [Range<Int>] = []
-    private var memory: GrowingMemory
+    /// Bytes so far, lengths and units taken back included.
+    public private(set) var count = 0
     private var open: Int?
+    /// The memory, and where in it the first byte is.
+    private var block: PacketBlock?
+    private var start = 0
 
-    /// Empty. `expectedBytes`: how large it will be about; less memory is copied where that is right.
-    public init(expectedBytes: Int = 0) {
-        memory = GrowingMemory(expectedBytes: min(max(expectedBytes, 0), Self.maximumExpectedBytes))
+    /// Empty.
+    public init() {}
+
+    /// Empty, in the memory behind another one, as long as that reaches. Not behind a very large one: it would be kept for the
+    /// sake of small ones.
+    public init(behind other: AccessUnitBuffer) {
+        guard let shared = other.block, shared.capacityBytes <= PacketBlock.maximumSharedBytes else { return }
+        block = shared
+        start = other.start + other.count
     }
 
     /// Nothing was appended.
-    public var isEmpty: Bool { memory.count == 0 }
+    public var isEmpty: Bool { count == 0 }
     /// A unit was begun and not ended.
     public var isUnitOpen: Bool { open != nil }
-    /// Bytes so far, lengths included.
-    public var count: Int { memory.count }
 
     /// Begins a unit. False: it does not fit, the access unit cannot be used.
     public mutating func beginUnit() -> Bool {
         endUnit()
-        guard units.count < Self.maximumUnits, reserve(4) else { return false }
-        memory.count += 4
-        open = memory.count
+        guard units.count < Self.maximumUnits, grow(4) != nil else { return false }
+        open = count
         return true
     }
 
     /// Appends to the unit in progress. False: none was begun, or it would exceed `VideoAssembler.maximumUnitBytes`.
     public mutating func extend(_ bytes: UnsafeRawBufferPointer) -> Bool {
-        guard open != nil, reserve(bytes.count) else { return false }
-        if let target = memory.base, let source = bytes.baseAddress {
-            (target + memory.count).copyMemory(from: source, byteCount: bytes.count)
-            memory.count += bytes.count
-        }
+        guard open != nil, let target = grow(bytes.count) else { return false }
+        if let source = bytes.baseAddress { target.copyMemory(from: source, byteCount: bytes.count) }
         return true
     }
 
-    /// Ends the unit in progress and writes its length. An empty one vanishes.
+    /// Ends the unit in progress and writes its length. An empty one is none.
     public mutating func endUnit() {
-        guard let start = open, let base = memory.base else { return }
+        guard let begun = open, let block else { return }
         open = nil
-        let size = UInt32(memory.count - start)
-        guard size > 0 else {
-            memory.count = start - 4
-            return
-        }
-        (base + start - 4).storeBytes(of: size.bigEndian, as: UInt32.self)
-        units.append(start..<memory.count)
+        guard count > begun else { return }
+        (block.base + start + begun - 4).storeBytes(of: UInt32(count - begun).bigEndian, as: UInt32.self)
+        if units.isEmpty { units.reserveCapacity(Self.usualUnits) }
+        units.append(begun..<count)
     }
 
-    /// Takes back the last unit that was ended.
+    /// Takes back the last unit that was ended; its bytes stay as a hole.
     public mutating func removeLastUnit() {
-        guard open == nil, let last = units.popLast(), reserve(0) else { return }
-        memory.count = last.lowerBound - 4
+        if open == nil { _ = units.popLast() }
     }
 
     /// The content of a range of `units`, for the duration of `body`.
     public func withUnit<Result>(_ range: Range<Int>, _ body: (UnsafeRawBufferPointer) throws -> Result) rethrows
         -> Result
     {
-        let held = 0..<memory.count
-        let part = range.clamped(to: held)
-        return try withExtendedLifetime(memory) {
-            try body(UnsafeRawBufferPointer(start: memory.base.map { $0 + part.lowerBound }, count: part.count))
+        let part = range.clamped(to: 0..<count)
+        return try withExtendedLifetime(block) {
+            try body(UnsafeRawBufferPointer(start: block.map { $0.base + start + part.lowerBound }, count: part.count))
         }
     }
 
-    /// The units that `isKept` chooses, as a packet's bytes. Units left out before the first kept one cost nothing.
-    consuming func packetBytes(keeping isKept: [Bool]) -> PacketBytes {
-        endUnit()
-        guard reserve(0), let base = memory.base else { return PacketBytes([]) }
-        var start: Int?
-        var end = 0
-        for (unit, keep) in zip(units, isKept) where keep {
-            let whole = unit.lowerBound - 4..<unit.upperBound
-            if start == nil {
-                start = whole.lowerBound
-                end = whole.lowerBound
+    /// What `kept` names, as a packet's bytes. Where that is one piece nothing is copied: the packet shares the memory.
+    func packetBytes(keeping kept: KeptUnits) -> PacketBytes {
+        guard let block, let first = kept.pieces.first else { return PacketBytes([]) }
+        if kept.pieces.count == 1 {
+            return PacketBytes(sharing: block, start + first.lowerBound..<start + first.upperBound)
+        }
+        return PacketBytes(count: kept.pieces.reduce(0) { $0 + $1.count }) { target in
+            var end = 0
+            for piece in kept.pieces {
+                guard let target = target.baseAddress else { return }
+                (target + end).copyMemory(from: block.base + start + piece.lowerBound, byteCount: piece.count)
+                end += piece.count
             }
-            if end != whole.lowerBound { memmove(base + end, base + whole.lowerBound, whole.count) }
-            end += whole.count
         }
-        return memory.handOver((start ?? 0)..<end)
     }
 
-    /// Room for `count` more bytes in memory that is only ours. False: over the bound, or no memory.
-    private mutating func reserve(_ count: Int) -> Bool {
-        guard count <= VideoAssembler.maximumUnitBytes - memory.count else { return false }
-        if !isKnownUniquelyReferenced(&memory) {
-            let copy = GrowingMemory(expectedBytes: 0)
-            guard copy.fill(from: memory) else { return false }
-            memory = copy
+    /// Room for `more` bytes behind the others. Nil: over the bound, or no memory.
+    private mutating func grow(_ more: Int) -> UnsafeMutableRawPointer? {
+        guard more <= VideoAssembler.maximumUnitBytes - count else { return nil }
+        if let block, block.take(more, behind: start + count) {
+            count += more
+            return block.base + start + count - more
         }
-        return memory.reserve(count)
+        // The block ends here, or a copy of this value went on in it. Twice the size for what may come: a keyframe of 500 KB moves
+        // a few times.
+        let needed = count + more
+        guard let larger = PacketBlock(capacityBytes: max(PacketBlock.usualBytes, 2 * needed)),
+            larger.take(needed, behind: 0)
+        else { return nil }
+        if let block { larger.base.copyMemory(from: block.base + start, byteCount: count) }
+        (block, start, count) = (larger, 0, needed)
+        return larger.base + needed - more
     }
 }
 
-// @unchecked Sendable is sound: AccessUnitBuffer changes it only while it holds the only reference.
-/// Memory of malloc's, which can grow and shrink in place.
-private final class GrowingMemory: @unchecked Sendable {
-    var base: UnsafeMutableRawPointer?
-    var count = 0
-    private var capacity = 0
-    private let expected: Int
+/// Which parts of an access unit a file needs, in their order: units with their lengths, joined where they lie side by side.
+struct KeptUnits {
+    private(set) var pieces: [Range<Int>] = []
 
-    init(expectedBytes: Int) { expected = expectedBytes }
+    var isEmpty: Bool { pieces.isEmpty }
 
-    deinit {
-        free(base)
-    }
-
-    func reserve(_ more: Int) -> Bool {
-        guard count + more > capacity || base == nil else { return true }
-        // A packet's worth at least; then to the double, so that a keyframe of 500 KB grows a few times.
-        let wanted = max(count + more, capacity * 2, expected, 2048)
-        guard let grown = realloc(base, wanted) else { return false }
-        base = grown
-        capacity = wanted
-        return true
-    }
-
-    func fill(from other: GrowingMemory) -> Bool {
-        guard reserve(other.count) else { return false }
-        if let base, let source = other.base { base.copyMemory(from: source, byteCount: other.count) }
-        count = other.count
-        return true
-    }
-
-    func handOver(_ range: Range<Int>) -> PacketBytes {
-        guard let memory = realloc(base, max(range.upperBound, 1)) ?? base else { return PacketBytes([]) }
-        base = nil
-        count = 0
-        capacity = 0
-        return PacketBytes(adopting: memory, range)
+    /// Keeps one of `AccessUnitBuffer.units`.
+    mutating func keep(_ unit: Range<Int>) {
+        let whole = unit.lowerBound - 4..<unit.upperBound
+        if let last = pieces.last, last.upperBound == whole.lowerBound {
+            pieces[pieces.count - 1] = last.lowerBound..<whole.upperBound
+        } else {
+            pieces.append(whole)
+        }
     }
 }

@@ -4,6 +4,9 @@
 struct BoxWriter {
     private(set) var data: [UInt8] = []
 
+    /// Goes on with an array in the place of its own, and the other way round, without a copy.
+    mutating func exchange(_ other: inout [UInt8]) { swap(&data, &other) }
+
     mutating func u8(_ value: UInt8) {
         data.append(value)
     }

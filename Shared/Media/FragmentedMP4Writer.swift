@@ -119,14 +119,22 @@ public struct FragmentedMP4Writer: Sendable {
 
     /// moof and mdat of what waits, or nil where nothing does. Append it whole: a part of it is lost at the next start.
     public mutating func takeFragment(newest: NewestSample) -> [UInt8]? {
+        var bytes: [UInt8] = []
+        return takeFragment(newest: newest, into: &bytes) ? bytes : nil
+    }
+
+    /// The same in the place of what `bytes` held, whose memory is used again. False, and no bytes, where nothing waits.
+    public mutating func takeFragment(newest: NewestSample, into bytes: inout [UInt8]) -> Bool {
+        bytes.removeAll(keepingCapacity: true)
         var runs: [(id: UInt32, samples: [(sample: Sample, ticks: Int64)])] = []
         for index in tracks.indices {
-            let ready = takeReady(&tracks[index], newest)
+            let ready = Self.takeReady(&tracks[index], newest)
             if !ready.isEmpty { runs.append((UInt32(index + 1), ready)) }
         }
-        guard !runs.isEmpty else { return nil }
+        guard !runs.isEmpty else { return false }
         sequence &+= 1
         var writer = BoxWriter()
+        writer.exchange(&bytes)
         // At once: a fragment that grows is copied with each step. 16 bytes for each sample, 96 for each track, and the rest.
         let sizes = runs.map { run in run.samples.reduce(0) { $0 + $1.sample.bytes.count } }
         writer.reserve(runs.reduce(64 + sizes.reduce(0, +)) { $0 + 96 + 16 * $1.samples.count })
@@ -165,7 +173,8 @@ public struct FragmentedMP4Writer: Sendable {
         writer.text("mdat")
         for run in runs { for (sample, _) in run.samples { writer.payload(sample.bytes) } }
         pendingBytes -= total
-        return writer.data
+        writer.exchange(&bytes)
+        return true
     }
 
     /// The closing box; the last bytes of the file, after `takeFragment(newest: .write)`. Marks the information as final.
@@ -201,21 +210,22 @@ public struct FragmentedMP4Writer: Sendable {
         return (packet.dtsTicks &- zero, packet.ptsTicks &- zero)
     }
 
-    private func takeReady(_ track: inout Track, _ newest: NewestSample) -> [(sample: Sample, ticks: Int64)] {
+    private static func takeReady(_ track: inout Track, _ newest: NewestSample) -> [(sample: Sample, ticks: Int64)] {
         guard let last = track.pending.last else { return [] }
         var ready: [(sample: Sample, ticks: Int64)] = []
+        ready.reserveCapacity(track.pending.count)
         for (sample, next) in zip(track.pending, track.pending.dropFirst()) {
             track.lastTicks = next.dts - sample.dts
             ready.append((sample, track.lastTicks))
         }
         switch newest {
         case .hold:
-            track.pending = [last]
+            track.pending.removeSubrange(..<(track.pending.count - 1))
         case .write:
             let stated = last.statedTicks > 0 ? last.statedTicks : track.lastTicks
             // A stream that states no rate: 25 frames per second is the field's middle, and tfdt corrects it.
             ready.append((last, stated > 0 ? stated : max(1, Int64(track.configuration.timescale) / 25)))
-            track.pending = []
+            track.pending.removeAll(keepingCapacity: true)
         }
         track.lastDts = ready.last?.sample.dts ?? track.lastDts
         return ready

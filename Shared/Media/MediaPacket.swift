@@ -2,20 +2,20 @@
 
 import Glibc
 
-// @unchecked Sendable is sound: the memory is written only inside `init`, before any other thread can see the object,
-// and freed in `deinit`, after the last one let go.
+// @unchecked Sendable is sound: the memory is written inside `init` or before it, and by nobody after that; it is freed in `deinit`,
+// or by the block that it lies in, after the last one let go.
 /// Immutable bytes on the heap, shared by reference. A packet is copied once, when it leaves the demuxer.
 public final class PacketBytes: @unchecked Sendable {
     /// Size in bytes.
     public let count: Int
     private let storage: UnsafeMutableRawPointer
-    /// What malloc gave, where the bytes were taken over instead of copied; `storage` lies in it.
-    private let adopted: UnsafeMutableRawPointer?
+    /// What owns the memory where the bytes were not copied; `storage` lies in it.
+    private let shared: PacketBlock?
 
     /// Copies `bytes`.
     public init(copying bytes: UnsafeRawBufferPointer) {
         count = bytes.count
-        adopted = nil
+        shared = nil
         storage = .allocate(byteCount: max(bytes.count, 1), alignment: 16)
         if let base = bytes.baseAddress, bytes.count > 0 {
             storage.copyMemory(from: base, byteCount: bytes.count)
@@ -30,22 +30,22 @@ public final class PacketBytes: @unchecked Sendable {
     /// Room for `count` bytes, zeroed, then filled by `fill` before anyone else sees them.
     public init(count: Int, fill: (UnsafeMutableRawBufferPointer) -> Void) {
         self.count = count
-        adopted = nil
+        shared = nil
         storage = .allocate(byteCount: max(count, 1), alignment: 16)
         let buffer = UnsafeMutableRawBufferPointer(start: storage, count: count)
         buffer.initializeMemory(as: UInt8.self, repeating: 0)
         fill(buffer)
     }
 
-    /// Takes over memory of malloc's, of which `range` are the bytes. Nobody else may have the pointer.
-    init(adopting memory: UnsafeMutableRawPointer, _ range: Range<Int>) {
+    /// Shares memory of which `range` are the bytes, and keeps it. They are not written to any more.
+    init(sharing memory: PacketBlock, _ range: Range<Int>) {
         count = range.count
-        adopted = memory
-        storage = memory + range.lowerBound
+        shared = memory
+        storage = memory.base + range.lowerBound
     }
 
     deinit {
-        if let adopted { free(adopted) } else { storage.deallocate() }
+        if shared == nil { storage.deallocate() }
     }
 
     /// The bytes, for the duration of `body`. The pointer must not leave it.

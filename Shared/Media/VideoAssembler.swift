@@ -80,15 +80,12 @@ public struct VideoAssembler: Sendable {
         accessUnit.endUnit()
         var content = Content()
         let units = accessUnit.units
-        var isKept: [Bool] = []
-        isKept.reserveCapacity(units.count)
-        for range in units {
-            accessUnit.withUnit(range) { isKept.append(sort($0, into: &content)) }
-        }
+        var kept = KeptUnits()
+        for range in units where accessUnit.withUnit(range, { sort($0, into: &content) }) { kept.keep(range) }
         if sets.changed { rebuild() }
         guard content.hasPicture else {
-            if !isKept.contains(true) && !content.hasParameters { counters.broken += 1 }
-            carry(accessUnit.packetBytes(keeping: isKept).array)
+            if kept.isEmpty && !content.hasParameters { counters.broken += 1 }
+            carry(accessUnit.packetBytes(keeping: kept).array)
             return nil
         }
         guard let configuration else {
@@ -96,7 +93,7 @@ public struct VideoAssembler: Sendable {
             counters.withoutConfiguration += 1
             return nil
         }
-        var bytes = accessUnit.packetBytes(keeping: isKept)
+        var bytes = accessUnit.packetBytes(keeping: kept)
         if !carried.isEmpty { bytes = PacketBytes(carried + bytes.array) }
         carried = []
         return packet(bytes, configuration, isKeyframe: content.isKeyframe, ptsTicks, arrivalNs)

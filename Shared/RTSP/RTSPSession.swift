@@ -8,6 +8,9 @@ public enum RTSPSessionEvent: Sendable {
     /// Packets come from now on.
     case playing([RTSPTrack])
     case packet(MediaPacket)
+    /// All that had come is handed on, and more is within 100 ms: what should be written by then is complete. Not told where each
+    /// packet is handed on as it comes.
+    case drained
     /// What was passed over so far, told every few seconds where it grew.
     case counted(RTSPSessionCounters)
     /// The stream is elsewhere; this session ends.
@@ -36,8 +39,11 @@ public struct RTSPSessionCounters: Sendable, Hashable {
 
 /// One camera.
 final class RTSPSession: ConnectionOwner {
-    /// Bytes that the kernel gathers while packets come: at 4 Mbit/s a wake-up each 33 ms.
-    static let lowWaterBytes = 16 << 10
+    /// Bytes that the kernel gathers while packets come: the loop reads every 100 ms, and in between only what is more than a
+    /// camera of 4 Mbit/s sends in that time, a keyframe.
+    static let lowWaterBytes = 64 << 10
+    /// So long after PLAY each packet is wanted at once: the first ones tell when the session's pictures were taken.
+    static let promptNs: Int64 = 2_000_000_000
 
     /// How often the camera hears how its packets arrive; RFC 3550 section 6.2 names 5 s as the least.
     static let reportNs: Int64 = 5_000_000_000
@@ -58,10 +64,13 @@ final class RTSPSession: ConnectionOwner {
     /// Channels of the tracks' RTP and RTCP packets.
     private var channels: (rtp: [UInt8], rtcp: [UInt8]) = ([], [])
     private var video: RTSPVideoTime?
+    /// The memory of `deliver`'s list.
+    private var spare: [MediaPacket] = []
     private var passedOver = RTSPSessionCounters()
     private var told = RTSPSessionCounters()
     private var silence: RTSPSilence?
     private var nextReportNs = Int64.max
+    private var gathersFromNs = Int64.max
     private var chosen: [Int] = []
     private var blockedAtNs = Int64.max
 
@@ -98,6 +107,7 @@ final class RTSPSession: ConnectionOwner {
         for index in tracks.indices where tracks[index].isDatagrams {
             deliver { readers[index].expire(nowNs: nowNs, video: video, deliver: $0) }
         }
+        if nowNs >= gathersFromNs, !settings.isLive { connection?.setLowWater(bytes: Self.lowWaterBytes) }
         if nowNs >= blockedAtNs, silence?.hasPackets == false {
             blockedAtNs = .max
             tell(.blocked)
@@ -136,7 +146,7 @@ final class RTSPSession: ConnectionOwner {
     /// From now on each packet is wanted at once, or not any more.
     func setLive(_ isLive: Bool) {
         settings.isLive = isLive
-        if !tracks.isEmpty { connection?.setLowWater(bytes: isLive ? 1 : Self.lowWaterBytes) }
+        if isLive { connection?.setLowWater(bytes: 1) }
     }
 
     func received(_ bytes: UnsafeRawBufferPointer, nowNs: Int64) -> Int {
@@ -154,6 +164,8 @@ final class RTSPSession: ConnectionOwner {
             }
         }
     }
+
+    func drained(nowNs: Int64) { tell(.drained) }
 
     func ended(_ end: ConnectionEnd, nowNs: Int64) {
         for index in readers.indices {
@@ -180,7 +192,7 @@ final class RTSPSession: ConnectionOwner {
                 if tracks.contains(where: \.isDatagrams) { awaitDatagrams(nowNs) }
                 nextReportNs = nowNs + Self.reportNs
                 tell(.playing(tracks))
-                if !settings.isLive { connection?.setLowWater(bytes: Self.lowWaterBytes) }
+                gathersFromNs = nowNs + Self.promptNs
             case .redirected(let url): tell(.redirected(url))
             case .failed(let why): failure = failure ?? why
             case .close: connection?.close()
@@ -267,6 +279,7 @@ final class RTSPSession: ConnectionOwner {
     /// Tells of the packets that `make` hands on, once no reader is being changed any more.
     private func deliver(_ make: ((MediaPacket) -> Void) -> Void) {
         var packets: [MediaPacket] = []
+        swap(&packets, &spare)
         make { packets.append($0) }
         for packet in packets {
             if packet.kind == .video {
@@ -279,6 +292,8 @@ final class RTSPSession: ConnectionOwner {
             }
             tell(.packet(packet))
         }
+        packets.removeAll(keepingCapacity: true)
+        swap(&packets, &spare)
     }
 
     /// What was passed over so far.

@@ -208,11 +208,11 @@ public final class StagedFile: Sendable {
     }
 
     private func usable(_ state: borrowing State) throws(VolumeError) -> OpenFile {
-        let path = volume.stagingPath + "/" + name.fileName
-        if let failure = state.failure {
-            throw VolumeError(.unusable, path: path, "an earlier failure left its content uncertain (\(failure))")
+        func unusable(_ why: String) -> VolumeError {
+            VolumeError(.unusable, path: volume.stagingPath + "/" + name.fileName, why)
         }
-        guard let file = state.file else { throw VolumeError(.unusable, path: path, "it was sealed or discarded") }
+        if let failure = state.failure { throw unusable("an earlier failure left its content uncertain (\(failure))") }
+        guard let file = state.file else { throw unusable("it was sealed or discarded") }
         return file
     }
 }

@@ -12,6 +12,8 @@ protocol ConnectionOwner: AnyObject {
     func received(_ bytes: UnsafeRawBufferPointer, nowNs: Int64) -> Int
     /// A datagram came to a port of `openDatagrams`, from the connection's host. `bytes` is only good during the call.
     func received(datagram bytes: UnsafeRawBufferPointer, channel: UInt8, nowNs: Int64)
+    /// All that had come below the low-water mark was shown; more is shown within 100 ms.
+    func drained(nowNs: Int64)
     /// About every 50 ms, from before the connection stands until it ended.
     func tick(nowNs: Int64)
     /// The connection is no more, or never was. The last call.
@@ -20,6 +22,7 @@ protocol ConnectionOwner: AnyObject {
 
 extension ConnectionOwner {
     func received(datagram bytes: UnsafeRawBufferPointer, channel: UInt8, nowNs: Int64) {}
+    func drained(nowNs: Int64) {}
 }
 
 /// Why a connection is no more.

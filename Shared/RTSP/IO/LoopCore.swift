@@ -34,6 +34,7 @@ final class LoopCore {
     private let posts: LoopPosts
     private var entries: [ConnectionID: Entry] = [:]
     private var nextTickNs: Int64 = 0
+    private var ticks = 0
     private var stopped = false
 
     /// When this round began, in nanoseconds of the monotonic clock.
@@ -283,6 +284,8 @@ final class LoopCore {
 
     private func tick() {
         nextTickNs = nowNs + SocketLoop.tickNs
+        ticks &+= 1
+        let drains = ticks % SocketLoop.ticksToDrain == 0
         for (id, entry) in entries {
             switch entry.connection.state {
             case .resolving where nowNs >= entry.connection.connectUntilNs:
@@ -293,8 +296,9 @@ final class LoopCore {
             case .securing where nowNs >= entry.connection.connectUntilNs:
                 end(id, .distrusted("it does not finish the TLS handshake"))
                 continue
-            case .standing(let socket) where entry.connection.lowWaterBytes > 1:
-                if nowNs - entry.connection.lastReadNs >= SocketLoop.tickNs { read(entry, socket) }
+            case .standing(let socket) where drains && entry.connection.lowWaterBytes > 1:
+                read(entry, socket)
+                if entries[id] != nil { entry.owner.drained(nowNs: nowNs) }
             default: break
             }
             guard entries[id] != nil else { continue }

@@ -1,8 +1,9 @@
 // SocketLoop: one thread that carries the connections of many cameras. It waits for all of them at once (epoll), reads as
 // much as came in one call, and shows it to the connection's owner; nothing is copied in between.
 //
-// Wake-ups are the cost of recording, not bytes: with a low-water mark on the socket the kernel wakes the thread once for
-// 16 KiB instead of once for each packet (Connection.setLowWater), and the loop's own tick reads what stays below it.
+// Wake-ups are the cost of recording, not bytes: with a low-water mark on a socket (Connection.setLowWater) the kernel does not
+// wake the thread for each packet. The thread reads all such sockets in one round each 100 ms, and a socket in between only
+// where it holds as much as the mark says.
 
 import CEpoll
 import Glibc
@@ -10,8 +11,10 @@ import Synchronization
 
 /// Carries connections on a thread of its own until `stop`.
 final class SocketLoop: Sendable {
-    /// How often owners are ticked and leftovers are read; half of the 100 ms within which they must be.
+    /// How often owners are ticked.
     static let tickNs: Int64 = 50_000_000
+    /// Each so many ticks, what stays below a low-water mark is read: after 100 ms, so that a killed process loses no more.
+    static let ticksToDrain = 2
 
     private let posts: LoopPosts
     private let numbers = Atomic<UInt64>(0)

@@ -21,8 +21,6 @@ struct NALAssembly: Sendable {
     private var endedAtMarker: UInt32?
     private var believesMarker = true
     private var hasSeenMarker = false
-    /// The size of the last access unit.
-    private var lastBytes = 0
 
     init(codec: Codec) {
         self.codec = codec
@@ -134,10 +132,7 @@ struct NALAssembly: Sendable {
 
     private mutating func finish(deliver: (DepacketizedUnit) -> Void) {
         endUnit()
-        let finished = unit
-        // A keyframe is many times larger than what comes after it.
-        unit = AccessUnitBuffer(expectedBytes: min(finished.count, lastBytes) * 5 / 4)
-        lastBytes = finished.count
+        let finished: AccessUnitBuffer? = unit.isEmpty ? nil : takeUnit()
         let time = timestamp
         timestamp = nil
         let wasTorn = isTorn
@@ -146,11 +141,18 @@ struct NALAssembly: Sendable {
         if wasTorn {
             counters.torn += 1
             followsLoss = true
-        } else if let time, !finished.isEmpty {
+        } else if let time, let finished {
             counters.units += 1
             deliver(.accessUnit(finished, timestamp: time, followsLoss: followsLoss))
             followsLoss = false
         }
+    }
+
+    /// The unit that is whole; the next one begins.
+    private mutating func takeUnit() -> AccessUnitBuffer {
+        let finished = unit
+        unit = AccessUnitBuffer(behind: finished)
+        return finished
     }
 
     /// The units where start codes divide what should be one (V380). nil: no start code in it, which is the rule.

@@ -64,6 +64,7 @@ final class Viewer {
         switch event {
         case .playing(let tracks): played.tracks = tracks
         case .packet(let packet): played.packets.append(packet)
+        case .drained: break
         case .counted(let counters): played.counters = counters
         case .redirected(let url): played.redirected = url
         case .blocked: played.isBlocked = true
