@@ -58,6 +58,21 @@ struct RecorderMachineTests {
         #expect(machine.tick(nowUs: 900_000) == [])
     }
 
+    @Test func whatCameGatheredIsWrittenAtOnceAndNothingTwice() {
+        var machine = RecorderMachine()
+        #expect(machine.drained() == [])
+        _ = machine.setWant(want)
+        #expect(machine.drained() == [])
+        _ = machine.packet(head(0, key: true), nowUs: 0)
+        #expect(machine.drained() == [])
+        #expect(machine.packet(head(40_000), nowUs: 90_000) == [.append])
+        #expect(machine.packet(head(80_000), nowUs: 90_000) == [.append])
+        #expect(machine.drained() == [.flush])
+        #expect(machine.drained() == [])
+        #expect(machine.packet(head(120_000), nowUs: 190_000) == [.append])
+        #expect(machine.drained() == [.flush])
+    }
+
     @Test func aRingThatIsWrittenOutIsFlushedByMediaTime() {
         var machine = RecorderMachine()
         _ = machine.setWant(RecordingWant(stream: nil, folder: "", segmentUs: 60 * Self.second, leaseEpoch: 1))

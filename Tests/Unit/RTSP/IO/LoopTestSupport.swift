@@ -9,6 +9,7 @@ import Testing
 enum Seen: Sendable, Equatable {
     case connected
     case bytes([UInt8])
+    case drained
     case ended(ConnectionEnd)
 }
 
@@ -18,6 +19,7 @@ final class Teller: ConnectionOwner {
     let messageBytes: Int
     let lowWaterBytes: Int
     let greeting: [UInt8]
+    private var owesDrained = false
 
     init(
         _ tell: AsyncStream<Seen>.Continuation, messageBytes: Int = 1, lowWaterBytes: Int = 1, greeting: [UInt8] = []
@@ -37,7 +39,14 @@ final class Teller: ConnectionOwner {
     func received(_ bytes: UnsafeRawBufferPointer, nowNs: Int64) -> Int {
         let whole = bytes.count - bytes.count % messageBytes
         if whole > 0 { tell.yield(.bytes([UInt8](bytes[..<whole]))) }
+        owesDrained = true
         return whole
+    }
+
+    /// Told after bytes only: the rounds in which nothing came are of no interest.
+    func drained(nowNs: Int64) {
+        if owesDrained { tell.yield(.drained) }
+        owesDrained = false
     }
 
     func tick(nowNs: Int64) {}

@@ -33,7 +33,7 @@ import Testing
         var end: ConnectionEnd?
         for await event in seen {
             switch event {
-            case .connected: break
+            case .connected, .drained: break
             case .bytes(let bytes): got += bytes
             case .ended(let why): end = why
             }
@@ -56,6 +56,7 @@ import Testing
         var events = seen.makeAsyncIterator()
         #expect(await events.next() == .connected)
         #expect(await events.next() == .bytes([1, 2, 3]))
+        #expect(await events.next() == .drained)
         loop.stop()
         #expect(await events.next() == .ended(.closed))
         close(peer)
