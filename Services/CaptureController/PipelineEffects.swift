@@ -11,6 +11,8 @@ struct SegmentTicket: Sendable {
     /// What the file says about itself from its first byte on.
     let info: SegmentInfo
     let video: CodecConfiguration
+    /// What the video may change to within the segment.
+    let otherVideo: [CodecConfiguration]
     let audio: CodecConfiguration?
 }
 

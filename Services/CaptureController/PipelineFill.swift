@@ -111,7 +111,8 @@ extension SourcePipeline {
         let context = DriverContext(
             source: plan.source, controllerID: controllerID,
             video: packets.first { $0.kind == .video }?.configuration,
-            audio: packets.first { $0.kind == .audio }?.configuration, isBackfill: true)
+            audio: packets.first { $0.kind == .audio }?.configuration, shown: ShownConfigurations(packets),
+            isBackfill: true)
         let want =
             plan.clip.map {
                 RecordingWant(

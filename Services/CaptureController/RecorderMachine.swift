@@ -10,7 +10,8 @@
 //   R3  The first keyframe is flushed at once, the rest when the session handed on all that it had gathered (100 ms), when
 //       the oldest waiting packet is 120 ms old (of a camera whose packets come one by one), or when 1 s of media waits (a ring
 //       that is written out). With a tick every 25 ms that keeps the promise of 150 ms.
-//   R4  A change of what is wanted (another stream's folder) or of the codec cuts at the next keyframe.
+//   R4  A change of what is wanted (another stream's folder) cuts at the next keyframe. So does one of the codec or of parameters
+//       that the segment's file does not declare; what comes up to that keyframe cannot be kept, and is a gap.
 //   R5  What the writer refused is dropped up to the next keyframe, and reported as a gap. So is what comes after a segment
 //       that the disk lost.
 //   R6  A seal that was asked for happens at the first keyframe at or after the moment. When the media passed the moment
@@ -155,10 +156,14 @@ struct RecorderMachine: Sendable, Equatable {
         sealMomentsUs.insert(wallUs)
     }
 
-    /// Parameters of the stream changed in the middle of a session.
-    mutating func formatChanged() -> [RecorderAction] {
+    /// The next packet has parameters that the open segment's file does not declare.
+    mutating func formatChanged(before next: PacketHead) -> [RecorderAction] {
         guard case .open(let open) = state else { return [] }
-        return close(open, next: nextWant ?? open.want)
+        let want = nextWant ?? open.want
+        let sealing = close(open, next: want)
+        let missed = Missed(fromUs: open.endUs, frames: 0, cause: .noKeyframe)
+        state = .waitingForKeyframe(want, missed: next.isKeyframe ? nil : missed)
+        return sealing
     }
 
     /// The session ended, or the service stops.
@@ -224,7 +229,9 @@ struct RecorderMachine: Sendable, Equatable {
                 return []
             }
             let begun = begin(want, with: head, missed: missed, nowUs: nowUs)
-            guard let missed, missed.cause != .disk, missed.fromUs < head.startUs else { return begun }
+            guard let missed, missed.cause != .disk, missed.fromUs < head.startUs else {
+                return begun
+            }
             let span = Span(startUs: missed.fromUs, endUs: head.startUs)
             return [.gap(span: span, framesLost: missed.frames, cause: missed.cause)] + begun
         case .open(let open):

@@ -9,6 +9,8 @@ struct DriverContext: Sendable {
     let controllerID: String
     let video: CodecConfiguration?
     let audio: CodecConfiguration?
+    /// What the next segment declares beside its first.
+    var shown = ShownConfigurations()
     let isBackfill: Bool
 }
 
@@ -17,6 +19,9 @@ struct SegmentDriver: Sendable {
     private var ticketID: UInt64?
     private var fragment: [MediaPacket] = []
     private var fragmentEndUs: Int64 = 0
+    /// What the open segment's file declares for its video, and which of it came last.
+    private var declared: [CodecConfiguration] = []
+    private var configuration: CodecConfiguration?
 
     /// Gaps that the next segment's box carries, so that they survive the loss of the catalogue.
     /// Bounded: of a camera that flaps while nothing records it, the newest are kept here, all of them in the journal.
@@ -45,7 +50,16 @@ struct SegmentDriver: Sendable {
         effects: inout [PipelineEffect]
     ) {
         guard let present = run else { return }
-        let actions = machine.packet(present.head(packet), nowUs: nowUs)
+        let head = present.head(packet)
+        if packet.kind == .video, packet.configuration !== configuration {
+            // What the open file declares goes on in it.
+            if ticketID != nil, !declared.contains(packet.configuration) {
+                let actions = machine.formatChanged(before: head)
+                perform(actions, packet: nil, run: &run, context: context, effects: &effects)
+            }
+            configuration = packet.configuration
+        }
+        let actions = machine.packet(head, nowUs: nowUs)
         perform(actions, packet: packet, run: &run, context: context, effects: &effects)
     }
 
@@ -55,10 +69,6 @@ struct SegmentDriver: Sendable {
 
     mutating func drained(run: inout RunContext?, context: DriverContext, effects: inout [PipelineEffect]) {
         perform(machine.drained(), packet: nil, run: &run, context: context, effects: &effects)
-    }
-
-    mutating func formatChanged(run: inout RunContext?, context: DriverContext, effects: inout [PipelineEffect]) {
-        perform(machine.formatChanged(), packet: nil, run: &run, context: context, effects: &effects)
     }
 
     /// Seals what is open, with the run's end in its box.
@@ -181,10 +191,12 @@ struct SegmentDriver: Sendable {
         ticketID = id
         fragment = []
         fragmentEndUs = startUs
+        declared = FragmentedMP4Writer.declared(video, others: context.shown.newestFirst)
         effects.append(
             .open(
                 SegmentTicket(
-                    id: id, source: context.source, want: want, info: info, video: video, audio: context.audio)))
+                    id: id, source: context.source, want: want, info: info, video: video,
+                    otherVideo: Array(declared.dropFirst()), audio: context.audio)))
     }
 
     private mutating func flush(run: RunContext?, context: DriverContext, effects: inout [PipelineEffect]) {

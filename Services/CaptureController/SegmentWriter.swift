@@ -33,7 +33,9 @@ final class SegmentWriter {
         self.volume = volume
         info = ticket.info
         file = try StagedFile.create(in: volume, name: name, leftover: .refuse)
-        mp4 = FragmentedMP4Writer(tracks: [ticket.video] + (ticket.audio.map { [$0] } ?? []), createdUs: info.startUs)
+        mp4 = FragmentedMP4Writer(
+            tracks: [ticket.video] + (ticket.audio.map { [$0] } ?? []), otherVideo: ticket.otherVideo,
+            createdUs: info.startUs)
         writtenToUs = info.startUs
         do throws(VolumeError) { try file.append(mp4.header(info: info)) } catch {
             // Nothing of it can be kept; on a full volume there would be one such file more each second.

@@ -45,6 +45,8 @@ struct SourcePipeline: Sendable {
     var recordingError: String?
 
     var video: CodecConfiguration?
+    /// Since the run began.
+    private var shown = ShownConfigurations()
     var audio: CodecConfiguration?
     private var ticks: [StreamKey: SnapshotTicks] = [:]
 
@@ -79,7 +81,8 @@ struct SourcePipeline: Sendable {
 
     func context(isBackfill: Bool) -> DriverContext {
         DriverContext(
-            source: plan.source, controllerID: controllerID, video: video, audio: audio, isBackfill: isBackfill)
+            source: plan.source, controllerID: controllerID, video: video, audio: audio, shown: shown,
+            isBackfill: isBackfill)
     }
 
     func wantsSession(wallUs: Int64) -> Bool { plan.wantsSession || windows.wantsSession(nowUs: wallUs) }
@@ -158,11 +161,7 @@ struct SourcePipeline: Sendable {
         switch packet.kind {
         case .audio: audio = packet.configuration
         case .video:
-            if let known = video, known !== packet.configuration, known != packet.configuration {
-                let before = effects.count
-                driver.formatChanged(run: &self.run, context: context, effects: &effects)
-                note(from: before, &effects)
-            }
+            if video !== packet.configuration { shown.note(packet.configuration) }
             video = packet.configuration
             noteLoss(
                 followsLoss: packet.followsLoss, startUs: head.startUs, durationUs: head.endUs - head.startUs, &effects)
@@ -209,6 +208,7 @@ struct SourcePipeline: Sendable {
         let context = context
         anchor = ArrivalAnchor()
         unsettled = []
+        shown = ShownConfigurations()
         guard let ended = run else { return }
         let endUs = lastFrameEndUs ?? wallUs
         tellLoss(&effects)

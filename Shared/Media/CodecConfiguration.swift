@@ -193,6 +193,21 @@ public final class CodecConfiguration: Sendable, Equatable {
         }
     }
 
+    /// A track of a file can hold samples of both: H.264 or H.265 of the same clock.
+    public func sharesTrack(with other: CodecConfiguration) -> Bool {
+        codec == other.codec && timescale == other.timescale && (codec == .h264 || codec == .hevc)
+    }
+
+    /// The parameter sets as they stand among the samples of a file: each after its length in 4 bytes.
+    var parameterSetUnits: [UInt8] {
+        var units = BoxWriter()
+        for set in videoParameterSets + sequenceParameterSets + pictureParameterSets {
+            units.u32(UInt32(set.count))
+            units.bytes(set)
+        }
+        return units.data
+    }
+
     /// Memory that the parameter sets and their boxes take.
     var sizeBytes: Int {
         let sets = videoParameterSets + sequenceParameterSets + pictureParameterSets

@@ -29,8 +29,10 @@ extension [InnerBox] {
 /// The tracks of a moov box.
 struct MovieParser {
     private(set) var tracks: [MP4Track] = []
-    /// Defaults of trex by track: duration, size, flags.
-    private(set) var defaults: [UInt32: (duration: UInt32, size: UInt32, flags: UInt32)] = [:]
+    /// Defaults of trex by track. The description counts from 1.
+    private(set) var defaults: [UInt32: (description: UInt32, duration: UInt32, size: UInt32, flags: UInt32)] = [:]
+    /// More than a file of ours declares; each is read again for every file that is salvaged.
+    private static let maximumDescriptions = 64
 
     /// `moov` is the content of the box. nil where it is broken, has no track or more than 8.
     init?(moov: [UInt8]) {
@@ -41,10 +43,10 @@ struct MovieParser {
         }
         for trex in boxes.first("mvex").flatMap(innerBoxes) ?? [] where trex.type == "trex" {
             var cursor = ByteCursor(trex.content)
-            guard cursor.skip(4), let id = cursor.u32(), cursor.skip(4), let duration = cursor.u32(),
-                let size = cursor.u32(), let flags = cursor.u32()
+            guard cursor.skip(4), let id = cursor.u32(), let description = cursor.u32(),
+                let duration = cursor.u32(), let size = cursor.u32(), let flags = cursor.u32()
             else { return nil }
-            defaults[id] = (duration, size, flags)
+            defaults[id] = (description, duration, size, flags)
         }
         guard !tracks.isEmpty, Set(tracks.map(\.id)).count == tracks.count else { return nil }
     }
@@ -54,10 +56,16 @@ struct MovieParser {
             let media = boxes.first("mdia").flatMap(innerBoxes), let mediaHeader = media.first("mdhd"),
             let timescale = timescale(mediaHeader), timescale > 0, let handler = media.first("hdlr"),
             let information = media.first("minf").flatMap(innerBoxes),
-            let table = information.first("stbl").flatMap(innerBoxes), let descriptions = table.first("stsd"),
-            let entry = innerBoxes(descriptions.dropFirst(8))?.first
+            let table = information.first("stbl").flatMap(innerBoxes), let entries = table.first("stsd"),
+            let descriptions = innerBoxes(entries.dropFirst(8)), (1...maximumDescriptions).contains(descriptions.count)
         else { return nil }
         let isVideo = handler.count >= 12 && Array(handler.dropFirst(8).prefix(4)) == Array("vide".utf8)
+        let read = descriptions.compactMap { description($0, isVideo: isVideo) }
+        guard read.count == descriptions.count else { return nil }
+        return MP4Track(id: id, kind: isVideo ? .video : .audio, timescale: timescale, descriptions: read)
+    }
+
+    private static func description(_ entry: InnerBox, isVideo: Bool) -> MP4SampleDescription? {
         var width = 0
         var height = 0
         if isVideo {
@@ -65,9 +73,8 @@ struct MovieParser {
             guard cursor.skip(24), let wide = cursor.u16(), let high = cursor.u16() else { return nil }
             (width, height) = (Int(wide), Int(high))
         }
-        return MP4Track(
-            id: id, kind: isVideo ? .video : .audio, timescale: timescale, sampleEntry: entry.type,
-            nalLengthBytes: nalLength(entry), widthPx: width, heightPx: height)
+        return MP4SampleDescription(
+            sampleEntry: entry.type, nalLengthBytes: nalLength(entry), widthPx: width, heightPx: height)
     }
 
     private static func trackID(_ tkhd: ArraySlice<UInt8>) -> UInt32? {
@@ -130,6 +137,7 @@ enum FragmentParser {
         let trackID: UInt32
         private(set) var base: Int64
         var dts: Int64 = 0
+        private var description: UInt32 = 1
         private var defaultDuration: UInt32 = 0
         private var defaultSize: UInt32 = 0
         private var defaultFlags: UInt32 = 0
@@ -143,19 +151,22 @@ enum FragmentParser {
             trackID = id
             base = moofOffset
             nextOffset = moofOffset
-            if let known = movie.defaults[id] { (defaultDuration, defaultSize, defaultFlags) = known }
+            if let known = movie.defaults[id] {
+                (description, defaultDuration, defaultSize, defaultFlags) = known
+            }
             if flags & 1 != 0 {
                 guard let explicit = cursor.u64(), explicit < 1 << 60 else { return nil }
                 base = Int64(explicit)
                 nextOffset = base
             }
-            if flags & 2 != 0 { guard cursor.skip(4) else { return nil } }
             for (bit, path) in [
-                (UInt32(8), \Run.defaultDuration), (16, \Run.defaultSize), (32, \Run.defaultFlags),
+                (UInt32(2), \Run.description), (8, \Run.defaultDuration), (16, \Run.defaultSize),
+                (32, \Run.defaultFlags),
             ] where flags & bit != 0 {
                 guard let value = cursor.u32() else { return nil }
                 self[keyPath: path] = value
             }
+            guard description > 0 else { return nil }
         }
 
         mutating func read(trun: ArraySlice<UInt8>, into samples: inout [MP4Sample], limit: Int) -> Bool {
@@ -184,7 +195,8 @@ enum FragmentParser {
                 let composition = head >> 24 == 0 ? Int64(shift) : Int64(Int32(bitPattern: shift))
                 samples.append(
                     MP4Sample(
-                        trackID: trackID, offset: nextOffset, sizeBytes: Int(size), dtsTicks: dts,
+                        trackID: trackID, description: Int(description) - 1, offset: nextOffset, sizeBytes: Int(size),
+                        dtsTicks: dts,
                         ptsTicks: dts + composition, durationTicks: Int64(duration),
                         isKeyframe: own & 0x0001_0000 == 0))
                 dts += Int64(duration)

@@ -82,7 +82,13 @@ public struct MP4Track: Sendable, Hashable {
     public var kind: TrackKind
     /// Ticks per second.
     public var timescale: UInt32
-    /// Four characters of the sample entry: "avc1", "hvc1", "mp4a".
+    /// What its samples may have, in the order of the file; at least one.
+    public var descriptions: [MP4SampleDescription]
+}
+
+/// How a sample is coded: an entry of stsd.
+public struct MP4SampleDescription: Sendable, Hashable {
+    /// Four characters of the sample entry: "avc1", "hvc1", "mp4a"; "avc3", "hev1" where samples have parameter sets in front.
     public var sampleEntry: String
     /// Bytes of a NAL length; nil where samples are not NAL units.
     public var nalLengthBytes: Int?
@@ -96,6 +102,8 @@ public struct MP4Track: Sendable, Hashable {
 public struct MP4Sample: Sendable, Hashable {
     /// The track it belongs to.
     public var trackID: UInt32
+    /// Place in the track's `descriptions`, from 0.
+    public var description: Int
     /// Where its bytes begin in the file.
     public var offset: Int64
     /// Size in bytes.
@@ -303,8 +311,14 @@ public struct FragmentedMP4Reader {
             else {
                 return nil
             }
-            guard let track = movie.tracks.first(where: { $0.id == sample.trackID }) else { return nil }
-            if let lengthBytes = track.nalLengthBytes, try !nalsFit(sample, lengthBytes) { return nil }
+            guard let track = movie.tracks.first(where: { $0.id == sample.trackID }),
+                track.descriptions.indices.contains(sample.description)
+            else { return nil }
+            if let lengthBytes = track.descriptions[sample.description].nalLengthBytes,
+                try !nalsFit(sample, lengthBytes)
+            {
+                return nil
+            }
         }
         return MP4Fragment(offset: moof.offset, endOffset: data.end, samples: samples)
     }

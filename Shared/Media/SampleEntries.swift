@@ -8,7 +8,8 @@ enum SampleEntries {
     /// A movie timescale of milliseconds: nothing in a fragmented file is measured in it.
     private static let movieTimescale: UInt32 = 1000
 
-    static func movie(_ writer: inout BoxWriter, configurations: [CodecConfiguration], createdUs: Int64) {
+    /// `tracks`: for each track what its samples may have, at least one, of one codec and timescale.
+    static func movie(_ writer: inout BoxWriter, tracks: [[CodecConfiguration]], createdUs: Int64) {
         let created = UInt64(max(0, createdUs / 1_000_000 + epochOffset))
         writer.box("moov") { moov in
             moov.fullBox("mvhd", version: 1) { box in
@@ -21,13 +22,13 @@ enum SampleEntries {
                 box.zeros(10)
                 matrix(&box)
                 box.zeros(24)
-                box.u32(UInt32(configurations.count + 1))
+                box.u32(UInt32(tracks.count + 1))
             }
-            for (index, configuration) in configurations.enumerated() {
-                track(&moov, id: UInt32(index + 1), configuration, created: created)
+            for (index, configurations) in tracks.enumerated() {
+                track(&moov, id: UInt32(index + 1), configurations, created: created)
             }
             moov.box("mvex") { mvex in
-                for index in configurations.indices {
+                for index in tracks.indices {
                     mvex.fullBox("trex") { box in
                         box.u32(UInt32(index + 1))
                         box.u32(1)
@@ -38,7 +39,10 @@ enum SampleEntries {
         }
     }
 
-    private static func track(_ moov: inout BoxWriter, id: UInt32, _ track: CodecConfiguration, created: UInt64) {
+    private static func track(
+        _ moov: inout BoxWriter, id: UInt32, _ configurations: [CodecConfiguration], created: UInt64
+    ) {
+        guard let track = configurations.first else { return }
         let isVideo = track.kind == .video
         moov.box("trak") { trak in
             trak.fullBox("tkhd", version: 1, flags: 3) { box in
@@ -85,17 +89,23 @@ enum SampleEntries {
                             dref.fullBox("url ", flags: 1) { _ in }
                         }
                     }
-                    minf.box("stbl") { sampleTable(&$0, track) }
+                    minf.box("stbl") { sampleTable(&$0, configurations) }
                 }
             }
         }
     }
 
-    /// The description, and empty tables: all samples are in the fragments.
-    private static func sampleTable(_ stbl: inout BoxWriter, _ track: CodecConfiguration) {
+    /// The descriptions, and empty tables: all samples are in the fragments.
+    private static func sampleTable(_ stbl: inout BoxWriter, _ configurations: [CodecConfiguration]) {
         stbl.fullBox("stsd") { stsd in
-            stsd.u32(1)
-            if track.kind == .video { video(&stsd, track) } else { audio(&stsd, track) }
+            stsd.u32(UInt32(configurations.count))
+            for track in configurations {
+                if track.kind == .video {
+                    video(&stsd, track, setsInSamples: configurations.count > 1)
+                } else {
+                    audio(&stsd, track)
+                }
+            }
         }
         stbl.fullBox("stts") { $0.u32(0) }
         stbl.fullBox("stsc") { $0.u32(0) }
@@ -103,11 +113,11 @@ enum SampleEntries {
         stbl.fullBox("stco") { $0.u32(0) }
     }
 
-    private static func video(_ stsd: inout BoxWriter, _ track: CodecConfiguration) {
+    private static func video(_ stsd: inout BoxWriter, _ track: CodecConfiguration, setsInSamples: Bool) {
         let type: String
         switch track.codec {
-        case .h264: type = "avc1"
-        case .hevc: type = "hvc1"
+        case .h264: type = setsInSamples ? "avc3" : "avc1"
+        case .hevc: type = setsInSamples ? "hev1" : "hvc1"
         default: type = "mp4v"
         }
         stsd.box(type) { entry in
@@ -125,11 +135,31 @@ enum SampleEntries {
             entry.u16(0xFFFF)
             switch track.codec {
             case .h264: entry.box("avcC") { $0.bytes(track.decoderConfiguration) }
-            case .hevc: entry.box("hvcC") { $0.bytes(track.decoderConfiguration) }
+            case .hevc:
+                entry.box("hvcC") { box in
+                    box.bytes(setsInSamples ? incomplete(track.decoderConfiguration) : track.decoderConfiguration)
+                }
             // Object type 0x6C: ISO/IEC 10918-1, JPEG; stream type 4: visual.
             default: elementaryStream(&entry, objectType: 0x6C, streamType: 0x11, specific: [])
             }
         }
+    }
+
+    /// hvcC whose arrays do not claim to have all parameter sets of the stream (8.3.3.1.2).
+    private static func incomplete(_ decoderConfiguration: [UInt8]) -> [UInt8] {
+        var content = decoderConfiguration
+        // Behind 22 bytes and the number of arrays: type, number of sets, and each set behind its length in 2 bytes.
+        var index = 23
+        while index + 2 < content.count {
+            content[index] &= 0x7F
+            var sets = Int(content[index + 1]) << 8 | Int(content[index + 2])
+            index += 3
+            while sets > 0, index + 1 < content.count {
+                index += 2 + (Int(content[index]) << 8 | Int(content[index + 1]))
+                sets -= 1
+            }
+        }
+        return content
     }
 
     private static func audio(_ stsd: inout BoxWriter, _ track: CodecConfiguration) {

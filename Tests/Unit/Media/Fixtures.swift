@@ -98,6 +98,21 @@ enum Fixtures {
             ])
     }
     static let mjpeg = Result { try clip(.mjpeg, ["-c:v", "mjpeg", "-q:v", "5", "-pix_fmt", "yuvj420p"]) }
+    /// H.264 and H.265 without reordering, in two sizes each: a camera that changes its picture while it runs.
+    static let changing: [Codec: [Result<Clip, any Error>]] = Dictionary(
+        uniqueKeysWithValues: [Codec.h264, .hevc].map { codec in
+            let encoder =
+                codec == .h264
+                ? ["-c:v", "libx264", "-x264-params", "keyint=10:bframes=0:repeat-headers=1"]
+                : [
+                    "-c:v", "libx265", "-x265-params", "log-level=none:keyint=10:bframes=0:repeat-headers=1",
+                    "-tag:v", "hvc1",
+                ]
+            return (
+                codec,
+                ["320:240", "192:128"].map { size in Result { try clip(codec, ["-vf", "scale=\(size)"] + encoder) } }
+            )
+        })
     /// Small enough to be cut at every byte.
     static let tiny = Result {
         try clip(
@@ -118,7 +133,7 @@ enum Fixtures {
     }
 
     /// ffmpeg makes a fragmented file, our reader reads it, the assembler makes packets of it as it does of RTP.
-    private static func clip(_ codec: Codec, _ arguments: [String]) throws -> Clip {
+    static func clip(_ codec: Codec, _ arguments: [String]) throws -> Clip {
         let folder = try Folder()
         try Tool.ffmpeg(
             ["-f", "lavfi", "-i", "testsrc2=size=320x240:rate=25:duration=2", "-pix_fmt", "yuv420p"] + arguments

@@ -12,7 +12,7 @@ import Testing
         #expect(salvage.videoFrames == 50)
         #expect(salvage.fragments == written.boundaries.count - 1)
         #expect(salvage.durationUs == 2_000_000)
-        #expect(salvage.tracks.first?.sampleEntry == "avc1")
+        #expect(salvage.tracks.first?.descriptions.map(\.sampleEntry) == ["avc1"])
         #expect(salvage.info?.frames == 50)
         #expect(salvage.finalInfo?.salvaged == false)
     }

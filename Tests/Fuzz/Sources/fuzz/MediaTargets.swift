@@ -104,6 +104,6 @@ enum MediaTargets {
         let file = FragmentedMP4Writer(tracks: [made], createdUs: 0).header(
             info: SegmentInfo(device: "d", endpoint: "e", runID: "r"))
         let salvage = try? FragmentedMP4Reader(MemoryBytes(file)).salvage()
-        must(salvage?.tracks.first?.widthPx == made.widthPx, "a header that was written is read")
+        must(salvage?.tracks.first?.descriptions.first?.widthPx == made.widthPx, "a header that was written is read")
     }
 }

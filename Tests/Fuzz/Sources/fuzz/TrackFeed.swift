@@ -70,6 +70,7 @@ struct Recording {
 
     private var ring = PacketRing(maximumSeconds: 2, maximumBytes: 1 << 20)
     private var writer: FragmentedMP4Writer?
+    private var shown: [CodecConfiguration] = []
     private var file: [UInt8] = []
     private var filesLeft = maximumFiles
     private var lastDts: Int64?
@@ -93,7 +94,8 @@ struct Recording {
         end()
         guard packet.isKeyframe, filesLeft > 0 else { return }
         filesLeft -= 1
-        let new = FragmentedMP4Writer(tracks: [packet.configuration], createdUs: 0)
+        let new = FragmentedMP4Writer(tracks: [packet.configuration], otherVideo: shown, createdUs: 0)
+        shown = Array(([packet.configuration] + shown).prefix(FragmentedMP4Writer.mostVideoConfigurations))
         file = new.header(info: SegmentInfo(device: "d", endpoint: "e", runID: "r"))
         writer = new
     }
