@@ -49,6 +49,9 @@ final class RTSPSession: ConnectionOwner {
     static let reportNs: Int64 = 5_000_000_000
     /// Datagrams of which none came so long after PLAY are blocked on the way; cameras send within a second.
     static let blockedNs: Int64 = 3_000_000_000
+    /// The first picture is handed on after so much silence, though nothing shows yet that it is whole: the packets of one picture
+    /// follow each other within milliseconds, and of a camera with one picture a second it must not wait for the second.
+    static let settleNs: Int64 = 100_000_000
 
     private let url: RTSPURL
     private var settings: RTSPSessionSettings
@@ -108,6 +111,9 @@ final class RTSPSession: ConnectionOwner {
             deliver { readers[index].expire(nowNs: nowNs, video: video, deliver: $0) }
         }
         if nowNs >= gathersFromNs, !settings.isLive { connection?.setLowWater(bytes: Self.lowWaterBytes) }
+        for index in readers.indices where readers[index].kind == .video {
+            deliver { readers[index].settle(beforeNs: nowNs - Self.settleNs, video: video, deliver: $0) }
+        }
         if nowNs >= blockedAtNs, silence?.hasPackets == false {
             blockedAtNs = .max
             tell(.blocked)
@@ -264,6 +270,7 @@ final class RTSPSession: ConnectionOwner {
 
     private func take(_ bytes: UnsafeRawBufferPointer, channel: UInt8, _ nowNs: Int64) {
         if let index = channels.rtp.firstIndex(of: channel) {
+            if video == nil, readers[index].kind == .audio { settle() }
             var isKnown = false
             deliver { isKnown = readers[index].take(bytes, arrivalNs: nowNs, video: video, deliver: $0) }
             if isKnown { silence?.packet() } else { passedOver.framesSkipped += 1 }
@@ -273,6 +280,13 @@ final class RTSPSession: ConnectionOwner {
             }
         } else {
             passedOver.framesSkipped += 1
+        }
+    }
+
+    /// The first sound is placed beside the first picture.
+    private func settle() {
+        for index in readers.indices where readers[index].kind == .video {
+            deliver { readers[index].settle(video: nil, deliver: $0) }
         }
     }
 

@@ -48,6 +48,8 @@ struct RTSPTrackReader {
         var depacketizer: any Depacketizer
         var clock: RTSPTrackClock
         var output: Output
+        /// When the packet before came.
+        var previousNs: Int64 = .min
     }
 
     /// Video or sound.
@@ -208,6 +210,15 @@ struct RTSPTrackReader {
         order.expire(nowNs: nowNs) { Self.read($0, video, &assembly, deliver) }
     }
 
+    /// Hands on a picture that waits only for the next packet to show that it is whole, if its last one came before `beforeNs`.
+    mutating func settle(beforeNs: Int64 = .max, video: RTSPVideoTime?, deliver: (MediaPacket) -> Void) {
+        let cameNs = assembly.previousNs
+        guard cameNs < beforeNs else { return }
+        assembly.depacketizer.settle {
+            Self.make($0, cameNs, video, &assembly.clock, &assembly.output, deliver)
+        }
+    }
+
     /// The session is over: hands on what is whole and was waiting for what comes after it.
     mutating func flush(arrivalNs: Int64, video: RTSPVideoTime?, deliver: (MediaPacket) -> Void) {
         order.drain { Self.read($0, video, &assembly, deliver) }
@@ -248,16 +259,26 @@ struct RTSPTrackReader {
         case .packet(let bytes, let arrivalNs):
             guard let packet = try? RTPPacket(bytes) else { return }
             take(
-                packet, arrivalNs, video, &assembly.depacketizer, &assembly.clock, &assembly.output, deliver)
+                packet, (assembly.previousNs, arrivalNs), video, &assembly.depacketizer, &assembly.clock,
+                &assembly.output, deliver)
+            assembly.previousNs = arrivalNs
         }
     }
 
     /// The parts of an `Assembly` apart from each other: the depacketizer calls back while it changes.
     private static func take(
-        _ packet: RTPPacket, _ arrivalNs: Int64, _ video: RTSPVideoTime?, _ depacketizer: inout any Depacketizer,
+        _ packet: RTPPacket, _ arrivalNs: (previous: Int64, own: Int64), _ video: RTSPVideoTime?,
+        _ depacketizer: inout any Depacketizer,
         _ clock: inout RTSPTrackClock, _ output: inout Output, _ deliver: (MediaPacket) -> Void
     ) {
-        depacketizer.take(packet) { make($0, arrivalNs, video, &clock, &output, deliver) }
+        depacketizer.take(packet) { unit in
+            var cameNs = arrivalNs.own
+            // A picture that ends because another one begins was complete with the packet before.
+            if case .accessUnit(_, let timestamp, _) = unit, timestamp != packet.timestamp {
+                cameNs = arrivalNs.previous
+            }
+            make(unit, cameNs, video, &clock, &output, deliver)
+        }
     }
 
     private static func make(

@@ -38,6 +38,13 @@ public protocol Depacketizer: Sendable {
     mutating func take(_ packet: RTPPacket, deliver: (DepacketizedUnit) -> Void)
     /// Packets are missing between the last one and the next, or the source changed.
     mutating func lose()
+    /// Nothing comes for now: hands on what waits only for the next packet to show that it is whole.
+    mutating func settle(deliver: (DepacketizedUnit) -> Void)
     /// The stream is over: hands on what is whole.
     mutating func flush(deliver: (DepacketizedUnit) -> Void)
+}
+
+extension Depacketizer {
+    /// Most formats know at once.
+    public mutating func settle(deliver: (DepacketizedUnit) -> Void) {}
 }

@@ -32,6 +32,9 @@ public struct H264Depacketizer: Depacketizer {
     /// Packets are missing before the next one.
     public mutating func lose() { assembly.lose() }
 
+    /// Nothing comes for now.
+    public mutating func settle(deliver: (DepacketizedUnit) -> Void) { assembly.settle(deliver: deliver) }
+
     /// The stream is over.
     public mutating func flush(deliver: (DepacketizedUnit) -> Void) { assembly.flush(deliver: deliver) }
 

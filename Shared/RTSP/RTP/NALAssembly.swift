@@ -1,8 +1,11 @@
 // NAL units of H.264 or H.265 to access units: what both payload formats have in common.
 //
 // An access unit ends at a marker once it holds a slice (Ivel sets the marker on the SEI before the picture), and where the
-// timestamp changes (markers get lost or are never set). A camera whose slices go on after a marker with the same timestamp
-// is not believed again: from then on the timestamp alone decides.
+// timestamp changes (markers get lost or are never set). Some cameras set the marker on each slice. What was marked first is
+// held until the next packet, which shows whether it was an end: then markers are believed from there on, and nothing waits.
+// A camera whose slices go on after a marker with the same timestamp is not believed again: the timestamp alone decides.
+// Where it does so after it was believed, that picture's first part was handed on already; the rest is dropped and counted as
+// torn, and the next picture says that it follows a loss.
 
 import Media
 
@@ -21,6 +24,16 @@ struct NALAssembly: Sendable {
     private var endedAtMarker: UInt32?
     private var believesMarker = true
     private var hasSeenMarker = false
+    /// A marker was followed by another picture.
+    private var markersEndPictures = false
+    /// What was marked before that was known.
+    private var held: Held?
+
+    private struct Held: Sendable {
+        var unit: AccessUnitBuffer
+        var timestamp: UInt32
+        var followsLoss: Bool
+    }
 
     init(codec: Codec) {
         self.codec = codec
@@ -33,8 +46,12 @@ struct NALAssembly: Sendable {
         guard timestamp != time else { return }
         // The last fragment never came, though no packet is missing.
         if unit.isUnitOpen { isTorn = true }
+        if endedAtMarker != time, held != nil, !needsHead { markersEndPictures = true }
         finish(deliver: deliver)
-        if endedAtMarker != time { endedAtMarker = nil }
+        if endedAtMarker != time {
+            release(deliver: deliver)
+            endedAtMarker = nil
+        }
         timestamp = time
     }
 
@@ -44,7 +61,18 @@ struct NALAssembly: Sendable {
         guard believesMarker, hasSlice || isTorn else { return }
         endedAtMarker = timestamp
         hasSeenMarker = true
-        finish(deliver: deliver)
+        if !markersEndPictures, !isTorn, let timestamp {
+            release(deliver: deliver)
+            held = Held(unit: takeUnit(), timestamp: timestamp, followsLoss: followsLoss)
+            followsLoss = false
+        } else {
+            finish(deliver: deliver)
+        }
+    }
+
+    /// Nothing comes for now: what is held is not kept back any longer.
+    mutating func settle(deliver: (DepacketizedUnit) -> Void) {
+        if timestamp == nil { release(deliver: deliver) }
     }
 
     mutating func lose() {
@@ -106,6 +134,7 @@ struct NALAssembly: Sendable {
         // Of a camera that marks its last slices, what is not marked may miss some.
         if unit.isUnitOpen || (timestamp != nil && believesMarker && hasSeenMarker) { isTorn = true }
         finish(deliver: deliver)
+        release(deliver: deliver)
     }
 
     private mutating func tooLarge() {
@@ -118,11 +147,15 @@ struct NALAssembly: Sendable {
         case .head: needsHead = false
         case .firstSlice:
             needsHead = false
+            // Another picture of the same time: the clock is frozen.
+            if !hasSlice, held != nil { markersEndPictures = true }
             hasSlice = true
         case .laterSlice:
-            if needsHead || !hasSlice && endedAtMarker == timestamp {
-                if !needsHead { believesMarker = false }
+            if needsHead {
                 tear()
+            } else if !hasSlice, endedAtMarker == timestamp {
+                believesMarker = false
+                rejoin()
             }
             hasSlice = true
         case .broken: malformed()
@@ -130,28 +163,52 @@ struct NALAssembly: Sendable {
         }
     }
 
+    /// The slices go on behind what is held, or was handed on.
+    private mutating func rejoin() {
+        guard let beginning = held else { return tear() }
+        held = nil
+        followsLoss = followsLoss || beginning.followsLoss
+        let rest = unit
+        unit = beginning.unit
+        for range in rest.units where !isTorn {
+            let fits = unit.beginUnit() && rest.withUnit(range) { unit.extend($0) }
+            unit.endUnit()
+            if !fits { tooLarge() }
+        }
+    }
+
+    private mutating func release(deliver: (DepacketizedUnit) -> Void) {
+        guard let whole = held else { return }
+        held = nil
+        counters.units += 1
+        deliver(.accessUnit(whole.unit, timestamp: whole.timestamp, followsLoss: whole.followsLoss))
+    }
+
     private mutating func finish(deliver: (DepacketizedUnit) -> Void) {
+        guard let time = timestamp else { return }
         endUnit()
-        let finished: AccessUnitBuffer? = unit.isEmpty ? nil : takeUnit()
-        let time = timestamp
-        timestamp = nil
+        // Its beginning is no more whole than its rest.
+        if isTorn, !markersEndPictures, held?.timestamp == time { held = nil }
+        release(deliver: deliver)
         let wasTorn = isTorn
-        isTorn = false
-        hasSlice = false
+        let finished = takeUnit()
         if wasTorn {
             counters.torn += 1
             followsLoss = true
-        } else if let time, let finished {
+        } else if !finished.isEmpty {
             counters.units += 1
             deliver(.accessUnit(finished, timestamp: time, followsLoss: followsLoss))
             followsLoss = false
         }
     }
 
-    /// The unit that is whole; the next one begins.
+    /// The unit that is over; the next one begins.
     private mutating func takeUnit() -> AccessUnitBuffer {
         let finished = unit
-        unit = AccessUnitBuffer(behind: finished)
+        if !finished.isEmpty { unit = AccessUnitBuffer(behind: finished) }
+        timestamp = nil
+        isTorn = false
+        hasSlice = false
         return finished
     }
 

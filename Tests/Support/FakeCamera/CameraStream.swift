@@ -169,6 +169,8 @@ public struct RTPHabits: Sendable {
     public var fastPPM = 0.0
     /// Where the marker bit is set.
     public var marker = Marker.last
+    /// Slices whose last packet is marked, by the numbers of unit and slice, instead of what `marker` says; nil: as it says.
+    public var marksSlice: (@Sendable (_ unit: Int, _ slice: Int) -> Bool)?
     /// The largest payload.
     public var maximumPayloadBytes = 1_400
     /// Small NAL units share a packet (STAP-A, AP); AAC frames too.

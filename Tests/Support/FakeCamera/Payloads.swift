@@ -10,7 +10,7 @@ extension CameraStream {
     /// A unit's payloads.
     func payloads(_ number: Int, _ unit: MadeUnit) -> [Payload] {
         switch format {
-        case .h264, .h265: return pictures(unit)
+        case .h264, .h265: return pictures(number, unit)
         case .mjpeg: return scan(number, unit.parts[0].bytes)
         case .aac: return sounds([unit.parts[0].bytes])
         case .pcmu, .pcma: return [Payload(bytes: unit.parts[0].bytes)]
@@ -20,7 +20,7 @@ extension CameraStream {
 
     // MARK: NAL units
 
-    private func pictures(_ unit: MadeUnit) -> [Payload] {
+    private func pictures(_ number: Int, _ unit: MadeUnit) -> [Payload] {
         var payloads: [Payload] = []
         var together: [[UInt8]] = []
         func sendTogether() {
@@ -33,6 +33,7 @@ extension CameraStream {
             let joined = parts.dropFirst().reduce(parts[0].bytes) { $0 + [0, 0, 0, 1] + $1.bytes }
             parts = [MadeUnit.Part(role: .slice, bytes: joined)]
         }
+        var slice = 0
         for part in parts {
             let taken = together.reduce(1) { $0 + $1.count + 2 }
             if rtp.aggregates, taken + part.bytes.count + 2 <= rtp.maximumPayloadBytes {
@@ -45,10 +46,13 @@ extension CameraStream {
             let isMarked =
                 marker == .everySlice && part.role == .slice
                 || marker == .lastAndSupplement && part.role == .supplement
-            if isMarked { payloads[payloads.count - 1].isMarked = true }
+            if isMarked || part.role == .slice && rtp.marksSlice?(number, slice) == true {
+                payloads[payloads.count - 1].isMarked = true
+            }
+            if part.role == .slice { slice += 1 }
         }
         sendTogether()
-        if rtp.marker != .never { payloads[payloads.count - 1].isMarked = true }
+        if rtp.marker != .never, rtp.marksSlice == nil { payloads[payloads.count - 1].isMarked = true }
         return payloads
     }
 

@@ -29,6 +29,12 @@ struct Feed<Format: Depacketizer> {
         units += out
     }
 
+    mutating func settle() {
+        var out: [Unit] = []
+        format.settle { out.append(unit($0)) }
+        units += out
+    }
+
     mutating func end() {
         var out: [Unit] = []
         format.flush { out.append(unit($0)) }
@@ -57,6 +63,7 @@ func unit(_ output: DepacketizedUnit) -> Unit {
         feed.send(later, at: 1, marker: true)
         feed.send(slice, at: 2)
         feed.send(later, at: 2, marker: true)
+        feed.end()
         #expect(feed.units == [Unit(nals: [slice, later], time: 2, followsLoss: true)])
         #expect(feed.format.counters.torn == 1)
     }
@@ -65,6 +72,7 @@ func unit(_ output: DepacketizedUnit) -> Unit {
         var feed = Feed(H264Depacketizer())
         feed.send(slice, at: 1)
         feed.send(later, at: 1, marker: true)
+        feed.end()
         #expect(feed.units == [Unit(nals: [slice, later], time: 1)])
     }
 
@@ -80,6 +88,7 @@ func unit(_ output: DepacketizedUnit) -> Unit {
     @Test func aggregatesAreTakenApart() {
         var feed = Feed(H264Depacketizer())
         feed.send([0x78, 0, 2, 0x67, 9, 0, 0, 0, 3] + slice, marker: true)
+        feed.end()
         #expect(feed.units == [Unit(nals: [[0x67, 9], slice], time: 0)])
     }
 
@@ -95,6 +104,7 @@ func unit(_ output: DepacketizedUnit) -> Unit {
         feed.send([0x7C, 0x05])
         feed.send([0x7C, 0x05, 7])
         feed.send([0x7C, 0x45, 8], marker: true)
+        feed.end()
         #expect(feed.units == [Unit(nals: [[0x65, 0x80, 7, 8]], time: 0)])
     }
 
@@ -102,6 +112,7 @@ func unit(_ output: DepacketizedUnit) -> Unit {
         var feed = Feed(H264Depacketizer())
         feed.send([0x7C, 0x85, 0x80])
         feed.send([0x7C, 0x41, 8], marker: true)
+        feed.end()
         #expect(feed.units == [Unit(nals: [[0x65, 0x80, 8]], time: 0)])
     }
 
@@ -116,23 +127,83 @@ func unit(_ output: DepacketizedUnit) -> Unit {
         var feed = Feed(H264Depacketizer())
         feed.send(sei, at: 1, marker: true)
         feed.send(slice, at: 1, marker: true)
+        feed.end()
         #expect(feed.units == [Unit(nals: [sei, slice], time: 1)])
     }
 
-    @Test func aMarkerOnEachSliceIsNotBelievedTwice() {
+    @Test func aMarkerOnEachSliceIsNotBelieved() {
         var feed = Feed(H264Depacketizer())
         for time: UInt32 in 1...3 {
             feed.send(slice, at: time, marker: true)
+            #expect(feed.units.count == Int(time) - 1, "a picture ends where the next one begins")
+            feed.send(sei, at: time)
             feed.send(later, at: time, marker: true)
         }
         feed.end()
-        #expect(feed.units.suffix(2).map(\.nals) == [[slice, later], [slice, later]])
-        #expect(feed.format.counters.torn == 1)
+        #expect(feed.units == (1...3).map { Unit(nals: [slice, sei, later], time: $0) })
+        #expect(feed.format.counters.torn == 0)
+    }
+
+    @Test func onlyTheFirstPictureWaitsForThePacketBehindItsMarker() {
+        var feed = Feed(H264Depacketizer())
+        feed.send(slice, at: 1, marker: true)
+        #expect(feed.units.isEmpty)
+        feed.send([0x7C, 0x81, 0x80], at: 2)
+        #expect(feed.units.map(\.time) == [1])
+        feed.send([0x7C, 0x41, 8], at: 2, marker: true)
+        #expect(feed.units.map(\.time) == [1, 2])
+        feed.send(slice, at: 3, marker: true)
+        #expect(feed.units.map(\.time) == [1, 2, 3])
+    }
+
+    @Test func whatWaitsIsHandedOnWhereNothingComes() {
+        var feed = Feed(H264Depacketizer())
+        feed.send(slice, at: 1, marker: true)
+        feed.settle()
+        #expect(feed.units.map(\.time) == [1])
+        // Nothing is known of the markers yet: the next one waits again, unless something of it may still come.
+        feed.send(slice, at: 2, marker: true)
+        feed.send(sei, at: 2)
+        feed.settle()
+        #expect(feed.units.map(\.time) == [1])
+        feed.send(later, at: 2, marker: true)
+        feed.end()
+        #expect(feed.units.map(\.nals) == [[slice], [slice, sei, later]])
+    }
+
+    @Test func aFirstPictureWhoseLaterSlicesAreTornIsNotHandedOn() {
+        for loses in [true, false] {
+            var feed = Feed(H264Depacketizer())
+            feed.send(slice, at: 1, marker: true)
+            if loses {
+                feed.format.lose()
+                feed.send(later, at: 1, marker: true)
+            } else {
+                feed.send([0x7C, 0x81, 0x40], at: 1)
+                feed.format.lose()
+                feed.send([0x7C, 0x41, 8], at: 1, marker: true)
+            }
+            feed.send(slice, at: 2)
+            feed.send(later, at: 2, marker: true)
+            feed.end()
+            #expect(feed.units == [Unit(nals: [slice, later], time: 2, followsLoss: true)])
+            #expect(feed.format.counters.torn == 1)
+        }
+    }
+
+    @Test func aLossBehindTheFirstPictureIsToldByTheSecond() {
+        var feed = Feed(H264Depacketizer())
+        feed.send(slice, at: 1, marker: true)
+        feed.format.lose()
+        feed.send(slice, at: 2, marker: true)
+        feed.end()
+        #expect(feed.units == [Unit(nals: [slice], time: 1), Unit(nals: [slice], time: 2, followsLoss: true)])
     }
 
     @Test func framesWithAFrozenTimeStayApart() {
         var feed = Feed(H264Depacketizer())
         for _ in 0..<3 { feed.send(slice, at: 5, marker: true) }
+        feed.end()
         #expect(feed.units.count == 3)
     }
 
@@ -163,6 +234,7 @@ func unit(_ output: DepacketizedUnit) -> Unit {
         var feed = Feed(H264Depacketizer())
         feed.send([0x7C, 0x85, 0x80], at: 1)
         feed.send(slice, at: 2, marker: true)
+        feed.end()
         #expect(feed.units.map(\.time) == [2])
     }
 
@@ -172,6 +244,7 @@ func unit(_ output: DepacketizedUnit) -> Unit {
         let large = [0x7C, 0x05] + [UInt8](repeating: 1, count: 60_000)
         for _ in 0..<600 { feed.send(large, at: 1) }
         feed.send(slice, at: 2, marker: true)
+        feed.end()
         #expect(feed.units.map(\.time) == [2])
         #expect(feed.format.counters.tooLarge == 1)
     }
@@ -182,6 +255,7 @@ func unit(_ output: DepacketizedUnit) -> Unit {
         let large = [0x7C, 0x05] + [UInt8](repeating: 1, count: 60_000)
         for _ in 0..<333 { feed.send(large, at: 1) }
         feed.send([0x7C, 0x45, 1], at: 1, marker: true)
+        feed.end()
         #expect(feed.units.first?.nals.first?.count == 3 + 333 * 60_000)
     }
 
@@ -233,6 +307,7 @@ func unit(_ output: DepacketizedUnit) -> Unit {
         var feed = Feed(H265Depacketizer())
         feed.send([0x02], at: 1, marker: true)
         feed.send(slice, at: 2, marker: true)
+        feed.end()
         #expect(feed.units.map(\.time) == [2] && feed.format.counters.malformed == 1)
     }
 
@@ -241,6 +316,7 @@ func unit(_ output: DepacketizedUnit) -> Unit {
         feed.format.lose()
         feed.send([0x02, 1, 0x40, 1], at: 1, marker: true)
         feed.send(slice, at: 2, marker: true)
+        feed.end()
         #expect(feed.units == [Unit(nals: [slice], time: 2, followsLoss: true)])
     }
 

@@ -18,6 +18,7 @@ private func content(_ count: Int, seed: UInt64) -> [UInt8] {
 private func units(_ written: [Written], _ format: some Depacketizer) -> [Unit] {
     var feed = Feed(format)
     for packet in written { feed.send(packet.payload, at: packet.timestamp, marker: packet.marker) }
+    feed.end()
     #expect(feed.format.counters.malformed == 0 && feed.format.counters.torn == 0)
     return feed.units
 }
