@@ -40,12 +40,15 @@ public struct JPEGHeader: Sendable, Hashable {
 
     /// The picture has its end marker. Cameras put padding behind it, but a cut one has none; decoders draw what is
     /// missing in grey without a word.
-    public static func isWhole(_ bytes: UnsafeRawBufferPointer) -> Bool {
+    public static func isWhole(_ bytes: UnsafeRawBufferPointer) -> Bool { end(bytes) != nil }
+
+    /// The first byte behind the end marker; nil where there is none.
+    static func end(_ bytes: UnsafeRawBufferPointer) -> Int? {
         var index = bytes.count - 2
         while index >= 2 {
-            if bytes[index] == 0xFF && bytes[index + 1] == 0xD9 { return true }
+            if bytes[index] == 0xFF && bytes[index + 1] == 0xD9 { return index + 2 }
             index -= 1
         }
-        return false
+        return nil
     }
 }

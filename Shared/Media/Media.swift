@@ -4,6 +4,7 @@
 //   CodecConfiguration            what a decoder must know before the first packet; avcC, hvcC, esds
 //   AnnexB, BitReader, SPS, JPEG  just enough parsing of the codecs to cut, to describe and to find keyframes
 //   AccessUnitBuffer              an access unit while it is put together, in the memory that becomes the packet's
+//   MultipartJPEGReader           the body of an HTTP answer of many pictures to pictures
 //   VideoAssembler, AudioTimeline what a demuxer delivers (pieces, gaps in time) to packets with whole, growing times
 //   GroupGate                     whole groups of pictures only, for a consumer that can be too slow
 //   PacketRing                    the last seconds of a source, from a keyframe on

@@ -31,6 +31,7 @@ struct Fuzz {
         ("mp4", MediaTargets.file),
         ("segment-info", MediaTargets.segmentInfo),
         ("annexb", MediaTargets.annexB),
+        ("multipart", MediaTargets.multipart),
         ("parameter-sets", MediaTargets.parameterSets),
     ]
 

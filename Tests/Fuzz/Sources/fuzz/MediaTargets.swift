@@ -66,6 +66,32 @@ enum MediaTargets {
         audio(bytes)
     }
 
+    /// The body of an HTTP answer: bound of a part(1) length(1) content type, body.
+    @Sendable static func multipart(_ bytes: UnsafeRawBufferPointer) {
+        var input = Input(bytes)
+        let most = Int(input.byte()) * 16
+        let type = String(decoding: input.piece(Int(input.byte())), as: UTF8.self)
+        let body = input.rest()
+        var reads: [(pictures: [[UInt8]], counters: MultipartJPEGReader.Counters)] = []
+        for size in [max(body.count, 1), 1, 13] {
+            guard var reader = MultipartJPEGReader(contentType: type, maximumPartBytes: most) else { return }
+            var pictures: [[UInt8]] = []
+            for start in stride(from: 0, to: body.count, by: size) {
+                body[start..<min(start + size, body.count)].withUnsafeBytes { piece in
+                    reader.append(piece) { pictures.append($0.array) }
+                }
+            }
+            reader.finish { pictures.append($0.array) }
+            reads.append((pictures, reader.counters))
+        }
+        must(reads.allSatisfy { $0 == reads[0] }, "a stream cut into other pieces is the same stream")
+        for picture in reads[0].pictures {
+            must(picture.starts(with: [0xFF, 0xD8]) && picture.suffix(2) == [0xFF, 0xD9], "a picture is whole")
+            must(picture.count <= most, "a picture is bounded")
+        }
+        must(reads[0].counters.pictures == reads[0].pictures.count, "pictures are counted")
+    }
+
     private static func check(_ units: [Range<Int>], in bytes: UnsafeRawBufferPointer) {
         must(units.allSatisfy { !$0.isEmpty && $0.upperBound <= bytes.count }, "units are not empty and lie within")
         must(zip(units, units.dropFirst()).allSatisfy { $0.upperBound <= $1.lowerBound }, "units follow each other")
