@@ -123,17 +123,20 @@ public struct PictureFormat: Sendable, Hashable {
     public var heightPx: Int
     /// Frames that may overtake a frame, 0 to 4.
     public var reorderDepth: Int
+    /// H.264: whether the parameter sets say so.
+    public var statesReorderDepth: Bool
     /// Frames per second that the usability information states; 0: it says nothing.
     public var framesPerSecond: Int
     /// H.265: temporal layers, 1 to 3.
     public var temporalLayers: Int
 
-    /// 640 by 480 at 25 frames per second, nothing reordered.
+    /// 640 by 480 at 25 frames per second, nothing reordered, and that is said.
     public init(
-        widthPx: Int = 640, heightPx: Int = 480, reorderDepth: Int = 0, framesPerSecond: Int = 25,
-        temporalLayers: Int = 1
+        widthPx: Int = 640, heightPx: Int = 480, reorderDepth: Int = 0, statesReorderDepth: Bool = true,
+        framesPerSecond: Int = 25, temporalLayers: Int = 1
     ) {
-        (self.widthPx, self.heightPx, self.reorderDepth) = (widthPx, heightPx, reorderDepth)
+        (self.widthPx, self.heightPx) = (widthPx, heightPx)
+        (self.reorderDepth, self.statesReorderDepth) = (reorderDepth, statesReorderDepth)
         (self.framesPerSecond, self.temporalLayers) = (framesPerSecond, temporalLayers)
     }
 }

@@ -65,8 +65,11 @@ extension PictureFormat {
             sequence.flags(true)
         }
         // No buffer timing, no picture structure; bitstream restrictions.
-        sequence.flags(false, false, false, true, true)
-        sequence.unsigned(0, 0, 10, 10, reorderDepth, max(2, reorderDepth))
+        sequence.flags(false, false, false, statesReorderDepth)
+        if statesReorderDepth {
+            sequence.flags(true)
+            sequence.unsigned(0, 0, 10, 10, reorderDepth, max(2, reorderDepth))
+        }
         var picture = BitWriter()
         picture.unsigned(0, 0)
         picture.flags(true, false)

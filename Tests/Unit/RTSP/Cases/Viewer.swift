@@ -3,7 +3,8 @@
 //
 //   SessionCases, AuthenticationCases, KeepaliveCases     connections, users, requests
 //   DescriptionCases, InterleavingCases                   descriptions as brands write them; what lies between the frames
-//   TimeCases, PayloadCases, CodecCases, SoundCases       RTP numbers and times, payloads, parameter sets, sound
+//   TimeCases, OrderCases                                 RTP numbers and times; pictures in another order than they are shown
+//   PayloadCases, CodecCases, SoundCases                  payloads, parameter sets, sound
 //   ReportCases                                           RTCP in both directions
 //   AnyCameraCases                                        habits at random, many at once
 //   FakeCameraTests                                       the camera and the verdict themselves
