@@ -36,7 +36,8 @@ struct SnapshotJob: Sendable {
 
 enum PipelineEffect: Sendable {
     case open(SegmentTicket)
-    /// Packets of one fragment, in their order; `endUs` is the end of the last frame, `startUs` the first one's start.
+    /// Packets of one fragment, in their order of decoding; `endUs` is the end of the frame that is shown last, `startUs` the start
+    /// of what is shown first.
     case fragment(id: UInt64, packets: [MediaPacket], startUs: Int64, endUs: Int64, isBackfill: Bool)
     case seal(SegmentEnd)
     case record(MediaRecord)

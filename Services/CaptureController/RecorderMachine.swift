@@ -280,8 +280,10 @@ struct RecorderMachine: Sendable, Equatable {
         }
         if head.isVideo, open.droppingFromUs == nil, head.startUs - open.startUs >= forcedCutUs(open) {
             let want = nextWant ?? open.want
-            let sealing = close(open, next: want, endUs: head.startUs)
-            state = .waitingForKeyframe(want, missed: Missed(fromUs: head.startUs, frames: 1, cause: .noKeyframe))
+            // Where frames are reordered, some that are shown before this one have not come yet: they are lost as well.
+            let keptUs = min(head.startUs, open.endUs)
+            let sealing = close(open, next: want, endUs: keptUs)
+            state = .waitingForKeyframe(want, missed: Missed(fromUs: keptUs, frames: 1, cause: .noKeyframe))
             return sealing
         }
         var actions: [RecorderAction] = []

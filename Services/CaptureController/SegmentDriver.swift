@@ -18,6 +18,8 @@ struct SegmentDriver: Sendable {
     private(set) var machine = RecorderMachine()
     private var ticketID: UInt64?
     private var fragment: [MediaPacket] = []
+    /// First start and last end of what is in it: not those of its first and last frame, where frames are reordered.
+    private var fragmentStartUs = Int64.max
     private var fragmentEndUs: Int64 = 0
     /// What the open segment's file declares for its video, and which of it came last.
     private var declared: [CodecConfiguration] = []
@@ -123,11 +125,13 @@ struct SegmentDriver: Sendable {
                 guard let packet, let present = run else { continue }
                 if fragment.isEmpty { fragment.reserveCapacity(Self.usualPackets) }
                 fragment.append(packet)
-                if packet.kind == .video { fragmentEndUs = max(fragmentEndUs, present.head(packet).endUs) }
+                let head = present.head(packet)
+                fragmentStartUs = min(fragmentStartUs, head.startUs)
+                if head.isVideo { fragmentEndUs = max(fragmentEndUs, head.endUs) }
             case .flush:
-                flush(run: run, context: context, effects: &effects)
+                flush(context: context, effects: &effects)
             case .seal(let startUs, let endUs):
-                flush(run: run, context: context, effects: &effects)
+                flush(context: context, effects: &effects)
                 guard let id = ticketID else { continue }
                 effects.append(
                     .seal(
@@ -190,6 +194,7 @@ struct SegmentDriver: Sendable {
         let id = TicketCounter.next()
         ticketID = id
         fragment = []
+        fragmentStartUs = .max
         fragmentEndUs = startUs
         declared = FragmentedMP4Writer.declared(video, others: context.shown.newestFirst)
         effects.append(
@@ -199,12 +204,13 @@ struct SegmentDriver: Sendable {
                     otherVideo: Array(declared.dropFirst()), audio: context.audio)))
     }
 
-    private mutating func flush(run: RunContext?, context: DriverContext, effects: inout [PipelineEffect]) {
-        guard let id = ticketID, let run, let first = fragment.first else { return }
+    private mutating func flush(context: DriverContext, effects: inout [PipelineEffect]) {
+        guard let id = ticketID, !fragment.isEmpty else { return }
         effects.append(
             .fragment(
-                id: id, packets: fragment, startUs: run.wallUs(first), endUs: fragmentEndUs,
+                id: id, packets: fragment, startUs: fragmentStartUs, endUs: fragmentEndUs,
                 isBackfill: context.isBackfill))
         fragment = []
+        fragmentStartUs = .max
     }
 }

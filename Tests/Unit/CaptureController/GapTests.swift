@@ -66,6 +66,32 @@ struct GapTests {
         #expect(gap.framesLost == 3 && gap.window?.endUs == Film.baseUs + 3_000_000)
     }
 
+    /// Case 18: the first frame of a fragment need not be the one that is shown first.
+    @Test func aFragmentOfReorderedPicturesBeginsWithTheOneThatIsShownFirst() throws {
+        var film = try Film(clip: clip)
+        let shown: [Int64] = [0, 3, 1, 2, 6, 4, 5, 9, 7, 8, 12, 10, 11]
+        for (place, picture) in shown.enumerated() {
+            let us = Int64(place) * 40_000
+            let packet = MediaPacket(
+                configuration: film.configuration, bytes: PacketBytes([1]), ptsTicks: picture * 3600,
+                dtsTicks: Int64(place - 2) * 3600, durationTicks: 3600, isKeyframe: place == 0, arrivalNs: us * 1000)
+            film.effects += film.pipeline.packet(packet, wallUs: Film.baseUs + us, nowUs: us)
+        }
+        film.effects += film.pipeline.sessionEnded(cause: "stopped", reason: "", wallUs: Film.baseUs + 600_000)
+        let ticket = try #require(
+            film.effects.compactMap { if case .open(let ticket) = $0 { ticket } else { nil } }.first)
+        let offsetUs = ticket.info.startUs - ticket.info.mediaStartUs
+        var fragments = 0
+        var newestUs: Int64 = 0
+        for case .fragment(_, let packets, let startUs, let endUs, _) in film.effects {
+            newestUs = max(newestUs, packets.map(\.ptsUs).max() ?? 0)
+            #expect(startUs - offsetUs == packets.map(\.ptsUs).min())
+            #expect(endUs - offsetUs == newestUs + 40_000)
+            fragments += 1
+        }
+        #expect(fragments > 2)
+    }
+
     @Test func aLossAtTheEndOfARunIsToldWithIt() throws {
         var film = try Film(clip: clip)
         film.play(from: 0, to: 3, lost: [2_920_000])

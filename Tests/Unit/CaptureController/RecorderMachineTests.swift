@@ -152,6 +152,29 @@ struct RecorderMachineTests {
         #expect(span == Span(startUs: 300 * Self.second, endUs: 302 * Self.second))
     }
 
+    /// Case 18: of I P b b P b b the cut comes before a P, and what is shown before it and comes after it is lost with it.
+    @Test func withoutKeyframesAReorderedSegmentEndsWhereItsLastPictureDoes() {
+        var machine = RecorderMachine()
+        _ = machine.setWant(want)
+        _ = machine.packet(head(0, key: true), nowUs: 0)
+        let last = 300 * Self.second / Self.frame
+        let order: [Int64] = stride(from: Int64(1), to: last + 3, by: 3).flatMap { [$0 + 2, $0, $0 + 1] }
+        let actions = order.flatMap { picture -> [RecorderAction] in
+            machine.packet(head(picture * Self.frame), nowUs: picture * Self.frame)
+        }
+        // Picture 7500 is at the limit; 7498 and 7499 would have come behind it.
+        let endUs = (last - 2) * Self.frame
+        #expect(seals(actions) == [Span(startUs: 0, endUs: endUs)])
+        #expect(actions.filter { $0 == .append }.count == Int(last) - 3)
+        let after = machine.packet(head(302 * Self.second, key: true), nowUs: 302 * Self.second)
+        guard case .gap(let span, let framesLost, .noKeyframe)? = after.first else {
+            Issue.record("no gap: \(after)")
+            return
+        }
+        #expect(span == Span(startUs: endUs, endUs: 302 * Self.second))
+        #expect(Int(framesLost) == order.count - Int(last - 3))
+    }
+
     @Test func anotherFolderIsCutAtTheNextKeyframeAndAnEndAtOnce() {
         var machine = RecorderMachine()
         _ = machine.setWant(RecordingWant(stream: nil, folder: "", segmentUs: 60 * Self.second, leaseEpoch: 1))
