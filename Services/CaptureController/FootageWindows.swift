@@ -6,6 +6,8 @@
 //   W3  A window asks for recording from 2 s before its start (so that a keyframe lies before it) until the first keyframe
 //       at or after its end has been seen.
 //   W4  Files that overlap a window are not deleted until its hold ends.
+//   W5  Where the host's clock is set, a hold goes on for the time that was left of it. A window that asks for recording at a moment
+//       when the clock is set back ends with it: what comes next is dated before it. A window that had not begun waits for its time.
 
 struct FootageWindow: Sendable, Equatable {
     let key: String
@@ -57,9 +59,23 @@ struct FootageWindows: Sendable, Equatable {
     /// True while the source must stay connected for a window.
     func wantsSession(nowUs: Int64) -> Bool { !recording(nowUs: nowUs).isEmpty }
 
+    /// The host's clock was set by `stepUs` and shows `nowUs` now: W5. Gives the windows that ended with it.
+    mutating func stepped(byUs stepUs: Int64, nowUs: Int64) -> [FootageWindow] {
+        let beforeUs = nowUs - stepUs
+        let ended = stepUs < 0 ? recording(nowUs: beforeUs).filter { $0.span.endUs > nowUs } : []
+        for index in windows.indices where windows[index].span.startUs - Self.leadUs <= beforeUs {
+            windows[index].holdUntilUs += stepUs
+            if stepUs < 0, windows[index].span.endUs > nowUs { reached.insert(windows[index].key) }
+        }
+        return ended
+    }
+
     /// Drops windows whose hold ended and that nothing is recorded for any more.
     mutating func expire(nowUs: Int64) {
-        windows.removeAll { $0.holdUntilUs <= nowUs && $0.span.endUs + Self.tailUs <= nowUs }
+        windows.removeAll { window in
+            guard window.holdUntilUs <= nowUs else { return false }
+            return window.span.endUs + Self.tailUs <= nowUs || reached.contains(window.key)
+        }
         reached.formIntersection(windows.map(\.key))
     }
 

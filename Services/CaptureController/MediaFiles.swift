@@ -6,13 +6,32 @@ import Wire
 
 enum MediaFiles {
     /// Where a segment belongs: below the stream that asked for it, else below its source.
-    static func segmentPath(_ info: SegmentInfo, folder: String) throws(VolumeError) -> RelativePath {
+    ///
+    /// A clock that was set back can give two files the same times. The second one's name then ends a microsecond later, the third
+    /// one's two: `number` 1, 2 and so on. What the file says of itself is not changed by it.
+    static func segmentPath(
+        _ info: SegmentInfo, folder: String, number: Int64 = 0
+    ) throws(VolumeError) -> RelativePath {
         let owner = info.asset.isEmpty ? info.device : info.asset
         let part = info.asset.isEmpty ? info.endpoint : info.stream
         let path = try RecordingLayout.segment(
-            owner: owner, part: part, startUs: info.startUs, endUs: max(info.endUs ?? 0, info.startUs + 1),
+            owner: owner, part: part, startUs: info.startUs, endUs: max(info.endUs ?? 0, info.startUs + 1) + number,
             fileExtension: "mp4")
         return try below(folder, path)
+    }
+
+    /// So many files of the same times get names of their own; nobody sets a clock back so often.
+    static let mostOfOneTime: Int64 = 100
+
+    /// The first path of a segment that is not taken; the plain one where all are.
+    static func freePath(
+        _ info: SegmentInfo, folder: String, isTaken: (RelativePath) -> Bool
+    ) throws(VolumeError) -> RelativePath {
+        for number in 0..<mostOfOneTime {
+            let path = try segmentPath(info, folder: folder, number: number)
+            if !isTaken(path) { return path }
+        }
+        return try segmentPath(info, folder: folder)
     }
 
     /// Where a picture belongs.
@@ -66,13 +85,7 @@ enum MediaFiles {
                     endReason: info.runEndedUs == nil ? nil : info.runEndReason, leaseEpoch: info.leaseEpoch,
                     controllerID: info.controllerID))
         ]
-        if let anchor = info.anchor {
-            records.append(
-                MediaRecord(
-                    anchor: Anchor(
-                        runID: info.runID, version: anchor.version, mediaUs: anchor.mediaUs, wallUs: anchor.wallUs,
-                        ratePpm: anchor.ratePpm, origin: anchor.origin)))
-        }
+        if let anchor = info.anchor { records.append(anchor.wire(runID: info.runID)) }
         for gap in info.gaps {
             records.append(
                 MediaRecord(

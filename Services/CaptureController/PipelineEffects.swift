@@ -51,14 +51,37 @@ enum PipelineEffect: Sendable {
 struct RunContext: Sendable {
     let runID: String
     let startedUs: Int64
-    let anchor: MediaAnchor
+    /// From the run's media time to wall time.
+    var clock: RunClock
     var nextSequence: UInt32 = 0
 
-    func wallUs(_ packet: MediaPacket) -> Int64 { anchor.wallUs(ofMediaUs: packet.ptsUs) }
+    /// A run under its first anchor.
+    init(runID: String, startedUs: Int64, anchor: MediaAnchor) {
+        self.runID = runID
+        self.startedUs = startedUs
+        clock = RunClock(anchor)
+    }
+
+    func wallUs(_ packet: MediaPacket) -> Int64 { clock.wallUs(ofMediaUs: packet.ptsUs) }
 
     func head(_ packet: MediaPacket) -> PacketHead {
-        PacketHead(
+        let mediaUs = packet.ptsUs
+        let startUs = clock.wallUs(ofMediaUs: mediaUs)
+        let endUs = clock.wallUs(ofMediaUs: mediaUs &+ max(packet.durationUs, 0))
+        return PacketHead(
             isVideo: packet.kind == .video, isKeyframe: packet.kind == .video && packet.isKeyframe,
-            startUs: wallUs(packet), durationUs: max(packet.durationUs, 0))
+            startUs: startUs, durationUs: max(endUs &- startUs, 0))
+    }
+
+    /// Wall time of a keyframe that a version of the clock begins with; nil for any other packet.
+    func beginsVersionUs(_ packet: MediaPacket) -> Int64? {
+        guard packet.kind == .video, packet.isKeyframe, clock.begins(atMediaUs: packet.ptsUs) else { return nil }
+        return wallUs(packet)
+    }
+
+    /// Begins a version of the clock with a frame at `mediaUs`, where that is worth it, and records it.
+    mutating func bend(atMediaUs mediaUs: Int64, lengthUs: Int64, effects: inout [PipelineEffect]) {
+        guard let version = clock.bend(atMediaUs: mediaUs, lengthUs: lengthUs) else { return }
+        effects.append(.record(version.wire(runID: runID)))
     }
 }

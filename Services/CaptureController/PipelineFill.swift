@@ -4,6 +4,7 @@
 //   F2  What is recorded already is not written again: no two files of a source show the same moment.
 //   F3  What reaches up to the present goes into the recorder itself and grows on; everything else becomes files that are sealed
 //       at once.
+//   F4  A file has one version of the run's clock: one ends where the next version begins.
 import Media
 import Wire
 
@@ -63,11 +64,10 @@ extension SourcePipeline {
         _ ring: PacketRing, run: RunContext, wanted: Span, isPresent: Bool, nowUs: Int64,
         effects: inout [PipelineEffect]
     ) {
-        let offsetUs = run.anchor.wallUs - run.anchor.mediaUs
-        let held = ring.packets(fromPtsUs: wanted.startUs == .min ? .min : wanted.startUs &- offsetUs)
+        let held = ring.packets(fromPtsUs: run.clock.mediaUs(ofWallUs: wanted.startUs))
         guard let first = held.first, let newestUs = ring.newestUs else { return }
         let startUs = run.wallUs(first)
-        let ringEndUs = run.anchor.wallUs(ofMediaUs: newestUs)
+        let ringEndUs = run.clock.wallUs(ofMediaUs: newestUs)
         guard startUs < wanted.endUs, wanted.startUs < ringEndUs else { return }
         let cutUs =
             held.first { $0.kind == .video && $0.isKeyframe && run.wallUs($0) >= wanted.endUs }.map { run.wallUs($0) }
@@ -98,6 +98,7 @@ extension SourcePipeline {
         let before = effects.count
         let context = context(isBackfill: true)
         for packet in packets {
+            if let atUs = run?.beginsVersionUs(packet) { driver.requestSeal(atUs: atUs) }
             driver.packet(packet, nowUs: nowUs, run: &run, context: context, effects: &effects)
         }
         note(from: before, &effects)
@@ -123,6 +124,7 @@ extension SourcePipeline {
         let before = effects.count
         writing.setWant(want, run: &used, context: context, effects: &effects)
         for packet in packets {
+            if let atUs = run.beginsVersionUs(packet) { writing.requestSeal(atUs: atUs) }
             writing.packet(packet, nowUs: nowUs, run: &used, context: context, effects: &effects)
         }
         writing.setWant(nil, run: &used, context: context, effects: &effects)

@@ -117,7 +117,7 @@ extension SourcePipeline {
             framesLost: lost.frames, &effects)
     }
 
-    private mutating func tell(
+    mutating func tell(
         _ span: Span, cause: String, reason: String, framesLost: UInt32 = 0, _ effects: inout [PipelineEffect]
     ) {
         explained.insert(span)

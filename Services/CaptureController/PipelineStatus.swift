@@ -19,10 +19,10 @@ extension SourceSession.State {
 
     private func ringFromUs() -> Int64? {
         if let past = pipeline.pastRings.first, let oldest = past.ring.oldestUs {
-            return past.run.anchor.wallUs(ofMediaUs: oldest)
+            return past.run.clock.wallUs(ofMediaUs: oldest)
         }
         guard let run = pipeline.run, let oldest = pipeline.ring.oldestUs else { return nil }
-        return run.anchor.wallUs(ofMediaUs: oldest)
+        return run.clock.wallUs(ofMediaUs: oldest)
     }
 
     private func sessionState() -> (SessionState, String?) {

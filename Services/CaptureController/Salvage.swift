@@ -83,18 +83,31 @@ struct Salvage: Sendable {
             info.runEndedUs = info.endUs
             info.runEndReason = "the recorder was killed"
         }
-        let file = try StagedFile.resume(in: volume, name: name, keepingBytes: found.validBytes)
-        if !found.isComplete { try file.append(FragmentedMP4Writer.trailer(info: info)) }
-        let stream = info.asset.isEmpty ? nil : StreamKey(asset: info.asset, stream: info.stream)
-        let path = try MediaFiles.segmentPath(info, folder: stream.map(folder) ?? "")
-        tellLost(name, fromUs: info.endUs, &result)
-        let sealed = try file.seal(as: path)
+        let sealed = try seal(name, info, found, &result)
         result.records += MediaFiles.context(info)
         result.records.append(
             MediaRecord(
                 file: MediaFiles.record(info, path: sealed.path, volumeID: volume.volumeID, digest: sealed.digest)))
         result.endUs[source] = max(result.endUs[source] ?? 0, info.endUs ?? 0)
         result.salvaged += 1
+    }
+
+    /// Under the first name that no other content has; the same content is what an interrupted life published already.
+    private func seal(
+        _ name: StagingName, _ info: SegmentInfo, _ found: MP4Salvage, _ result: inout SalvageResult
+    ) throws -> SealedFile {
+        let stream = info.asset.isEmpty ? nil : StreamKey(asset: info.asset, stream: info.stream)
+        var number: Int64 = 0
+        while true {
+            let path = try MediaFiles.segmentPath(info, folder: stream.map(folder) ?? "", number: number)
+            let file = try StagedFile.resume(in: volume, name: name, keepingBytes: found.validBytes)
+            if !found.isComplete { try file.append(FragmentedMP4Writer.trailer(info: info)) }
+            if number == 0 { tellLost(name, fromUs: info.endUs, &result) }
+            do throws(VolumeError) { return try file.seal(as: path) } catch {
+                number += 1
+                guard error.kind == .exists, number < MediaFiles.mostOfOneTime else { throw error }
+            }
+        }
     }
 
     /// A time of the file and one of the recorder differ by rounding; a frame is longer.

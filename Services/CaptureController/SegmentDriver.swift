@@ -171,6 +171,9 @@ struct SegmentDriver: Sendable {
         effects: inout [PipelineEffect]
     ) {
         guard var present = run, let packet else { return }
+        if !context.isBackfill {
+            present.bend(atMediaUs: packet.ptsUs, lengthUs: want.segmentUs, effects: &effects)
+        }
         let video = packet.kind == .video ? packet.configuration : (context.video ?? packet.configuration)
         var info = SegmentInfo(
             device: context.source.device, endpoint: context.source.endpoint, runID: present.runID)
@@ -182,7 +185,7 @@ struct SegmentDriver: Sendable {
         info.sequence = present.nextSequence
         info.startUs = startUs
         info.mediaStartUs = packet.ptsUs
-        info.anchor = present.anchor
+        info.anchor = present.clock.anchor(ofMediaUs: packet.ptsUs)
         info.gaps = pendingGaps
         info.videoCodec = video.codec.rawValue
         info.audioCodec = context.audio?.codec.rawValue ?? ""

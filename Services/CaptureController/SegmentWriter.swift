@@ -84,7 +84,7 @@ final class SegmentWriter {
         info.mediaStartUs = mp4.mediaStartUs ?? info.mediaStartUs
         info.isFinal = true
         try file.append(FragmentedMP4Writer.trailer(info: info))
-        let path = try MediaFiles.segmentPath(info, folder: ticket.want.folder)
+        let path = try MediaFiles.freePath(info, folder: ticket.want.folder) { volume.exists($0) }
         let sealed = try file.seal(as: path)
         return MediaFiles.record(info, path: sealed.path, volumeID: volume.volumeID, digest: sealed.digest)
     }

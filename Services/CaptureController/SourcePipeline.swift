@@ -1,7 +1,7 @@
 // The whole state of one source between the camera and its tasks: anchor, ring, recorder, footage windows, counters. Pure but
 // for fresh names (a run's UUID, a segment's number): packets, plans and times go in, effects come out. SourceSession owns it
 // under a lock and carries the effects out; every call is short, because the camera's thread makes it. Filling from the ring
-// is in PipelineFill.swift, gaps are in PipelineGaps.swift, status is in PipelineStatus.swift.
+// is in PipelineFill.swift, gaps are in PipelineGaps.swift, clocks in PipelineClock.swift, status is in PipelineStatus.swift.
 //
 // `nowUs` is monotonic, `wallUs` is wall time; both in microseconds.
 import Foundation
@@ -19,6 +19,12 @@ struct SourcePipeline: Sendable {
     /// Where the run's last frame ended, or would have.
     var lastFrameEndUs: Int64?
     private var anchor = ArrivalAnchor()
+    /// See PipelineClock.swift.
+    var arrivals = ArrivalWatch()
+    var host = HostClock()
+    var hostStep: HostStep?
+    /// The run ended in the middle of a group of pictures: the next one begins with a keyframe.
+    private var awaitsKeyframe = false
     /// Packets of a session whose anchor has not settled.
     private var unsettled: [MediaPacket] = []
     var hasUnsettled: Bool { !unsettled.isEmpty }
@@ -37,6 +43,8 @@ struct SourcePipeline: Sendable {
     /// What of this source is sealed or salvaged ends here, and gaps reported since; see PipelineGaps.swift.
     var footageEndUs: Int64?
     var firstFootageUs: Int64?
+    /// Where footage ends that lies ahead of the host's clock, because the clock was set back.
+    var laterFootageEndUs: Int64?
     var explained = RecordedSpans()
     /// Windows that a dark camera's gap was told for.
     var toldDark: Set<String> = []
@@ -48,7 +56,7 @@ struct SourcePipeline: Sendable {
     /// Since the run began.
     private var shown = ShownConfigurations()
     var audio: CodecConfiguration?
-    private var ticks: [StreamKey: SnapshotTicks] = [:]
+    var ticks: [StreamKey: SnapshotTicks] = [:]
 
     /// Since the source was taken, over all sessions.
     private(set) var keyframesSeen: UInt64 = 0
@@ -61,6 +69,7 @@ struct SourcePipeline: Sendable {
     struct PastRing: Sendable {
         let ring: PacketRing
         let run: RunContext
+        /// By the host's clock as it is set now.
         let endedUs: Int64
     }
 
@@ -92,8 +101,12 @@ struct SourcePipeline: Sendable {
     /// A packet of the camera.
     mutating func packet(_ packet: MediaPacket, wallUs: Int64, nowUs: Int64) -> [PipelineEffect] {
         var effects: [PipelineEffect] = []
+        lookAtHost(wallUs: wallUs, nowUs: nowUs, &effects)
         if packet.startsNewTimeline, run != nil || !unsettled.isEmpty {
             endRun(cause: "clock_jump", reason: "the camera's clock jumped", wallUs: wallUs, effects: &effects)
+        } else if let reason = clockEnd(before: packet, nowUs: nowUs) {
+            endRun(cause: "clock_jump", reason: reason, wallUs: wallUs, effects: &effects)
+            awaitsKeyframe = true
         }
         packets += 1
         if packet.kind == .video, packet.isKeyframe { keyframesSeen += 1 }
@@ -104,13 +117,14 @@ struct SourcePipeline: Sendable {
             process(packet, wallUs: wallUs, nowUs: nowUs, effects: &effects)
             return effects
         }
+        if awaitsKeyframe {
+            guard packet.kind == .video, packet.isKeyframe else { return effects }
+            awaitsKeyframe = false
+        }
         unsettled.append(packet)
         guard packet.kind == .video else { return effects }
         // The packet's own arrival, not the moment of this call: the library may have held it.
-        let arrivedAgoUs = max(0, nowUs - packet.arrivalNs / 1000)
-        let isSettled = anchor.packet(
-            mediaUs: packet.ptsUs, wallUs: wallUs - arrivedAgoUs, arrivalUs: nowUs - arrivedAgoUs)
-        if isSettled {
+        if anchor.packet(mediaUs: packet.ptsUs, arrivalUs: min(nowUs, packet.arrivalNs / 1000)) {
             beginRun(wallUs: wallUs, nowUs: nowUs, effects: &effects)
         }
         return effects
@@ -125,10 +139,13 @@ struct SourcePipeline: Sendable {
 
     private mutating func beginRun(wallUs: Int64, nowUs: Int64, effects: inout [PipelineEffect]) {
         guard let point = anchor.point, let first = unsettled.first(where: { $0.kind == .video }) else { return }
-        let mediaAnchor = MediaAnchor(mediaUs: point.mediaUs, wallUs: point.wallUs)
+        let mediaAnchor = MediaAnchor(
+            mediaUs: point.mediaUs, wallUs: point.arrivalUs &+ (host.offsetUs ?? wallUs &- nowUs))
+        arrivals = ArrivalWatch()
         var startedUs = mediaAnchor.wallUs(ofMediaUs: first.ptsUs)
         // Packets that a new session repeats from before the last one ended would overlap it.
         if let end = lastFrameEndUs, startedUs < end, end - startedUs < 5_000_000 { startedUs = end }
+        lastFrameEndUs = nil
         let context = RunContext(
             runID: UUID().uuidString.lowercased(), startedUs: startedUs, anchor: mediaAnchor)
         run = context
@@ -138,12 +155,7 @@ struct SourcePipeline: Sendable {
                     run: Run(
                         runID: context.runID, source: plan.source.wire, startedUs: startedUs,
                         leaseEpoch: plan.leaseEpoch, controllerID: controllerID))))
-        effects.append(
-            .record(
-                MediaRecord(
-                    anchor: Anchor(
-                        runID: context.runID, version: mediaAnchor.version, mediaUs: mediaAnchor.mediaUs,
-                        wallUs: mediaAnchor.wallUs, ratePpm: 0, origin: mediaAnchor.origin))))
+        effects.append(.record(mediaAnchor.wire(runID: context.runID)))
         if let gap = openGap, gap.fromUs < startedUs {
             report(gap, toUs: startedUs, runID: context.runID, effects: &effects)
         }
@@ -161,6 +173,7 @@ struct SourcePipeline: Sendable {
         switch packet.kind {
         case .audio: audio = packet.configuration
         case .video:
+            followArrivals(packet, &effects)
             if video !== packet.configuration { shown.note(packet.configuration) }
             video = packet.configuration
             noteLoss(
@@ -201,6 +214,7 @@ struct SourcePipeline: Sendable {
     mutating func sessionEnded(cause: String, reason: String, wallUs: Int64) -> [PipelineEffect] {
         var effects: [PipelineEffect] = []
         endRun(cause: cause, reason: reason, wallUs: wallUs, effects: &effects)
+        awaitsKeyframe = false
         return effects
     }
 
@@ -223,12 +237,15 @@ struct SourcePipeline: Sendable {
                         endReason: reason, leaseEpoch: plan.leaseEpoch, controllerID: controllerID))))
         effects.append(.pushesRestart)
         openGap = OpenGap(fromUs: endUs, cause: cause, reason: reason)
-        if !ring.isEmpty { pastRings.append(PastRing(ring: ring, run: ended, endedUs: endUs)) }
+        if !ring.isEmpty {
+            pastRings.append(PastRing(ring: ring, run: ended, endedUs: endUs + (hostStep?.byUs ?? 0)))
+        }
         ring = Self.emptyRing(plan, ringBytes)
         newestKeyframe = nil
         video = nil
         audio = nil
         run = nil
+        if let step = hostStep { hostMoved(byUs: step.byUs, wallUs: wallUs) }
         syncedToUs = nil
         packets = 0
         bytes = 0
@@ -237,7 +254,9 @@ struct SourcePipeline: Sendable {
     private mutating func report(
         _ gap: OpenGap, toUs: Int64, runID: String, effects: inout [PipelineEffect]
     ) {
-        let span = Span(startUs: gap.fromUs, endUs: toUs)
+        // Footage may end later than the run before: of a clock that was wrong for a moment, or before it.
+        let known = footageEndUs.map { $0 < toUs ? max($0, gap.fromUs) : gap.fromUs } ?? gap.fromUs
+        let span = Span(startUs: max(known, toUs - Self.longestGapUs), endUs: toUs)
         explained.insert(span)
         driver.pendingGaps.append(
             SegmentGap(startUs: span.startUs, endUs: span.endUs, cause: gap.cause, reason: gap.reason))
@@ -273,6 +292,11 @@ struct SourcePipeline: Sendable {
     /// Called every few milliseconds.
     mutating func tick(wallUs: Int64, nowUs: Int64) -> [PipelineEffect] {
         var effects: [PipelineEffect] = []
+        lookAtHost(wallUs: wallUs, nowUs: nowUs, &effects)
+        if let reason = hostStep?.overdue(nowUs: nowUs) {
+            endRun(cause: "clock_jump", reason: reason, wallUs: wallUs, effects: &effects)
+            awaitsKeyframe = true
+        }
         updateWant(wallUs: wallUs, nowUs: nowUs, effects: &effects)
         let before = effects.count
         driver.tick(nowUs: nowUs, run: &run, context: context, effects: &effects)
@@ -288,7 +312,7 @@ struct SourcePipeline: Sendable {
         pastRings.removeAll { plan.standby == .off || $0.endedUs + keepUs < wallUs }
         // Together the past rings keep the bound of one: a camera that flaps must not fill the memory.
         while pastRings.reduce(0, { $0 + $1.ring.sizeBytes }) > ringBytes { pastRings.removeFirst() }
-        let oldest = pastRings.first.flatMap { past in past.ring.oldestUs.map { past.run.anchor.wallUs(ofMediaUs: $0) }
+        let oldest = pastRings.first.flatMap { past in past.ring.oldestUs.map { past.run.clock.wallUs(ofMediaUs: $0) }
         }
         spans.forget(before: min(oldest ?? .max, wallUs - 2 * keepUs))
         explained.forget(before: footageEndUs ?? wallUs - 2 * keepUs)

@@ -61,7 +61,7 @@ final class SourceSession: Sendable, SegmentOwner {
                 state.pipeline.driver.requestSeal(atUs: window.span.endUs)
             }
             state.pipeline.openGap = gap
-            state.pipeline.footageEndUs = footageEndUs
+            state.pipeline.takeFootageEnd(footageEndUs, wallUs: wallClockUs())
             state.outputs.apply(state.pipeline.plan, equipment: equipment)
         }
         logger.debug("source started")
