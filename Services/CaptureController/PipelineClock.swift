@@ -78,10 +78,8 @@ extension SourcePipeline {
         let mediaUs = packet.ptsUs
         let arrivalUs = min(nowUs, packet.arrivalNs / 1000) &+ (host.offsetUs ?? 0)
         let aheadUs = run.clock.wallUs(ofMediaUs: mediaUs) &- arrivalUs
-        if aheadUs > RunClock.jumpUs {
-            return "the camera's clock jumped ahead by \(aheadUs / 1_000_000) s"
-        }
-        return packet.isKeyframe ? run.clock.tooFarOff(atMediaUs: mediaUs) : nil
+        if aheadUs > RunClock.jumpUs { return "the camera's clock jumped ahead by \(aheadUs / 1_000_000) s" }
+        return packet.isKeyframe ? run.clock.tooFarOff(atMediaUs: mediaUs, aheadUs: aheadUs) : nil
     }
 
     /// Bends the run's clock after what the arrivals say: T3, T5.

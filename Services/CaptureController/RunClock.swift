@@ -33,7 +33,7 @@ struct RunClock: Sendable {
     static let pauseUs: Int64 = 10_000_000
     /// T6. More than the backlog that a slow network may have at the beginning of a session, little against an event's window.
     static let mostErrorUs: Int64 = 2_000_000
-    /// A picture that is farther ahead of its arrival jumped. More than a clock that is only fast comes to before it is noticed.
+    /// A picture that is farther ahead of its arrival jumped. A clock that is only fast is found at a keyframe before.
     static let jumpUs: Int64 = 3_000_000
     /// The versions that a ring of ten minutes can reach, twice.
     static let mostVersions = 128
@@ -119,19 +119,18 @@ struct RunClock: Sendable {
         return Int32(min(max(ppm, -steepestPpm), steepestPpm).rounded())
     }
 
-    /// T6, for a person. Nil while the map is near enough.
-    func tooFarOff(atMediaUs media: Int64) -> String? {
-        let error = errorUs(atMediaUs: media)
-        guard error.magnitude > UInt64(Self.mostErrorUs), let estimate else { return nil }
+    /// T6, for a person. Nil while the map is near enough. `aheadUs`: by how much this picture is dated after its arrival.
+    func tooFarOff(atMediaUs media: Int64, aheadUs: Int64) -> String? {
+        let error = min(errorUs(atMediaUs: media), 0 &- aheadUs < -Self.mostErrorUs ? 0 &- aheadUs : .max)
+        guard error.magnitude > UInt64(Self.mostErrorUs) else { return nil }
         let tenths = error.magnitude / 100_000
         let off = "\(tenths / 10).\(tenths % 10) s"
-        guard abs(estimate.slowPpm) > Self.steepestPpm else {
+        guard let ppm = estimate?.slowPpm, abs(ppm) > Self.steepestPpm else {
             return "the camera's pictures come \(off) \(error < 0 ? "before" : "after") their time"
         }
-        let isUnknown = abs(estimate.slowPpm) >= ArrivalWatch.steepestPpm
-        return "the camera's clock runs \(isUnknown ? "more than " : "")\(Int64(clampedUs: abs(estimate.slowPpm))) ppm "
-            + "\(estimate.slowPpm < 0 ? "fast" : "slow"); \(Int64(Self.steepestPpm)) ppm can be followed. "
-            + "Its times were off by \(off)"
+        let isUnknown = abs(ppm) >= ArrivalWatch.steepestPpm
+        return "the camera's clock runs \(isUnknown ? "more than " : "")\(Int64(clampedUs: abs(ppm))) ppm "
+            + "\(ppm < 0 ? "fast" : "slow"); \(Int64(Self.steepestPpm)) ppm can be followed. Its times were off by \(off)"
     }
 }
 

@@ -97,6 +97,40 @@ struct ClockStepTests {
         #expect(told.map(\.window) == [Window(startUs: yesterdayUs, endUs: started)])
     }
 
+    /// For some seconds the clock was four years ahead, in an earlier life; its footage is on the volume.
+    @Test func footageOfAClockThatWasAheadSwallowsNoGap() throws {
+        var scene = try ClockScene()
+        scene.pipeline.takeFootageEnd(Self.baseUs + 126_000_000_000_000, wallUs: scene.wallUs)
+        scene.play(seconds: 20)
+        let recording = scene.pipeline.plan
+        scene.apply(
+            SourcePlan(
+                source: recording.source, leaseEpoch: 3, connection: recording.connection, standby: .off, ringSeconds: 1
+            ))
+        scene.play(seconds: 40)
+        scene.apply(recording)
+        scene.play(seconds: 5)
+        #expect(scene.gapTexts == ["stopped 20.0-59.0"])
+        scene.end()
+        scene.pass(seconds: 5)
+        _ = scene.ensure("event", Span(startUs: scene.wallUs, endUs: scene.wallUs + 3_000_000))
+        scene.pass(seconds: 10)
+        #expect(scene.gaps.map(\.cause) == ["stopped", "dark"], "who waits for the window is told")
+    }
+
+    /// Field lesson 23.
+    @Test func sessionsThatEndEveryFifthOfASecondNeverShareATime() throws {
+        var scene = try ClockScene(frameUs: 40_000, framesPerGroup: 1)
+        for _ in 0..<100 {
+            scene.play(seconds: 0.2)
+            scene.end()
+        }
+        let spans = scene.seals.map { Span(startUs: $0.startUs, endUs: $0.endUs) }
+        #expect(spans.count == 100 && Set(scene.opens.map(\.runID)).count == 100)
+        #expect(zip(spans, spans.dropFirst()).allSatisfy { $0.endUs <= $1.startUs })
+        #expect(scene.framesWritten == scene.framesSent)
+    }
+
     @Test func noGapIsLongerThanTheCatalogueTakes() throws {
         var scene = try ClockScene()
         scene.setByUs = 100_000_000 - Self.baseUs
