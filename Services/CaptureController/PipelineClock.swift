@@ -32,7 +32,11 @@ extension SourcePipeline {
     mutating func lookAtHost(wallUs: Int64, nowUs: Int64, _ effects: inout [PipelineEffect]) {
         guard let stepUs = host.look(wallUs: wallUs, nowUs: nowUs) else { return }
         lastExpiredUs = lastExpiredUs.map { $0 + stepUs }
-        pastRings = pastRings.map { PastRing(ring: $0.ring, run: $0.run, endedUs: $0.endedUs + stepUs) }
+        if let firstUs = firstFootageUs, firstUs > wallUs { firstFootageUs = firstUs + stepUs }
+        for index in pastRings.indices {
+            pastRings[index].endedUs += stepUs
+            pastRings[index].isOfThisClock = false
+        }
         let reason = HostClock.reason(stepUs: stepUs)
         for window in windows.stepped(byUs: stepUs, nowUs: wallUs) {
             let fromUs = max(window.span.startUs, lastFrameEndUs ?? window.span.startUs)

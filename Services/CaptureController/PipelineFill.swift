@@ -24,7 +24,8 @@ extension SourcePipeline {
     mutating func ensure(_ window: FootageWindow, wallUs: Int64, nowUs: Int64) -> (EnsureResult, [PipelineEffect]) {
         var effects: [PipelineEffect] = []
         let isNew = windows.ensure(window)
-        if let run, let keyframe = newestKeyframe { windows.keyframe(atUs: run.wallUs(keyframe)) }
+        // A run that has to end for a step of the host's clock says nothing about times of the new clock.
+        if let run, hostStep == nil, let keyframe = newestKeyframe { windows.keyframe(atUs: run.wallUs(keyframe)) }
         let asks = windows.recording(nowUs: wallUs).contains { $0.key == window.key }
         if isNew {
             if driver.openSpan != nil { driver.requestSeal(atUs: window.span.endUs) }
@@ -54,16 +55,19 @@ extension SourcePipeline {
 
     /// Writes what the rings have of `wanted` and no file has. `endUs` `.max`: up to the present and on.
     mutating func fill(_ wanted: Span, nowUs: Int64, effects: inout [PipelineEffect]) {
-        for past in pastRings {
-            write(past.ring, run: past.run, wanted: wanted, isPresent: false, nowUs: nowUs, effects: &effects)
-        }
-        if let run { write(ring, run: run, wanted: wanted, isPresent: true, nowUs: nowUs, effects: &effects) }
+        // What goes on from here on begins with this run: of a clock that was set back, earlier ones seem to come after it.
+        let before = wanted.endUs == .max ? Span(startUs: wanted.startUs, endUs: run?.startedUs ?? .max) : wanted
+        for past in pastRings { write(past, isPresent: false, wanted: before, nowUs: nowUs, effects: &effects) }
+        guard let run else { return }
+        let present = PastRing(ring: ring, run: run, endedUs: .max, isOfThisClock: hostStep == nil)
+        write(present, isPresent: true, wanted: wanted, nowUs: nowUs, effects: &effects)
     }
 
     private mutating func write(
-        _ ring: PacketRing, run: RunContext, wanted: Span, isPresent: Bool, nowUs: Int64,
-        effects: inout [PipelineEffect]
+        _ from: PastRing, isPresent: Bool, wanted: Span, nowUs: Int64, effects: inout [PipelineEffect]
     ) {
+        let ring = from.ring
+        let run = from.run
         let held = ring.packets(fromPtsUs: run.clock.mediaUs(ofWallUs: wanted.startUs))
         guard let first = held.first, let newestUs = ring.newestUs else { return }
         let startUs = run.wallUs(first)
@@ -72,14 +76,16 @@ extension SourcePipeline {
         let cutUs =
             held.first { $0.kind == .video && $0.isKeyframe && run.wallUs($0) >= wanted.endUs }.map { run.wallUs($0) }
         var known = spans
-        if let open = driver.openSpan { known.insert(Span(startUs: open.startUs, endUs: .max / 2)) }
+        if let open = driver.openSpan, isPresent || from.isOfThisClock {
+            known.insert(Span(startUs: open.startUs, endUs: .max / 2))
+        }
         for part in known.missing(in: Span(startUs: startUs, endUs: cutUs ?? ringEndUs)) {
             // Spans are cut at keyframes; a millisecond forgives the rounding between ticks and microseconds.
-            let from = held.firstIndex {
+            let index = held.firstIndex {
                 $0.kind == .video && $0.isKeyframe && run.wallUs($0) >= part.startUs - 1000
             }
-            guard let from else { continue }
-            let packets = held[from...].prefix {
+            guard let index else { continue }
+            let packets = held[index...].prefix {
                 $0.kind == .audio || run.wallUs($0) < part.endUs - 1000 || part.endUs >= ringEndUs
             }
             guard let begin = packets.first, run.wallUs(begin) < part.endUs - 1000 else { continue }
@@ -87,7 +93,7 @@ extension SourcePipeline {
             if reachesPresent, driver.isRecording, driver.openSpan == nil {
                 continueLive(packets, nowUs: nowUs, effects: &effects)
             } else {
-                sealed(packets, run: run, isPresent: isPresent, nowUs: nowUs, effects: &effects)
+                sealed(packets, of: from, isPresent: isPresent, nowUs: nowUs, effects: &effects)
             }
         }
     }
@@ -106,9 +112,10 @@ extension SourcePipeline {
 
     /// Writes packets to files of their own and seals them.
     private mutating func sealed(
-        _ packets: ArraySlice<MediaPacket>, run: RunContext, isPresent: Bool, nowUs: Int64,
+        _ packets: ArraySlice<MediaPacket>, of ring: PastRing, isPresent: Bool, nowUs: Int64,
         effects: inout [PipelineEffect]
     ) {
+        let run = ring.run
         let context = DriverContext(
             source: plan.source, controllerID: controllerID,
             video: packets.first { $0.kind == .video }?.configuration,
@@ -128,15 +135,12 @@ extension SourcePipeline {
             writing.packet(packet, nowUs: nowUs, run: &used, context: context, effects: &effects)
         }
         writing.setWant(nil, run: &used, context: context, effects: &effects)
-        note(from: before, &effects)
+        note(from: before, isOfThisClock: ring.isOfThisClock, &effects)
         guard let next = used?.nextSequence else { return }
         if isPresent {
             self.run?.nextSequence = next
         } else if let index = pastRings.firstIndex(where: { $0.run.runID == run.runID }) {
-            let past = pastRings[index]
-            var counted = past.run
-            counted.nextSequence = next
-            pastRings[index] = PastRing(ring: past.ring, run: counted, endedUs: past.endedUs)
+            pastRings[index].run.nextSequence = next
         }
     }
 }

@@ -21,18 +21,19 @@ extension SourcePipeline {
     /// `expire` is called once a second; later than this, we stood still and not the camera.
     static let standstillUs: Int64 = 2_000_000
 
-    /// Remembers what was opened, sealed and explained, so that the ring does not write it again; reports by G1.
-    mutating func note(from index: Int, _ effects: inout [PipelineEffect]) {
+    /// Remembers what was opened, sealed and explained, so that the ring does not write it again; reports by G1, but not for footage
+    /// of before the host's clock was set.
+    mutating func note(from index: Int, isOfThisClock: Bool = true, _ effects: inout [PipelineEffect]) {
         for effect in Array(effects[index...]) {
             switch effect {
             case .seal(let end):
                 spans.insert(Span(startUs: end.startUs, endUs: end.endUs))
-                recorded(toUs: end.endUs)
+                if isOfThisClock { recorded(toUs: end.endUs) }
             case .record(let record):
                 if let startUs = record.gap?.window?.startUs, let endUs = record.gap?.window?.endUs {
                     explained.insert(Span(startUs: startUs, endUs: endUs))
                 }
-            case .open(let ticket): opened(atUs: ticket.info.startUs, &effects)
+            case .open(let ticket): if isOfThisClock { opened(atUs: ticket.info.startUs, &effects) }
             case .fragment, .snapshot, .push, .pushesRestart: break
             }
         }

@@ -68,9 +68,11 @@ struct SourcePipeline: Sendable {
 
     struct PastRing: Sendable {
         let ring: PacketRing
-        let run: RunContext
+        var run: RunContext
         /// By the host's clock as it is set now.
-        let endedUs: Int64
+        var endedUs: Int64
+        /// False: the host's clock was set since, and its times say nothing about what the present one misses.
+        var isOfThisClock: Bool
     }
 
     init(plan: SourcePlan, controllerID: String, ringBytes: Int, standbySegmentUs: Int64) {
@@ -238,7 +240,9 @@ struct SourcePipeline: Sendable {
         effects.append(.pushesRestart)
         openGap = OpenGap(fromUs: endUs, cause: cause, reason: reason)
         if !ring.isEmpty {
-            pastRings.append(PastRing(ring: ring, run: ended, endedUs: endUs + (hostStep?.byUs ?? 0)))
+            pastRings.append(
+                PastRing(
+                    ring: ring, run: ended, endedUs: endUs + (hostStep?.byUs ?? 0), isOfThisClock: hostStep == nil))
         }
         ring = Self.emptyRing(plan, ringBytes)
         newestKeyframe = nil
@@ -343,7 +347,9 @@ struct SourcePipeline: Sendable {
         note(from: before, &effects)
         guard starts, !isInOrder, run != nil else { return }
         var fromUs = newestKeyframe.flatMap { keyframe in run.map { $0.wallUs(keyframe) } } ?? wallUs
-        if let first = windows.recording(nowUs: wallUs).map(\.span.startUs).min() { fromUs = min(fromUs, first) }
+        if hostStep == nil, let first = windows.recording(nowUs: wallUs).map(\.span.startUs).min() {
+            fromUs = min(fromUs, first)
+        }
         fill(Span(startUs: fromUs, endUs: .max), nowUs: nowUs, effects: &effects)
     }
 }

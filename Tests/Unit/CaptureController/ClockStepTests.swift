@@ -209,6 +209,28 @@ struct ClockStepTests {
         #expect(scene.opens.count == files, "the same wall time comes again and is not taken for the event")
     }
 
+    /// The run of the old clock still waits for its last keyframe, and its footage seems to lie ahead of the window.
+    @Test(arguments: [0.2, 5.0])
+    func aWindowOfTheNewClockIsRecordedFromTheStepOn(_ seconds: Double) throws {
+        var scene = try ClockScene(standby: .ring)
+        scene.play(seconds: 20)
+        _ = scene.ensure("before", Span(startUs: scene.wallUs - 5_000_000, endUs: scene.wallUs))
+        scene.play(seconds: 10.4)
+        scene.setByUs -= Self.hourUs
+        scene.play(seconds: seconds)
+        let window = Span(startUs: scene.wallUs + 2_000_000, endUs: scene.wallUs + 6_000_000)
+        #expect(scene.ensure("event", window).isRecording)
+        scene.play(seconds: 10)
+        // Since the other window's footage nothing was asked for; that is told with its own length, not with an hour.
+        #expect(scene.gaps.map(\.cause) == ["stopped"])
+        let told = scene.gaps.first?.window.map { ($0.endUs ?? 0) - ($0.startUs ?? 0) } ?? 0
+        #expect((9_000_000...16_000_000).contains(told))
+        let file = try #require(scene.opens.last)
+        #expect(file.startUs <= window.startUs && (scene.seals.last?.endUs ?? 0) >= window.endUs)
+        #expect(file.runID == scene.pipeline.run?.runID)
+        #expect(!scene.pipeline.driver.isRecording)
+    }
+
     @Test func aWindowThatHadNotBegunWaitsForItsTimeByTheNewClock() throws {
         var scene = try ClockScene(standby: .ring)
         scene.play(seconds: 10)
@@ -235,6 +257,8 @@ struct ClockStepTests {
         let before = scene.opens.count
         _ = scene.ensure("event", Span(startUs: Self.baseUs + 25_000_000, endUs: Self.baseUs + 27_000_000))
         #expect(scene.opens.dropFirst(before).map(\.startUs) == [Self.baseUs + 25_000_000])
+        #expect(scene.gaps.allSatisfy { $0.cause == "clock_jump" }, "it tells nothing of the hour between")
+        #expect((scene.pipeline.footageEndUs ?? 0) <= scene.wallUs)
         scene.play(seconds: 60)
         #expect(scene.pipeline.pastRings.count == 0)
         #expect(!scene.pipeline.windows.holds(held, nowUs: scene.wallUs))
