@@ -1,5 +1,5 @@
 // The host's clock is set while cameras are recorded: field lesson 22.
-import Foundation
+import Harness
 import Media
 import Testing
 import Volume
@@ -307,6 +307,32 @@ struct ClockStepTests {
         #expect(Set(scene.opens.filter { $0.startUs < again.endUs }.map(\.runID)).count == 2)
         #expect(scene.framesSent - scene.framesWritten < 10)
         #expect(scene.breaches == [])
+    }
+
+    @Test(arguments: 1...6)
+    func howeverOftenTheClockIsSetEachPictureIsKeptAndEachGapIsAStepAhead(_ seed: Int) throws {
+        var random = SplitMix64(seed: UInt64(seed))
+        var scene = try ClockScene(
+            seed: UInt64(seed), segmentS: [2, 10, 60][random.below(3)], framesPerGroup: 1 + Int64(random.below(20)))
+        scene.play(seconds: 20)
+        var ahead: [Int64] = []
+        for _ in 0..<20 {
+            let sizes: [Int64] = [600_000, 3_000_000, 61_000_000, Self.hourUs, 86_400_000_000, 31_536_000_000_000]
+            let stepUs = sizes[random.below(sizes.count)] * (random.chance(50) ? 1 : -1)
+            scene.setByUs += stepUs
+            if stepUs > 0 { ahead.append(stepUs) }
+            scene.play(seconds: Double(15 + random.below(60)))
+            #expect((scene.pipeline.footageEndUs ?? 0) <= scene.wallUs)
+            scene.forgetWorst()
+            scene.play(seconds: 1)
+            #expect(scene.worstUs < 1_000)
+        }
+        #expect(scene.runs.compactMap(\.endReason).count == 20)
+        #expect(scene.breaches == [])
+        #expect(scene.framesSent - scene.framesWritten < 10)
+        let told = scene.gaps.compactMap { gap in gap.window.map { ($0.endUs ?? 0) - ($0.startUs ?? 0) } }
+        // Less where footage is there already, of the time before the clock was set back.
+        #expect(zip(told, ahead).allSatisfy { 0 < $0 && $0 <= $1 + 1 } && told.count == ahead.count)
     }
 
     /// Set back by exactly the length of a file, the clock gives two files one name; nothing is written over, nothing refused.
