@@ -84,6 +84,16 @@ struct ClockDriftTests {
         #expect(scene.gaps.map(\.cause) == (fastPpm > 0 ? [] : ["clock_jump", "clock_jump"]))
     }
 
+    /// The new anchor of a fast camera dates its pictures before the last ones of the run before.
+    @Test func aRunThatBeginsBeforeTheEndOfTheOneBeforeEndsByItsOwnPictures() throws {
+        var scene = try ClockScene(fastPpm: 2000)
+        while scene.runs.count < 3, scene.nowUs < 3_600_000_000 { scene.play(seconds: 0.2) }
+        scene.play(seconds: 0.4)
+        scene.end()
+        let endedUs = try #require(scene.runs.last?.endedUs)
+        #expect(scene.runs.count == 4 && abs(endedUs - ClockScene.baseUs - scene.nowUs - 200_000) < 10_000)
+    }
+
     @Test func aPictureFromTheFutureEndsTheRunAtOnce() throws {
         var scene = try ClockScene()
         scene.play(seconds: 30.4)
