@@ -68,6 +68,21 @@ struct ClockDriftTests {
         #expect(scene.anchors.count == 1)
     }
 
+    /// After its first moments a session is read each 100 ms and a little, so each picture is late by something else up to that.
+    @Test(arguments: [500.0, 0])
+    func readingCamerasTogetherDoesNotMoveTheirClocks(_ fastPpm: Double) throws {
+        var scene = try ClockScene(fastPpm: fastPpm, frameUs: 100_000)
+        var readUs: Int64 = 2_000_000
+        scene.delayUs = { takenUs, random in
+            guard takenUs > 2_000_000 else { return 0 }
+            while readUs < takenUs { readUs += 100_100 + Int64(random.below(800)) }
+            return readUs - takenUs
+        }
+        scene.play(seconds: 3600)
+        #expect(scene.worstUs <= 50_000)
+        #expect(scene.breaches == [] && scene.runs.count == 1)
+    }
+
     @Test(arguments: [2000.0, -2000])
     func aClockThatCannotBeFollowedEndsTheRunAndLosesNoPicture(_ fastPpm: Double) throws {
         var scene = try ClockScene(fastPpm: fastPpm)

@@ -356,7 +356,8 @@ struct ClockStepTests {
             let packet = MediaPacket(
                 configuration: video, bytes: PacketBytes([UInt8(number)]), ptsTicks: 0, dtsTicks: 0,
                 durationTicks: 90_000, isKeyframe: true, arrivalNs: 0)
-            try writer.append([packet], endUs: Self.baseUs + 1_000_000, nowUs: 0)
+            var fragment: [UInt8] = []
+            try writer.append([packet], endUs: Self.baseUs + 1_000_000, nowUs: 0, in: &fragment)
             // The last one is left to be salvaged.
             guard number < 3 else { continue }
             let end = SegmentEnd(id: ticket.id, startUs: Self.baseUs, endUs: Self.baseUs + 1_000_000)
