@@ -350,7 +350,8 @@ struct ClockStepTests {
             info.startUs = Self.baseUs
             info.anchor = MediaAnchor(mediaUs: 0, wallUs: Self.baseUs)
             let ticket = SegmentTicket(
-                id: UInt64(number), source: source, want: want, info: info, video: video, audio: nil)
+                id: UInt64(number), source: source, want: want, info: info, video: video, otherVideo: [],
+                audio: nil)
             let writer = try SegmentWriter(
                 ticket, name: try SegmentWriter.name(ticket), volume: volume, nowUs: 0)
             let packet = MediaPacket(
