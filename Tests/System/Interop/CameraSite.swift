@@ -36,9 +36,11 @@ enum Access: String, CaseIterable, CustomTestStringConvertible {
     case secure
     /// rtsps with a certificate that names another host.
     case misnamed
+    /// Packets in UDP datagrams, and no other way; a user is asked for by Digest.
+    case datagrams
 
     /// All that lead to pictures.
-    static let usable: [Access] = [.open, .basic, .digest, .secure]
+    static let usable: [Access] = [.open, .basic, .digest, .secure, .datagrams]
     var testDescription: String { rawValue }
     var isSecure: Bool { self == .secure || self == .misnamed }
 
@@ -46,7 +48,7 @@ enum Access: String, CaseIterable, CustomTestStringConvertible {
         switch self {
         case .open: nil
         case .basic, .secure, .misnamed: "basic"
-        case .digest: "digest"
+        case .digest, .datagrams: "digest"
         }
     }
 }
@@ -76,7 +78,7 @@ final class CameraSite: Sendable {
         var servers: [ServiceProcess] = []
         for access in Access.allCases {
             let port = try freePort()
-            var arguments = ["-p", "\(port)", "-P", "tcp", "-u", folder.path("users")]
+            var arguments = ["-p", "\(port)", "-P", access == .datagrams ? "udp" : "tcp", "-u", folder.path("users")]
             for film in Film.all { arguments += ["-f", film.path] }
             if let method = access.method { arguments += ["-A", method] }
             if access.isSecure {

@@ -23,19 +23,21 @@ struct InteropTests {
 
     /// Records a film.
     private func record(
-        _ film: Film, _ access: Access, groups: Int = groups, checksHostName: Bool = true
+        _ film: Film, _ access: Access, groups: Int = groups, checksHostName: Bool = true,
+        prefersDatagrams: Bool? = nil
     ) async throws -> Recording {
         var trust = try site.trust()
         trust.checksHostName = checksHostName
         return await Recording(
             try site.url(film, access), on: site.client, groupsOf: Film.picturesPerGroup, count: groups, trust: trust,
-            user: { CameraSite.user })
+            prefersDatagrams: prefersDatagrams ?? (access == .datagrams), user: { CameraSite.user })
     }
 
     @Test(arguments: Film.all, Access.usable)
     func whatIsStoredIsWhatTheCameraFilmed(film: Film, access: Access) async throws {
         let recording = try await record(film, access)
         #expect(recording.failure == nil)
+        #expect(recording.tracks.allSatisfy { $0.isDatagrams == (access == .datagrams) })
         // The end of a session may cut a picture.
         #expect(recording.counters.unitsTorn <= 1)
         var counters = recording.counters
@@ -125,7 +127,7 @@ struct InteropTests {
         let asked = AsyncStream.makeStream(of: Void.self)
         let recording = await Recording(
             try site.url(Film(pictures: .h264, sound: .none), access), on: site.client, groupsOf: 1, count: 1,
-            trust: try site.trust(authority),
+            trust: try site.trust(authority), prefersDatagrams: access == .datagrams,
             user: {
                 asked.continuation.yield()
                 return user
@@ -136,7 +138,27 @@ struct InteropTests {
             failure: try #require(recording.failure), wasAskedForUser: await asked.stream.contains { true })
     }
 
-    @Test(arguments: [Access.basic, .digest, .secure])
+    /// A camera that has only the other way than the one that it is asked for first.
+    @Test(arguments: [(Access.digest, true), (.open, true), (.datagrams, false)])
+    func theOtherWayIsTakenWhereThePreferredOneIsRefused(access: Access, prefersDatagrams: Bool) async throws {
+        let film = Film(pictures: .h264b, sound: .pcmu)
+        let recording = try await record(film, access, groups: 2, prefersDatagrams: prefersDatagrams)
+        #expect(recording.failure == nil)
+        #expect(recording.tracks.map(\.isDatagrams) == [!prefersDatagrams, !prefersDatagrams])
+        #expect(recording.packets(.video).count == 2 * Film.picturesPerGroup)
+        #expect(!recording.packets(.audio).isEmpty)
+    }
+
+    /// Over TLS packets stay in the connection, whatever is preferred: datagrams would show the pictures to everybody.
+    @Test func datagramsAreNotAskedForOverTLS() async throws {
+        let film = Film(pictures: .h264, sound: .aac)
+        let recording = try await record(film, .secure, groups: 2, prefersDatagrams: true)
+        #expect(recording.failure == nil)
+        #expect(recording.tracks.map(\.isDatagrams) == [false, false])
+        #expect(recording.packets(.video).count == 2 * Film.picturesPerGroup)
+    }
+
+    @Test(arguments: [Access.basic, .digest, .secure, .datagrams])
     func aWrongPasswordIsRefused(access: Access) async throws {
         let refusal = try await refusal(access, user: RTSPUser(name: "cam", password: "wrong"))
         #expect(refusal.failure.cause == .unauthorized)

@@ -18,11 +18,13 @@ struct Recording: Sendable {
     /// Plays until so many groups of pictures came, or the session ends.
     init(
         _ url: RTSPURL, on client: RTSPClient, groupsOf size: Int, count: Int, trust: TLSTrust,
+        prefersDatagrams: Bool,
         user: @escaping @Sendable () throws(RTSPFailure) -> RTSPUser?
     ) async {
         let (events, tell) = AsyncStream.makeStream(of: RTSPSessionEvent.self)
         var settings = RTSPSessionSettings()
         settings.trust = trust
+        settings.prefersDatagrams = prefersDatagrams
         let playback = client.play(
             url, settings: settings, user: user,
             tell: { event in
