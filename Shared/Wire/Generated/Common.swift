@@ -620,7 +620,8 @@ extension Run: WireMessage {
     }
 }
 
-/// Version `version` of the map from a run's media time to wall time: wall = wall_us + (media - media_us) * (1 + ppm/1e6).
+/// Version `version` of the map from a run's media time to wall time: wall = wall_us + (media - media_us) * (1 + ppm/1e6). It holds
+/// from media_us on, up to that of the next version; the first one also for what lies before it.
 public struct Anchor: Sendable, Hashable {
     /// 1 to 128 bytes.
     public var runID: String?
