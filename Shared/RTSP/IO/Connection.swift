@@ -71,7 +71,6 @@ final class Connection {
     /// Set by the owner's calls; carried out when its owner returns.
     var wishesEnd: ConnectionEnd?
     var connectUntilNs: Int64
-    var lastReadNs: Int64 = 0
     /// Bytes below which the kernel need not wake the loop.
     private(set) var lowWaterBytes = 1
     /// The address that answered, or is being tried.

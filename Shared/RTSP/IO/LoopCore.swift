@@ -134,7 +134,6 @@ final class LoopCore {
         if let error = socket.connectError {
             return connect(entry.connection, left, after: Self.end(connecting: error))
         }
-        entry.connection.lastReadNs = nowNs
         watch(socket.descriptor, EPOLL_CTL_MOD, reading: true, writing: false, number: entry.connection.id.number)
         if let tls = entry.connection.tls {
             entry.connection.state = .securing(socket)
@@ -191,14 +190,11 @@ final class LoopCore {
                 return overflow(connection)
             }
             switch socket.read(into: room) {
-            case .nothingThere:
-                connection.lastReadNs = nowNs
-                return
+            case .nothingThere: return
             case .ended: return end(connection.id, .closedByPeer)
             case .failed(let error): return end(connection.id, .broken(error.description))
             case .bytes(let count):
                 connection.bytesReceived += UInt64(count)
-                connection.lastReadNs = nowNs
                 if let tls = connection.tls {
                     tls.received(UnsafeRawBufferPointer(rebasing: room[..<count]))
                     if case .securing = connection.state { secure(entry, socket, tls) }
