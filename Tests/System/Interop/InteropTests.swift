@@ -28,9 +28,16 @@ struct InteropTests {
     ) async throws -> Recording {
         var trust = try site.trust()
         trust.checksHostName = checksHostName
-        return await Recording(
-            try site.url(film, access), on: site.client, groupsOf: Film.picturesPerGroup, count: groups, trust: trust,
-            prefersDatagrams: prefersDatagrams ?? (access == .datagrams), user: { CameraSite.user })
+        // A busy machine drops datagrams, which is declared and not what is looked at here: then again.
+        var attempts = 3
+        while true {
+            attempts -= 1
+            let recording = await Recording(
+                try site.url(film, access), on: site.client, groupsOf: Film.picturesPerGroup, count: groups,
+                trust: trust,
+                prefersDatagrams: prefersDatagrams ?? (access == .datagrams), user: { CameraSite.user })
+            guard access == .datagrams, recording.counters.packetsLost > 0, attempts > 0 else { return recording }
+        }
     }
 
     @Test(arguments: Film.all, Access.usable)
