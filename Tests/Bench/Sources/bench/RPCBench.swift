@@ -2,9 +2,6 @@
 //
 // Each peer is a server process that stays, and a caller process per round. The peers take turns within a round, so that
 // what else the machine does meets all of them; figures are medians over the rounds.
-//
-// Throughput has its bar where callers keep the link busy, 8 in flight. One call after the other shows what a call costs, of
-// 64 KiB as of 64 bytes, and has the bar of that: its throughput is printed beside it.
 
 import ArgumentParser
 import Foundation
@@ -98,21 +95,18 @@ struct RPCBench: ParsableCommand {
         }
         let c = ("nng in C", plain)
         let swift = ("grpc-swift", grpc)
-        let isBusy = load.inFlight > 1
-        var figures: [Figure] = []
-        if !isBusy {
-            figures = [
+        if load.bytes > 1_000 {
+            return [
+                figure("throughput", "MB/s", .ratioAtLeast(0.8), c, throughput),
+                figure("throughput-beside-grpc", "MB/s", .none, swift, throughput),
+            ]
+        }
+        if load.inFlight == 1 {
+            return [
                 figure("p50", "us", .ratioAtMost(1.5), c, \.p50us), figure("p99", "us", .none, c, \.p99us),
                 figure("p50-beside-grpc", "us", .none, swift, \.p50us),
             ]
         }
-        if load.bytes > 1_000 {
-            return figures + [
-                figure("throughput", "MB/s", isBusy ? .ratioAtLeast(0.8) : .none, c, throughput),
-                figure("throughput-beside-grpc", "MB/s", .none, swift, throughput),
-            ]
-        }
-        guard isBusy else { return figures }
         return [
             figure("rate", "calls/s", .ratioAtLeast(0.7), c, \.perSecond),
             figure("rate-beside-grpc", "calls/s", .none, swift, \.perSecond),
