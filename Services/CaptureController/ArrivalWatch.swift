@@ -66,10 +66,7 @@ struct ArrivalWatch: Sendable {
         }
         let media = mediaUs &- origin.mediaUs
         let delay = (arrivalUs &- origin.arrivalUs) &- media
-        if let known = best, known.delayUs <= delay {
-        } else {
-            best = Point(mediaUs: media, delayUs: delay)
-        }
+        if delay < best?.delayUs ?? .max { best = Point(mediaUs: media, delayUs: delay) }
         hostOffsetUs = max(hostOffsetUs, offset)
     }
 
