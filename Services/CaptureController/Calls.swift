@@ -53,9 +53,7 @@ struct Calls: Sendable {
     static let largestInAnswer = 900 << 10
 
     private func takeSnapshot(_ request: TakeSnapshotRequest) async throws -> TakeSnapshotReply {
-        guard let name = Planner.pictureFormat(request.format), let format = PictureFormat(rawValue: name) else {
-            throw FieldCheck.wrong("format", "is unknown: jpeg, png, bmp and tiff are allowed")
-        }
+        let style = try style(request)
         let (source, stream) = try await wanted(request)
         guard let session = engine.sessions[source] else {
             throw RPCError.notFound("this controller does not hold the camera \(source)")
@@ -66,7 +64,7 @@ struct Calls: Sendable {
         let picture: Picture
         do {
             picture = try await decoding.run { [pictures = equipment.pictures] in
-                try pictures.picture(of: PictureRequest(keyframe.packet, format: format))
+                try pictures.picture(of: PictureRequest(keyframe.packet, style))
             }
         } catch let error as PictureError {
             throw RPCError.unavailable("no picture could be made of \(source): \(error.description)")
@@ -78,6 +76,20 @@ struct Calls: Sendable {
         return TakeSnapshotReply(
             capturedUs: keyframe.timeUs, picture: picture.bytes.count <= Self.largestInAnswer ? picture.bytes : nil,
             file: stored, widthPx: UInt32(clamping: picture.widthPx), heightPx: UInt32(clamping: picture.heightPx))
+    }
+
+    private func style(_ request: TakeSnapshotRequest) throws -> PictureStyle {
+        let sides = 16...Picture.maximumSidePx
+        _ = try FieldCheck.bounded(
+            request.jpegQuality, "jpeg_quality", default: PictureStyle.defaultQuality, 1...100)
+        _ = try FieldCheck.bounded(request.maxWidthPx, "max_width_px", default: sides.upperBound, sides)
+        _ = try FieldCheck.bounded(request.maxHeightPx, "max_height_px", default: sides.upperBound, sides)
+        guard
+            let style = PictureStyle(
+                format: request.format, quality: request.jpegQuality, maximumWidthPx: request.maxWidthPx,
+                maximumHeightPx: request.maxHeightPx)
+        else { throw FieldCheck.wrong("format", "is unknown: jpeg, png, bmp and tiff are allowed") }
+        return style
     }
 
     /// The source that is named, or that of the stream that is named.

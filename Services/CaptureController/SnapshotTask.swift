@@ -44,8 +44,7 @@ final class SnapshotTask: Sendable {
         while let taken = jobs.take(waitingAtMost: 3600) {
             guard let job = taken.last else { continue }
             do {
-                let format = PictureFormat(rawValue: plan.format) ?? .jpeg
-                deliver(try equipment.pictures.picture(of: PictureRequest(job.packet, format: format)), job)
+                deliver(try equipment.pictures.picture(of: PictureRequest(job.packet, plan.style)), job)
             } catch {
                 counters.dropped(1, error: "no picture could be made: \(error.description)")
             }

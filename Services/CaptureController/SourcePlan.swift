@@ -1,6 +1,7 @@
 // What every source is to do now: made from the configuration, the leases and the time, as one value that can be compared.
 // Pure. Engine makes it at each change and once a second, and applies only what differs; a changed stream must not cost
 // the camera's connection, so the connection's settings stand apart.
+import MediaWork
 import Wire
 
 /// How the camera is opened. A change of it, and nothing else, makes a new connection.
@@ -31,8 +32,7 @@ struct SnapshotPlan: Sendable, Equatable {
     }
     let stream: StreamKey
     let taskRunID: String
-    /// "jpeg", "png", "bmp", "tiff".
-    let format: String
+    let style: PictureStyle
     let perSecond: Double
     let target: Target
 }
@@ -164,23 +164,23 @@ struct Planner: Sendable {
             }
         case .snapshotToFs:
             guard fresh else { return quiet(.waiting, Self.staleLease) }
-            switch (folder(settings.path), Self.pictureFormat(settings.format)) {
+            switch (folder(settings.path), Self.pictureStyle(settings)) {
             case (.failure(let problem), _): quiet(.failed, problem.text)
             case (_, nil): quiet(.failed, Self.unknownPicture(settings.format))
-            case (.success(let folder), .some(let format)):
+            case (.success(let folder), .some(let style)):
                 plan.snapshots.append(
                     SnapshotPlan(
-                        stream: stream, taskRunID: run, format: format, perSecond: settings.snapshotsPerSecond ?? 1,
+                        stream: stream, taskRunID: run, style: style, perSecond: settings.snapshotsPerSecond ?? 1,
                         target: .files(folder: folder)))
             }
         case .snapshotToMqtt:
             guard fresh else { return quiet(.waiting, Self.staleLease) }
-            guard let format = Self.pictureFormat(settings.format) else {
+            guard let style = Self.pictureStyle(settings) else {
                 return quiet(.failed, Self.unknownPicture(settings.format))
             }
             plan.snapshots.append(
                 SnapshotPlan(
-                    stream: stream, taskRunID: run, format: format, perSecond: settings.snapshotsPerSecond ?? 1,
+                    stream: stream, taskRunID: run, style: style, perSecond: settings.snapshotsPerSecond ?? 1,
                     target: .mqtt(settings.mqtt ?? MqttDestination())))
         case .streamToRtsp, .streamToRtsps:
             guard fresh else { return quiet(.waiting, Self.staleLease) }
@@ -229,20 +229,27 @@ struct Planner: Sendable {
         "picture format \"\(format ?? "")\" is not known; use jpeg, png, bmp or tiff"
     }
 
-    /// The formats' one name each, or nil.
-    static func pictureFormat(_ format: String?) -> String? {
-        switch format?.lowercased() ?? "jpeg" {
-        case "jpeg", "jpg", "": "jpeg"
-        case "png": "png"
-        case "bmp": "bmp"
-        case "tif", "tiff": "tiff"
-        default: nil
-        }
+    /// Nil where the format is not known.
+    private static func pictureStyle(_ settings: TaskSettings) -> PictureStyle? {
+        PictureStyle(
+            format: settings.format, quality: settings.jpegQuality, maximumWidthPx: settings.maxWidthPx,
+            maximumHeightPx: settings.maxHeightPx)
     }
 
     /// Footage is always MP4; another wish is told, not silently dropped.
     static func renditionNote(_ format: String?) -> String? {
         guard let format = format?.lowercased(), !format.isEmpty, format != "mp4" else { return nil }
         return "recorded as mp4 segments; renditions to \(format) are not made by this controller"
+    }
+}
+
+extension PictureStyle {
+    /// From the contract's fields, as settings and requests have them. No format is JPEG; nil for one that is not known.
+    init?(format: String?, quality: UInt32?, maximumWidthPx: UInt32?, maximumHeightPx: UInt32?) {
+        let name = format ?? ""
+        guard let format = PictureFormat(named: name.isEmpty ? "jpeg" : name) else { return nil }
+        self.init(
+            format, quality: quality.map(Int.init) ?? Self.defaultQuality,
+            maximumWidthPx: maximumWidthPx.map(Int.init) ?? 0, maximumHeightPx: maximumHeightPx.map(Int.init) ?? 0)
     }
 }

@@ -1179,7 +1179,7 @@ const ProtobufCMessageDescriptor sightglass__v1__volume_status__descriptor =
   (ProtobufCMessageInit) sightglass__v1__volume_status__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor sightglass__v1__take_snapshot_request__field_descriptors[3] =
+static const ProtobufCFieldDescriptor sightglass__v1__take_snapshot_request__field_descriptors[6] =
 {
   {
     "stream",
@@ -1217,16 +1217,55 @@ static const ProtobufCFieldDescriptor sightglass__v1__take_snapshot_request__fie
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "jpeg_quality",
+    4,
+    PROTOBUF_C_LABEL_OPTIONAL,
+    PROTOBUF_C_TYPE_UINT32,
+    offsetof(Sightglass__V1__TakeSnapshotRequest, has_jpeg_quality),
+    offsetof(Sightglass__V1__TakeSnapshotRequest, jpeg_quality),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "max_width_px",
+    5,
+    PROTOBUF_C_LABEL_OPTIONAL,
+    PROTOBUF_C_TYPE_UINT32,
+    offsetof(Sightglass__V1__TakeSnapshotRequest, has_max_width_px),
+    offsetof(Sightglass__V1__TakeSnapshotRequest, max_width_px),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "max_height_px",
+    6,
+    PROTOBUF_C_LABEL_OPTIONAL,
+    PROTOBUF_C_TYPE_UINT32,
+    offsetof(Sightglass__V1__TakeSnapshotRequest, has_max_height_px),
+    offsetof(Sightglass__V1__TakeSnapshotRequest, max_height_px),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned sightglass__v1__take_snapshot_request__field_indices_by_name[] = {
   2,   /* field[2] = format */
+  3,   /* field[3] = jpeg_quality */
+  5,   /* field[5] = max_height_px */
+  4,   /* field[4] = max_width_px */
   1,   /* field[1] = source */
   0,   /* field[0] = stream */
 };
 static const ProtobufCIntRange sightglass__v1__take_snapshot_request__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 3 }
+  { 0, 6 }
 };
 const ProtobufCMessageDescriptor sightglass__v1__take_snapshot_request__descriptor =
 {
@@ -1236,7 +1275,7 @@ const ProtobufCMessageDescriptor sightglass__v1__take_snapshot_request__descript
   "Sightglass__V1__TakeSnapshotRequest",
   "sightglass.v1",
   sizeof(Sightglass__V1__TakeSnapshotRequest),
-  3,
+  6,
   sightglass__v1__take_snapshot_request__field_descriptors,
   sightglass__v1__take_snapshot_request__field_indices_by_name,
   1,  sightglass__v1__take_snapshot_request__number_ranges,

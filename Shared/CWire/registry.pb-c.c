@@ -1473,7 +1473,7 @@ const ProtobufCMessageDescriptor sightglass__v1__inbound_endpoint__descriptor =
   (ProtobufCMessageInit) sightglass__v1__inbound_endpoint__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor sightglass__v1__task_settings__field_descriptors[12] =
+static const ProtobufCFieldDescriptor sightglass__v1__task_settings__field_descriptors[15] =
 {
   {
     "type",
@@ -1619,12 +1619,51 @@ static const ProtobufCFieldDescriptor sightglass__v1__task_settings__field_descr
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "jpeg_quality",
+    13,
+    PROTOBUF_C_LABEL_OPTIONAL,
+    PROTOBUF_C_TYPE_UINT32,
+    offsetof(Sightglass__V1__TaskSettings, has_jpeg_quality),
+    offsetof(Sightglass__V1__TaskSettings, jpeg_quality),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "max_width_px",
+    14,
+    PROTOBUF_C_LABEL_OPTIONAL,
+    PROTOBUF_C_TYPE_UINT32,
+    offsetof(Sightglass__V1__TaskSettings, has_max_width_px),
+    offsetof(Sightglass__V1__TaskSettings, max_width_px),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "max_height_px",
+    15,
+    PROTOBUF_C_LABEL_OPTIONAL,
+    PROTOBUF_C_TYPE_UINT32,
+    offsetof(Sightglass__V1__TaskSettings, has_max_height_px),
+    offsetof(Sightglass__V1__TaskSettings, max_height_px),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned sightglass__v1__task_settings__field_indices_by_name[] = {
   11,   /* field[11] = audio_enabled */
   1,   /* field[1] = autostart */
   4,   /* field[4] = duration_s */
   2,   /* field[2] = format */
+  12,   /* field[12] = jpeg_quality */
+  14,   /* field[14] = max_height_px */
+  13,   /* field[13] = max_width_px */
   9,   /* field[9] = media_server_certificate */
   8,   /* field[8] = media_server_password */
   6,   /* field[6] = media_server_url */
@@ -1637,7 +1676,7 @@ static const unsigned sightglass__v1__task_settings__field_indices_by_name[] = {
 static const ProtobufCIntRange sightglass__v1__task_settings__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 12 }
+  { 0, 15 }
 };
 const ProtobufCMessageDescriptor sightglass__v1__task_settings__descriptor =
 {
@@ -1647,7 +1686,7 @@ const ProtobufCMessageDescriptor sightglass__v1__task_settings__descriptor =
   "Sightglass__V1__TaskSettings",
   "sightglass.v1",
   sizeof(Sightglass__V1__TaskSettings),
-  12,
+  15,
   sightglass__v1__task_settings__field_descriptors,
   sightglass__v1__task_settings__field_indices_by_name,
   1,  sightglass__v1__task_settings__number_ranges,

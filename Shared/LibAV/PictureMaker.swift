@@ -12,7 +12,8 @@ public enum PictureMaker {
     public static func prepare() { LibAVLog.silence() }
 
     /// Decodes the keyframe and encodes it as wanted. Throws `corrupt` for data that cannot be decoded without error, `limit`
-    /// for pictures too large, `internal` where libav fails. A Motion JPEG picture asked for as JPEG is handed on as it is.
+    /// for pictures too large, `internal` where libav fails. A Motion JPEG picture asked for as JPEG is handed on as it is, unless
+    /// it is to be smaller.
     public static func picture(for request: PictureRequest) throws(PictureError) -> Picture {
         LibAVLog.silence()
         // libav's own bound says no more than "invalid argument".
@@ -24,15 +25,16 @@ public enum PictureMaker {
         let width = Int(decoded.frame.pointee.width)
         let height = Int(decoded.frame.pointee.height)
         try check(width, height)
-        if request.codec == .mjpeg && request.format == .jpeg {
+        let size = request.style.size(ofWidthPx: width, heightPx: height)
+        if request.codec == .mjpeg && request.style.format == .jpeg && size == (width, height) {
             // Decoded only to know that it is whole: coding it again would lose quality.
             return Picture(bytes: request.packet.array, widthPx: width, heightPx: height, format: .jpeg)
         }
-        let coding = PictureCoding(request.format)
+        let coding = PictureCoding(request.style.format)
         let converted = try PictureFrame()
-        try convert(decoded, into: converted, to: coding)
-        let bytes = try encode(converted, coding, quality: request.quality)
-        return Picture(bytes: bytes, widthPx: width, heightPx: height, format: request.format)
+        try convert(decoded, into: converted, of: size, to: coding)
+        let bytes = try encode(converted, coding, quality: request.style.quality)
+        return Picture(bytes: bytes, widthPx: size.widthPx, heightPx: size.heightPx, format: request.style.format)
     }
 
     private static func check(_ width: Int, _ height: Int) throws(PictureError) {
@@ -61,12 +63,13 @@ public enum PictureMaker {
     }
 
     private static func convert(
-        _ source: PictureFrame, into target: PictureFrame, to coding: PictureCoding
+        _ source: PictureFrame, into target: PictureFrame, of size: (widthPx: Int, heightPx: Int),
+        to coding: PictureCoding
     ) throws(PictureError) {
         let from = source.frame
         let to = target.frame
-        to.pointee.width = from.pointee.width
-        to.pointee.height = from.pointee.height
+        to.pointee.width = Int32(size.widthPx)
+        to.pointee.height = Int32(size.heightPx)
         to.pointee.format = coding.pixelFormat.rawValue
         guard av_frame_get_buffer(to, 0) >= 0 else { throw PictureError(.internal, "no memory for a picture") }
         let sourceFormat = AVPixelFormat(from.pointee.format)

@@ -22,6 +22,17 @@ public enum PictureFormat: String, Sendable, Hashable, CaseIterable {
         }
     }
 
+    /// The format of a name of the configuration, where jpg is jpeg and tif is tiff, small or capital; nil for another name.
+    public init?(named name: String) {
+        switch name.lowercased() {
+        case "jpeg", "jpg": self = .jpeg
+        case "png": self = .png
+        case "bmp": self = .bmp
+        case "tiff", "tif": self = .tiff
+        default: return nil
+        }
+    }
+
     /// What MQTT and HTTP call it.
     public var mediaType: String { "image/\(rawValue)" }
 }
@@ -34,9 +45,6 @@ public struct Picture: Sendable, Hashable {
     public static let maximumPixels = 64 << 20
     /// No picture file is larger: 64 megapixels of three bytes, and what a format adds where it cannot compress.
     public static let maximumBytes = 200 << 20
-    /// JPEG quality where nothing is said: no visible loss, a third of the size of 95.
-    public static let defaultQuality = 85
-
     /// The whole file.
     public let bytes: [UInt8]
     /// Width in pixels.
@@ -58,6 +66,39 @@ public struct Picture: Sendable, Hashable {
     public static func isAllowed(widthPx: Int, heightPx: Int) -> Bool {
         (1...maximumSidePx).contains(widthPx) && (1...maximumSidePx).contains(heightPx)
             && widthPx * heightPx <= maximumPixels
+    }
+}
+
+/// What a picture is to be: its format, how well it is coded, and how large it may be.
+public struct PictureStyle: Sendable, Hashable {
+    /// JPEG quality where nothing is said: no visible loss, a third of the size of 95.
+    public static let defaultQuality = 85
+
+    /// How it is coded.
+    public let format: PictureFormat
+    /// 1 to 100; counts for JPEG only.
+    public let quality: Int
+    /// A wider picture is scaled down, in proportion; 0: as wide as it comes.
+    public let maximumWidthPx: Int
+    /// A higher picture is scaled down, in proportion; 0: as high as it comes.
+    public let maximumHeightPx: Int
+
+    /// Values out of their range are brought into it: quality 1 to 100, sizes 0 to `Picture.maximumSidePx`.
+    public init(
+        _ format: PictureFormat, quality: Int = defaultQuality, maximumWidthPx: Int = 0, maximumHeightPx: Int = 0
+    ) {
+        self.format = format
+        self.quality = min(max(quality, 1), 100)
+        self.maximumWidthPx = min(max(maximumWidthPx, 0), Picture.maximumSidePx)
+        self.maximumHeightPx = min(max(maximumHeightPx, 0), Picture.maximumSidePx)
+    }
+
+    /// The size of a picture that comes in this size: never larger, in proportion, at least one pixel on a side.
+    public func size(ofWidthPx widthPx: Int, heightPx: Int) -> (widthPx: Int, heightPx: Int) {
+        func share(_ most: Int, _ side: Int) -> Double { most > 0 && side > most ? Double(most) / Double(side) : 1 }
+        let share = min(share(maximumWidthPx, widthPx), share(maximumHeightPx, heightPx))
+        func scaled(_ side: Int) -> Int { max(1, Int((Double(side) * share).rounded())) }
+        return share < 1 ? (scaled(widthPx), scaled(heightPx)) : (widthPx, heightPx)
     }
 }
 
@@ -113,15 +154,12 @@ public struct PictureRequest: Sendable {
     /// The keyframe, as `MediaPacket.bytes` has it.
     public let packet: PacketBytes
     /// What is wanted.
-    public let format: PictureFormat
-    /// 1 to 100; counts for JPEG only.
-    public let quality: Int
+    public let style: PictureStyle
 
-    /// A request from its parts; a quality out of range is brought into it. Throws `corrupt` for what is no picture and
-    /// `limit` for what is too large.
+    /// A request from its parts. Throws `corrupt` for what is no picture and `limit` for what is too large.
     public init(
         codec: Codec, decoderConfiguration: [UInt8], widthPx: Int, heightPx: Int, packet: PacketBytes,
-        format: PictureFormat, quality: Int = Picture.defaultQuality
+        style: PictureStyle
     ) throws(PictureError) {
         guard codec.kind == .video, packet.count > 0 else {
             throw PictureError(.corrupt, "a picture can only be made of a video keyframe")
@@ -141,20 +179,17 @@ public struct PictureRequest: Sendable {
         self.widthPx = widthPx
         self.heightPx = heightPx
         self.packet = packet
-        self.format = format
-        self.quality = min(max(quality, 1), 100)
+        self.style = style
     }
 
     /// Of a packet of a camera; throws `corrupt` where it is no keyframe of video.
-    public init(
-        _ keyframe: MediaPacket, format: PictureFormat, quality: Int = Picture.defaultQuality
-    ) throws(PictureError) {
+    public init(_ keyframe: MediaPacket, _ style: PictureStyle) throws(PictureError) {
         guard keyframe.isKeyframe else {
             throw PictureError(.corrupt, "a picture can only be made of a video keyframe")
         }
         try self.init(
             codec: keyframe.configuration.codec, decoderConfiguration: keyframe.configuration.decoderConfiguration,
             widthPx: keyframe.configuration.widthPx, heightPx: keyframe.configuration.heightPx, packet: keyframe.bytes,
-            format: format, quality: quality)
+            style: style)
     }
 }

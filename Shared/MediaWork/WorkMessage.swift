@@ -3,12 +3,13 @@
 //
 // A frame, numbers big-endian:
 //
-//     version u8 = 1 | kind u8 | number u32 | length of fields u32 | length of blob u32 | fields | blob
+//     version u8 = 2 | kind u8 | number u32 | length of fields u32 | length of blob u32 | fields | blob
 //
-//     kind         fields                                                                                     blob
-//     1 request    codec u8, format u8, quality u8, width u16, height u16, decoder configuration (the rest)   keyframe
-//     2 picture    format u8, width u16, height u16                                                           picture file
-//     3 failure    cause u8, a sentence in UTF-8 (the rest)                                                   none
+//     kind         fields                                                                     blob
+//     1 request    codec u8, format u8, quality u8, width u16, height u16, largest width      keyframe
+//                  u16, largest height u16 (0: any), decoder configuration (the rest)
+//     2 picture    format u8, width u16, height u16                                           picture file
+//     3 failure    cause u8, a sentence in UTF-8 (the rest)                                   none
 //
 // An answer carries the number of its request. Both sides are of one build: another version is an error, not a dialect.
 import Media
@@ -36,7 +37,7 @@ public struct WorkHeader: Sendable, Hashable {
     /// Length of a header.
     public static let byteCount = 14
     /// The only version there is.
-    public static let version: UInt8 = 1
+    public static let version: UInt8 = 2
     /// Of the sentence of a failure.
     public static let maximumSentenceBytes = 500
 
@@ -70,7 +71,7 @@ public struct WorkHeader: Sendable, Hashable {
 
     private static func fieldBounds(_ kind: Kind) -> ClosedRange<Int> {
         switch kind {
-        case .request: 7...7 + PictureRequest.maximumConfigurationBytes
+        case .request: 11...11 + PictureRequest.maximumConfigurationBytes
         case .picture: 5...5
         case .failure: 1...1 + maximumSentenceBytes
         }
@@ -101,9 +102,11 @@ public enum WorkMessage: Sendable {
         switch self {
         case .request(let request):
             kind = .request
-            fields = [WorkCodes.codec(request.codec), WorkCodes.format(request.format), UInt8(request.quality)]
-            fields.append(UInt64(request.widthPx), bytes: 2)
-            fields.append(UInt64(request.heightPx), bytes: 2)
+            let style = request.style
+            fields = [WorkCodes.codec(request.codec), WorkCodes.format(style.format), UInt8(style.quality)]
+            for side in [request.widthPx, request.heightPx, style.maximumWidthPx, style.maximumHeightPx] {
+                fields.append(UInt64(side), bytes: 2)
+            }
             fields += request.decoderConfiguration
         case .picture(let picture):
             kind = .picture
@@ -164,12 +167,16 @@ public enum WorkMessage: Sendable {
     {
         guard let codec = reader.number(1).flatMap(WorkCodes.codec),
             let format = reader.number(1).flatMap(WorkCodes.format), let quality = reader.number(1),
-            (1...100).contains(quality), let width = reader.number(2), let height = reader.number(2)
-        else { throw WorkProtocolError("a request with an unknown codec, format or quality") }
+            (1...100).contains(quality), let width = reader.number(2), let height = reader.number(2),
+            let maximumWidth = reader.number(2), let maximumHeight = reader.number(2),
+            max(maximumWidth, maximumHeight) <= Picture.maximumSidePx
+        else { throw WorkProtocolError("a request with an unknown codec, format, quality or largest size") }
         do {
             return try PictureRequest(
                 codec: codec, decoderConfiguration: reader.rest(), widthPx: width, heightPx: height,
-                packet: PacketBytes(blob), format: format, quality: quality)
+                packet: PacketBytes(blob),
+                style: PictureStyle(
+                    format, quality: quality, maximumWidthPx: maximumWidth, maximumHeightPx: maximumHeight))
         } catch {
             throw WorkProtocolError("a request that must not be sent: \(error)")
         }

@@ -64,7 +64,7 @@ final class WorkerThread: Sendable {
             try worker.socket.send(.request(job.request), number: number, until: deadline)
             let answer = try worker.socket.receive(until: deadline)
             switch answer.message {
-            case .picture(let picture) where answer.number == number && picture.format == job.request.format:
+            case .picture(let picture) where answer.number == number && picture.format == job.request.style.format:
                 return .answered(.success(picture))
             case .failure(let error) where answer.number == number: return .answered(.failure(error))
             default: throw .nonsense(WorkProtocolError("an answer to something else"))

@@ -9,6 +9,7 @@ import Wire
 /// The keys of a stream's configuration, as the AIO media connector names them.
 enum StreamKey: String, CaseIterable {
     case taskType, autostart, format, snapshotsPerSecond, duration, path, audioEnabled
+    case quality, maxWidth, maxHeight
     case mediaServerAddress, mediaServerPort, mediaServerPath
     case mediaServerUsernameRef, mediaServerPasswordRef, mediaServerCertificateRef
 
@@ -17,7 +18,7 @@ enum StreamKey: String, CaseIterable {
         switch self {
         case .taskType, .autostart: true
         case .format: [.snapshotToMqtt, .snapshotToFs, .clipToFs].contains(type)
-        case .snapshotsPerSecond: [.snapshotToMqtt, .snapshotToFs].contains(type)
+        case .snapshotsPerSecond, .quality, .maxWidth, .maxHeight: [.snapshotToMqtt, .snapshotToFs].contains(type)
         case .duration: type == .clipToFs
         case .path: [.snapshotToFs, .clipToFs].contains(type)
         case .audioEnabled: [.clipToFs, .streamToRtsp, .streamToRtsps].contains(type)

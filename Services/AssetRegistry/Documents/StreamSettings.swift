@@ -5,6 +5,8 @@
 //   snapshot-to-mqtt   format                       jpeg             png bmp jpg jpeg tif tiff
 //   snapshot-to-fs     format                       png              the same
 //   both snapshots     snapshotsPerSecond           1                0 to 60; 0, "" and null: every frame
+//                      quality                      85               1 to 100; counts for jpeg
+//                      maxWidth, maxHeight          as it comes      16 to 16384 pixels; scaled down to fit, in proportion
 //   clip-to-fs         format                       mkv              avi mp4 mkv mts mjpeg mpg mpeg flv webm
 //                      duration                     60               1 to 3600 seconds
 //   file tasks         path                         ""               absolute folder; "": the volume's layout
@@ -40,6 +42,8 @@ struct StreamSettings {
     /// The connector's own default: a minute is a small file and few files.
     static let defaultDurationSeconds = 60
 
+    /// Smaller is no picture of anything; larger none that is made.
+    private static let sides = 16...16384
     static let snapshotFormats = ["png", "bmp", "jpg", "jpeg", "tif", "tiff"]
     static let clipFormats = ["avi", "mp4", "mkv", "mts", "mjpeg", "mpg", "mpeg", "flv", "webm"]
 
@@ -101,6 +105,9 @@ struct StreamSettings {
 
     private mutating func readSnapshot(_ result: inout TaskSettings, defaultFormat: String) {
         result.format = word(.format, default: defaultFormat, allowed: Self.snapshotFormats)
+        result.jpegQuality = number(.quality, 1...100, "100 is the best")
+        result.maxWidthPx = number(.maxWidth, Self.sides, "pixels")
+        result.maxHeightPx = number(.maxHeight, Self.sides, "pixels")
         result.snapshotsPerSecond = 1
         guard let entry = layer[.snapshotsPerSecond] else { return }
         if entry.value.isNull || entry.value.string == "" {
@@ -117,6 +124,12 @@ struct StreamSettings {
         if let value = entry.value.bool { return value }
         invalid(entry, "must be true or false")
         return standard
+    }
+
+    /// Nil where the document says nothing, so that whoever makes the pictures decides.
+    private mutating func number(_ key: StreamKey, _ range: ClosedRange<Int>, _ unit: String) -> UInt32? {
+        guard let entry = layer[key], !entry.value.isNull else { return nil }
+        return UInt32(integer(key, default: range.upperBound, range, unit))
     }
 
     private mutating func integer(

@@ -724,16 +724,28 @@ public struct TakeSnapshotRequest: Sendable, Hashable {
     public var source: SourceName?
     /// jpeg, png, bmp or tiff; default jpeg.
     public var format: String?
+    /// Of a JPEG, 1 to 100; default 85.
+    public var jpegQuality: UInt32?
+    /// A picture that is wider is scaled down in proportion, 16 to 16384. Absent: as wide as it comes.
+    public var maxWidthPx: UInt32?
+    /// The same for its height.
+    public var maxHeightPx: UInt32?
 
     /// Absent fields stay absent on the wire.
     public init(
         stream: StreamName? = nil,
         source: SourceName? = nil,
-        format: String? = nil
+        format: String? = nil,
+        jpegQuality: UInt32? = nil,
+        maxWidthPx: UInt32? = nil,
+        maxHeightPx: UInt32? = nil
     ) {
         self.stream = stream
         self.source = source
         self.format = format
+        self.jpegQuality = jpegQuality
+        self.maxWidthPx = maxWidthPx
+        self.maxHeightPx = maxHeightPx
     }
 }
 
@@ -770,6 +782,9 @@ extension TakeSnapshotRequest: WireMessage {
         if let value = c.stream { stream = StreamName(c: value, in: arena) }
         if let value = c.source { source = SourceName(c: value, in: arena) }
         if let value = c.format { format = String(cString: value) }
+        if c.has_jpeg_quality != 0 { jpegQuality = c.jpeg_quality }
+        if c.has_max_width_px != 0 { maxWidthPx = c.max_width_px }
+        if c.has_max_height_px != 0 { maxHeightPx = c.max_height_px }
     }
 
     func fill(_ arena: WireArena) -> UnsafeMutablePointer<Sightglass__V1__TakeSnapshotRequest> {
@@ -778,6 +793,18 @@ extension TakeSnapshotRequest: WireMessage {
         if let stream { c.pointee.stream = stream.fill(arena) }
         if let source { c.pointee.source = source.fill(arena) }
         if let format { c.pointee.format = arena.string(format) }
+        if let jpegQuality {
+            c.pointee.has_jpeg_quality = 1
+            c.pointee.jpeg_quality = jpegQuality
+        }
+        if let maxWidthPx {
+            c.pointee.has_max_width_px = 1
+            c.pointee.max_width_px = maxWidthPx
+        }
+        if let maxHeightPx {
+            c.pointee.has_max_height_px = 1
+            c.pointee.max_height_px = maxHeightPx
+        }
         return c
     }
 }

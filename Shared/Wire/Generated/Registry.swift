@@ -419,6 +419,12 @@ public struct TaskSettings: Sendable, Hashable {
     public var mqtt: MqttDestination?
     /// Default true.
     public var audioEnabled: Bool?
+    /// Of a snapshot in JPEG, 1 to 100. Absent: 85.
+    public var jpegQuality: UInt32?
+    /// A snapshot that is wider is scaled down in proportion, 16 to 16384. Absent: as wide as it comes.
+    public var maxWidthPx: UInt32?
+    /// The same for its height.
+    public var maxHeightPx: UInt32?
 
     /// Absent fields stay absent on the wire.
     public init(
@@ -433,7 +439,10 @@ public struct TaskSettings: Sendable, Hashable {
         mediaServerPassword: SecretReference? = nil,
         mediaServerCertificate: SecretReference? = nil,
         mqtt: MqttDestination? = nil,
-        audioEnabled: Bool? = nil
+        audioEnabled: Bool? = nil,
+        jpegQuality: UInt32? = nil,
+        maxWidthPx: UInt32? = nil,
+        maxHeightPx: UInt32? = nil
     ) {
         self.type = type
         self.autostart = autostart
@@ -447,6 +456,9 @@ public struct TaskSettings: Sendable, Hashable {
         self.mediaServerCertificate = mediaServerCertificate
         self.mqtt = mqtt
         self.audioEnabled = audioEnabled
+        self.jpegQuality = jpegQuality
+        self.maxWidthPx = maxWidthPx
+        self.maxHeightPx = maxHeightPx
     }
 }
 
@@ -492,6 +504,9 @@ extension TaskSettings: WireMessage {
         if let value = c.media_server_certificate { mediaServerCertificate = SecretReference(c: value, in: arena) }
         if let value = c.mqtt { mqtt = MqttDestination(c: value, in: arena) }
         if c.has_audio_enabled != 0 { audioEnabled = c.audio_enabled != 0 }
+        if c.has_jpeg_quality != 0 { jpegQuality = c.jpeg_quality }
+        if c.has_max_width_px != 0 { maxWidthPx = c.max_width_px }
+        if c.has_max_height_px != 0 { maxHeightPx = c.max_height_px }
     }
 
     func fill(_ arena: WireArena) -> UnsafeMutablePointer<Sightglass__V1__TaskSettings> {
@@ -523,6 +538,18 @@ extension TaskSettings: WireMessage {
         if let audioEnabled {
             c.pointee.has_audio_enabled = 1
             c.pointee.audio_enabled = audioEnabled ? 1 : 0
+        }
+        if let jpegQuality {
+            c.pointee.has_jpeg_quality = 1
+            c.pointee.jpeg_quality = jpegQuality
+        }
+        if let maxWidthPx {
+            c.pointee.has_max_width_px = 1
+            c.pointee.max_width_px = maxWidthPx
+        }
+        if let maxHeightPx {
+            c.pointee.has_max_height_px = 1
+            c.pointee.max_height_px = maxHeightPx
         }
         return c
     }

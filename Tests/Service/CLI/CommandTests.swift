@@ -141,10 +141,13 @@ import Wire
     @Test func snapshotWritesAFileOnce() async throws {
         try await withCommands { bench in
             let path = bench.folder.path("now.jpg")
-            let result = try await bench.run("snapshot", "line1/clips", "-o", path)
+            let result = try await bench.run(
+                "snapshot", "line1/clips", "-o", path, "--quality", "70", "--max-width", "640", "--max-height", "480")
             #expect(result.exitCode == 0, "\(result.error)")
             #expect(FileManager.default.contents(atPath: path) == Data([0xFF, 0xD8, 0xFF, 0xD9]))
-            #expect(bench.controller.takeSnapshot.requests.map(\.stream) == [CommandBench.clips])
+            let asked = TakeSnapshotRequest(
+                stream: CommandBench.clips, format: "jpeg", jpegQuality: 70, maxWidthPx: 640, maxHeightPx: 480)
+            #expect(bench.controller.takeSnapshot.requests == [asked])
             #expect(try await bench.run("snapshot", "line1/clips", "-o", path).exitCode == 1)
             bench.registry.setLeases([])
             #expect(try await bench.run("snapshot", "line1/clips", "-o", path + "2").exitCode == 69)

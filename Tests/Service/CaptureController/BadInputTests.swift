@@ -46,6 +46,9 @@ import Wire
                 method, like: ofSource,
                 [
                     "format": Bad.each(["gif", "mp4", "x"]) { $0.format = $1 },
+                    "jpeg_quality": Bad.each([0, 101, .max]) { $0.jpegQuality = $1 },
+                    "max_width_px": Bad.each([0, 15, 16_385, .max]) { $0.maxWidthPx = $1 },
+                    "max_height_px": Bad.each([0, 15, 16_385, .max]) { $0.maxHeightPx = $1 },
                     "stream": [{ $0.source = nil }],
                     "source": [{ $0.stream = ofStream.stream }],
                     "source.device": Bad.each(Bad.names) { $0.source?.device = $1 },

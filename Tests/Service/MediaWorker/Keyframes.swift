@@ -28,7 +28,7 @@ enum Keyframes {
     }
 
     static func request(_ codec: Codec = .h264, format: PictureFormat = .jpeg) async throws -> PictureRequest {
-        try PictureRequest(try await make(codec), format: format)
+        try PictureRequest(try await make(codec), PictureStyle(format))
     }
 
     /// A JPEG that says it is larger than it is.
@@ -39,7 +39,8 @@ enum Keyframes {
             frame + 5..<frame + 9,
             with: [heightPx >> 8, heightPx & 0xFF, widthPx >> 8, widthPx & 0xFF].map { UInt8($0) })
         return try PictureRequest(
-            codec: .mjpeg, decoderConfiguration: [], widthPx: 0, heightPx: 0, packet: PacketBytes(bytes), format: .png)
+            codec: .mjpeg, decoderConfiguration: [], widthPx: 0, heightPx: 0, packet: PacketBytes(bytes),
+            style: PictureStyle(.png))
     }
 }
 

@@ -42,7 +42,7 @@ import Testing
         for codec in [Codec.h264, .hevc, .mjpeg] {
             var packet = try await Keyframes.make(codec)
             packet.bytes = PacketBytes(Array(packet.bytes.array.prefix(packet.sizeBytes / 2)))
-            let result = await ask(client, try PictureRequest(packet, format: .png))
+            let result = await ask(client, try PictureRequest(packet, PictureStyle(.png)))
             #expect(result.error?.cause == .corrupt, "\(codec): \(result)")
         }
         _ = try await ask(client, try await Keyframes.request()).get()

@@ -70,6 +70,10 @@ func evaluate(
         (#"{"taskType":"snapshot-to-mqtt","format":"mp4"}"#, "format"),
         (#"{"taskType":"snapshot-to-fs","snapshotsPerSecond":60.1}"#, "snapshotsPerSecond"),
         (#"{"taskType":"snapshot-to-fs","snapshotsPerSecond":-1}"#, "snapshotsPerSecond"),
+        (#"{"taskType":"snapshot-to-fs","quality":0}"#, "quality"),
+        (#"{"taskType":"snapshot-to-mqtt","quality":101}"#, "quality"),
+        (#"{"taskType":"snapshot-to-mqtt","maxWidth":15}"#, "maxWidth"),
+        (#"{"taskType":"snapshot-to-mqtt","maxHeight":16385}"#, "maxHeight"),
         (#"{"taskType":"stream-to-rtsp","mediaServerPort":0}"#, "mediaServerPort"),
         (#"{"taskType":"stream-to-rtsp","mediaServerPort":65536}"#, "mediaServerPort"),
         (#"{"taskType":"stream-to-rtsp","mediaServerAddress":"a b"}"#, "mediaServerAddress"),
@@ -91,6 +95,15 @@ func evaluate(
     func snapshotRates(text: String, rate: Double) throws {
         let own = #"{"taskType":"snapshot-to-mqtt","snapshotsPerSecond":\#(text)}"#
         #expect(try evaluate(own).settings?.snapshotsPerSecond == rate)
+    }
+
+    @Test func howPicturesAreMade() throws {
+        let own = #"{"taskType":"snapshot-to-mqtt","quality":100,"maxWidth":16,"maxHeight":16384}"#
+        let settings = try #require(try evaluate(own).settings)
+        #expect(settings.jpegQuality == 100 && settings.maxWidthPx == 16 && settings.maxHeightPx == 16384)
+        let clip = try evaluate(#"{"taskType":"clip-to-fs","quality":50}"#)
+        #expect(clip.issues.issues.map(\.code) == ["NotUsed"])
+        #expect(clip.settings?.jpegQuality == nil)
     }
 
     @Test func theStreamsKeysWinOverTheDefaultsAndTheOverrideOverBoth() throws {

@@ -1,6 +1,7 @@
 // The host's clock is set while cameras are recorded: field lesson 22.
 import Harness
 import Media
+import MediaWork
 import Testing
 import Volume
 import Wire
@@ -283,7 +284,8 @@ struct ClockStepTests {
         var scene = try ClockScene(standby: .ring)
         let plan = scene.pipeline.plan
         let snapshot = SnapshotPlan(
-            stream: StreamKey(asset: "press", stream: "stills"), taskRunID: "r", format: "jpeg", perSecond: 0.1,
+            stream: StreamKey(asset: "press", stream: "stills"), taskRunID: "r", style: PictureStyle(.jpeg),
+            perSecond: 0.1,
             target: .files(folder: ""))
         scene.apply(
             SourcePlan(

@@ -22,31 +22,32 @@ private func message(_ frame: [UInt8]) throws -> (number: UInt32, message: WorkM
 
 private func request(
     _ codec: Codec = .hevc, configuration: [UInt8] = [1, 2, 3], widthPx: Int = 1920, heightPx: Int = 1080,
-    packet: [UInt8] = [0xAA, 0xBB], format: PictureFormat = .png, quality: Int = 85
+    packet: [UInt8] = [0xAA, 0xBB], style: PictureStyle = PictureStyle(.png)
 ) throws -> PictureRequest {
     try PictureRequest(
         codec: codec, decoderConfiguration: configuration, widthPx: widthPx, heightPx: heightPx,
-        packet: PacketBytes(packet), format: format, quality: quality)
+        packet: PacketBytes(packet), style: style)
 }
 
 @Suite struct GoldenFrameTests {
     static let requestFrame: [UInt8] =
-        [1, 1, 0x01, 0x02, 0x03, 0x04, 0, 0, 0, 10, 0, 0, 0, 2] + [2, 2, 85, 0x07, 0x80, 0x04, 0x38, 1, 2, 3]
-        + [0xAA, 0xBB]
+        [2, 1, 0x01, 0x02, 0x03, 0x04, 0, 0, 0, 14, 0, 0, 0, 2] + [2, 2, 90, 0x07, 0x80, 0x04, 0x38]
+        + [0x01, 0x40, 0x40, 0x00] + [1, 2, 3] + [0xAA, 0xBB]
+    static let style = PictureStyle(.png, quality: 90, maximumWidthPx: 320, maximumHeightPx: 16384)
     static let pictureFrame: [UInt8] =
-        [1, 2, 0xFF, 0xFF, 0xFF, 0xFF, 0, 0, 0, 5, 0, 0, 0, 3] + [3, 0x40, 0x00, 0x00, 0x01] + [7, 8, 9]
+        [2, 2, 0xFF, 0xFF, 0xFF, 0xFF, 0, 0, 0, 5, 0, 0, 0, 3] + [3, 0x40, 0x00, 0x00, 0x01] + [7, 8, 9]
     static let failureFrame: [UInt8] =
-        [1, 3, 0, 0, 0, 7, 0, 0, 0, 6, 0, 0, 0, 0] + [2] + Array("large".utf8)
+        [2, 3, 0, 0, 0, 7, 0, 0, 0, 6, 0, 0, 0, 0] + [2] + Array("large".utf8)
 
     @Test func aRequest() throws {
-        #expect(bytes(.request(try request()), number: 0x0102_0304) == Self.requestFrame)
+        #expect(bytes(.request(try request(style: Self.style)), number: 0x0102_0304) == Self.requestFrame)
         let (number, read) = try message(Self.requestFrame)
         guard case .request(let found) = read else {
             Issue.record("\(read)")
             return
         }
         #expect(number == 0x0102_0304)
-        #expect(found.codec == .hevc && found.format == .png && found.quality == 85)
+        #expect(found.codec == .hevc && found.style == Self.style)
         #expect(found.widthPx == 1920 && found.heightPx == 1080)
         #expect(found.decoderConfiguration == [1, 2, 3] && found.packet.array == [0xAA, 0xBB])
     }
@@ -78,7 +79,7 @@ private func request(
             #expect(bytes(.request(try request(codec)), number: 1)[14] == UInt8(index + 1))
         }
         for (index, format) in [PictureFormat.jpeg, .png, .bmp, .tiff].enumerated() {
-            #expect(bytes(.request(try request(format: format)), number: 1)[15] == UInt8(index + 1))
+            #expect(bytes(.request(try request(style: PictureStyle(format))), number: 1)[15] == UInt8(index + 1))
         }
         let causes: [(PictureError.Cause, UInt8)] = [
             (.corrupt, 1), (.limit, 2), (.internal, 3), (.unavailable, 3), (.overdue, 3),
@@ -134,18 +135,44 @@ private func request(
     }
 
     @Test(arguments: [(-5, 1), (0, 1), (1, 1), (100, 100), (101, 100)])
-    func qualityIsBroughtIntoItsRange(asked: Int, taken: Int) throws {
-        #expect(try request(quality: asked).quality == taken)
+    func qualityIsBroughtIntoItsRange(asked: Int, taken: Int) {
+        #expect(PictureStyle(.jpeg, quality: asked).quality == taken)
     }
+
+    @Test(arguments: [(-1, 0), (0, 0), (1, 1), (16384, 16384), (16385, 16384)])
+    func largestSizesAreBroughtIntoTheirRange(asked: Int, taken: Int) {
+        let style = PictureStyle(.jpeg, maximumWidthPx: asked, maximumHeightPx: asked)
+        #expect(style.maximumWidthPx == taken && style.maximumHeightPx == taken)
+    }
+
+    /// Width and height as they come, the largest ones, and what becomes of it.
+    @Test(arguments: [
+        ([1920, 1080], [0, 0], [1920, 1080]), ([1920, 1080], [1920, 1080], [1920, 1080]),
+        ([1920, 1080], [640, 0], [640, 360]), ([1920, 1080], [0, 360], [640, 360]),
+        ([1920, 1080], [640, 100], [178, 100]), ([640, 480], [1000, 479], [639, 479]),
+        ([640, 480], [1280, 960], [640, 480]), ([16384, 2], [16, 0], [16, 1]),
+    ])
+    func sizesInProportionAndNeverLarger(came: [Int], largest: [Int], made: [Int]) {
+        let style = PictureStyle(.jpeg, maximumWidthPx: largest[0], maximumHeightPx: largest[1])
+        let size = style.size(ofWidthPx: came[0], heightPx: came[1])
+        #expect([size.widthPx, size.heightPx] == made)
+    }
+
+    @Test(
+        arguments: [
+            ("jpeg", PictureFormat.jpeg), ("JPG", .jpeg), ("png", .png), ("bmp", .bmp), ("tif", .tiff), ("tiff", .tiff),
+            ("gif", nil), ("", nil),
+        ] as [(String, PictureFormat?)])
+    func formatsByTheirNames(name: String, format: PictureFormat?) { #expect(PictureFormat(named: name) == format) }
 
     @Test func onlyKeyframesMakePictures() throws {
         var packet = MediaPacket(
             configuration: try .mjpeg(widthPx: 16, heightPx: 8), bytes: PacketBytes([1]), ptsTicks: 0, dtsTicks: 0,
             durationTicks: 0, isKeyframe: true, arrivalNs: 0)
-        let made = try PictureRequest(packet, format: .tiff)
+        let made = try PictureRequest(packet, PictureStyle(.tiff))
         #expect(made.codec == .mjpeg && made.widthPx == 16 && made.heightPx == 8 && made.packet.array == [1])
         packet.isKeyframe = false
-        #expect(cause { try PictureRequest(packet, format: .tiff) } == .corrupt)
+        #expect(cause { try PictureRequest(packet, PictureStyle(.tiff)) } == .corrupt)
     }
 }
 
@@ -158,11 +185,12 @@ private func request(
 
     /// Lengths are refused by the header alone, before anything of that length is read.
     @Test(arguments: [
-        with(GoldenFrameTests.requestFrame, 0, [0]), with(GoldenFrameTests.requestFrame, 0, [2]),
+        with(GoldenFrameTests.requestFrame, 0, [1]), with(GoldenFrameTests.requestFrame, 0, [3]),
         with(GoldenFrameTests.requestFrame, 1, [0]), with(GoldenFrameTests.requestFrame, 1, [4]),
         with(GoldenFrameTests.requestFrame, 1, [255]),
-        // Fields of 6 bytes, of 1 MiB and 8 bytes, of 4 GiB.
-        with(GoldenFrameTests.requestFrame, 6, [0, 0, 0, 6]), with(GoldenFrameTests.requestFrame, 6, [0, 0x10, 0, 8]),
+        // Fields of 10 bytes, of 1 MiB and 12 bytes, of 4 GiB.
+        with(GoldenFrameTests.requestFrame, 6, [0, 0, 0, 10]),
+        with(GoldenFrameTests.requestFrame, 6, [0, 0x10, 0, 12]),
         with(GoldenFrameTests.requestFrame, 6, [255, 255, 255, 255]),
         // No blob, 32 MiB and 1 byte, 4 GiB.
         with(GoldenFrameTests.requestFrame, 10, [0, 0, 0, 0]), with(GoldenFrameTests.requestFrame, 10, [2, 0, 0, 1]),
@@ -178,9 +206,9 @@ private func request(
     }
 
     @Test func boundsThemselvesAreTaken() throws {
-        let request = try WorkHeader([1, 1, 0, 0, 0, 0, 0, 0x10, 0, 7, 2, 0, 0, 0])
-        #expect(request.fieldBytes == 7 + 1 << 20 && request.blobBytes == 32 << 20)
-        #expect(try WorkHeader([1, 2, 0, 0, 0, 0, 0, 0, 0, 5, 0x0C, 0x80, 0, 0]).blobBytes == 200 << 20)
+        let request = try WorkHeader([2, 1, 0, 0, 0, 0, 0, 0x10, 0, 11, 2, 0, 0, 0])
+        #expect(request.fieldBytes == 11 + 1 << 20 && request.blobBytes == 32 << 20)
+        #expect(try WorkHeader([2, 2, 0, 0, 0, 0, 0, 0, 0, 5, 0x0C, 0x80, 0, 0]).blobBytes == 200 << 20)
     }
 
     @Test(arguments: 0..<WorkHeader.byteCount)
@@ -189,11 +217,12 @@ private func request(
     }
 
     @Test(arguments: [
-        // Codec, format, quality, width 0 beside a height, width 16385.
+        // Codec, format, quality, width 0 beside a height, width 16385, largest width and height 16385.
         with(GoldenFrameTests.requestFrame, 14, [0]), with(GoldenFrameTests.requestFrame, 14, [4]),
         with(GoldenFrameTests.requestFrame, 15, [0]), with(GoldenFrameTests.requestFrame, 15, [5]),
         with(GoldenFrameTests.requestFrame, 16, [0]), with(GoldenFrameTests.requestFrame, 16, [101]),
         with(GoldenFrameTests.requestFrame, 17, [0, 0]), with(GoldenFrameTests.requestFrame, 17, [0x40, 1]),
+        with(GoldenFrameTests.requestFrame, 21, [0x40, 1]), with(GoldenFrameTests.requestFrame, 23, [0x40, 1]),
         with(GoldenFrameTests.pictureFrame, 14, [0]), with(GoldenFrameTests.pictureFrame, 14, [5]),
         with(GoldenFrameTests.pictureFrame, 15, [0, 0]), with(GoldenFrameTests.pictureFrame, 17, [0x40, 0]),
         with(GoldenFrameTests.failureFrame, 14, [0]), with(GoldenFrameTests.failureFrame, 14, [4]),

@@ -190,6 +190,9 @@ extension TaskSettings: Sampled {
         if random.bool() { value.mediaServerCertificate = SecretReference.sample(&random) }
         if random.bool() { value.mqtt = MqttDestination.sample(&random) }
         if random.bool() { value.audioEnabled = random.bool() }
+        if random.bool() { value.jpegQuality = UInt32(truncatingIfNeeded: random.bits()) }
+        if random.bool() { value.maxWidthPx = UInt32(truncatingIfNeeded: random.bits()) }
+        if random.bool() { value.maxHeightPx = UInt32(truncatingIfNeeded: random.bits()) }
         return value
     }
 }
@@ -520,6 +523,9 @@ extension TakeSnapshotRequest: Sampled {
         if random.bool() { value.stream = StreamName.sample(&random) }
         if random.bool() { value.source = SourceName.sample(&random) }
         if random.bool() { value.format = random.string() }
+        if random.bool() { value.jpegQuality = UInt32(truncatingIfNeeded: random.bits()) }
+        if random.bool() { value.maxWidthPx = UInt32(truncatingIfNeeded: random.bits()) }
+        if random.bool() { value.maxHeightPx = UInt32(truncatingIfNeeded: random.bits()) }
         return value
     }
 }

@@ -275,10 +275,25 @@ struct  Sightglass__V1__TakeSnapshotRequest
    * jpeg, png, bmp or tiff; default jpeg.
    */
   char *format;
+  /*
+   * Of a JPEG, 1 to 100; default 85.
+   */
+  protobuf_c_boolean has_jpeg_quality;
+  uint32_t jpeg_quality;
+  /*
+   * A picture that is wider is scaled down in proportion, 16 to 16384. Absent: as wide as it comes.
+   */
+  protobuf_c_boolean has_max_width_px;
+  uint32_t max_width_px;
+  /*
+   * The same for its height.
+   */
+  protobuf_c_boolean has_max_height_px;
+  uint32_t max_height_px;
 };
 #define SIGHTGLASS__V1__TAKE_SNAPSHOT_REQUEST__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&sightglass__v1__take_snapshot_request__descriptor) \
-    , NULL, NULL, NULL }
+    , NULL, NULL, NULL, 0, 0, 0, 0, 0, 0 }
 
 
 struct  Sightglass__V1__TakeSnapshotReply

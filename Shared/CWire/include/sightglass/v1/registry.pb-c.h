@@ -190,10 +190,25 @@ struct  Sightglass__V1__TaskSettings
    */
   protobuf_c_boolean has_audio_enabled;
   protobuf_c_boolean audio_enabled;
+  /*
+   * Of a snapshot in JPEG, 1 to 100. Absent: 85.
+   */
+  protobuf_c_boolean has_jpeg_quality;
+  uint32_t jpeg_quality;
+  /*
+   * A snapshot that is wider is scaled down in proportion, 16 to 16384. Absent: as wide as it comes.
+   */
+  protobuf_c_boolean has_max_width_px;
+  uint32_t max_width_px;
+  /*
+   * The same for its height.
+   */
+  protobuf_c_boolean has_max_height_px;
+  uint32_t max_height_px;
 };
 #define SIGHTGLASS__V1__TASK_SETTINGS__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&sightglass__v1__task_settings__descriptor) \
-    , 0, SIGHTGLASS__V1__TASK_TYPE__TASK_TYPE_UNSPECIFIED, 0, 0, NULL, 0, 0, 0, 0, NULL, NULL, NULL, NULL, NULL, NULL, 0, 0 }
+    , 0, SIGHTGLASS__V1__TASK_TYPE__TASK_TYPE_UNSPECIFIED, 0, 0, NULL, 0, 0, 0, 0, NULL, NULL, NULL, NULL, NULL, NULL, 0, 0, 0, 0, 0, 0, 0, 0 }
 
 
 /*
