@@ -47,7 +47,8 @@ final class CameraSite: Sendable {
     var volume: String { folder.path("volume") }
 
     /// Starts the camera: H.264 640x360@15 with sound, a keyframe each second.
-    func startCamera(film: String = "dock.mkv") async throws -> ServiceProcess {
+    /// - Parameter damage: one bit in so many of its pictures is wrong; nil: none.
+    func startCamera(film: String = "dock.mkv", damage: Int? = nil) async throws -> ServiceProcess {
         let built = try await runTool("bash", [Self.script("build")], within: .seconds(120))
         let made = try await runTool("bash", [Self.script("make-media")], within: .seconds(180))
         guard built.exitCode == 0, made.exitCode == 0 else {
@@ -59,9 +60,21 @@ final class CameraSite: Sendable {
             [
                 "-c", "exec \"$0\" \"$@\"", root + "/.build/cameras/rtspcam", "-p", "\(cameraPort)", "-f",
                 root + "/.build/media/" + film, "-A", "digest", "-u", folder.path("camera.users"),
-            ], logs: folder, label: "camera")
+            ] + (damage.map { ["-d", "\($0)"] } ?? []), logs: folder, label: "camera")
         try await eventually("the camera listens") { camera.standardOutput.contains("ready") ? true : nil }
         return camera
+    }
+
+    /// Starts a media server that asks for the camera's user.
+    func startMediaServer(port: UInt16) async throws -> ServiceProcess {
+        let server = try ServiceProcess(
+            "bash",
+            [
+                "-c", "exec \"$0\" \"$@\"", Executables.repository.path + "/.build/cameras/rtsprelay", "-p", "\(port)",
+                "-A", "digest", "-u", folder.path("camera.users"),
+            ], logs: folder, label: "relay")
+        try await eventually("the media server listens") { server.standardOutput.contains("ready") ? true : nil }
+        return server
     }
 
     private static func script(_ name: String) -> String {

@@ -7,17 +7,6 @@ import Testing
 import Wire
 
 @Suite(.serialized, .timeLimit(.minutes(2))) struct TaskTests {
-    private func startRelay(_ site: CameraSite, port: UInt16) async throws -> ServiceProcess {
-        let relay = try ServiceProcess(
-            "bash",
-            [
-                "-c", "exec \"$0\" \"$@\"", Executables.repository.path + "/.build/cameras/rtsprelay", "-p", "\(port)",
-                "-A", "digest", "-u", site.folder.path("camera.users"),
-            ], logs: site.folder, label: "relay")
-        try await eventually("the media server listens") { relay.standardOutput.contains("ready") ? true : nil }
-        return relay
-    }
-
     private func push(_ site: CameraSite, port: UInt16) -> StreamDefinition {
         site.stream(
             "live",
@@ -41,7 +30,7 @@ import Wire
         }
         #expect(away.state == .waiting)
         #expect(away.error == "media server 127.0.0.1:\(port): connection refused")
-        var relay = try await startRelay(site, port: port)
+        var relay = try await site.startMediaServer(port: port)
         func pushes() async throws -> TaskStatus? {
             let task = try await site.task("live")
             return task?.state == .running && (task?.produced ?? 0) > 10 ? task : nil
@@ -58,7 +47,7 @@ import Wire
         #expect(seen.output.contains("h264"))
         try await relay.kill()
         try await eventually("the push notices") { try await site.task("live")?.state == .waiting ? true : nil }
-        relay = try await startRelay(site, port: port)
+        relay = try await site.startMediaServer(port: port)
         let back = ContinuousClock.now
         try await eventually("the push is back") { try await site.task("live")?.state == .running ? true : nil }
         // 2 s for the push itself; a keyframe a second and the poll of this test come on top.
@@ -90,6 +79,11 @@ import Wire
         let stored = try Data(contentsOf: URL(fileURLWithPath: site.volume + "/" + path))
         #expect([UInt8](stored) == reply.picture)
         try await eventually("the catalogue is told") { site.records.compactMap(\.file).first { $0.path == path } }
+        let small = try await site.client.call(
+            CaptureControllerMethods.takeSnapshot,
+            TakeSnapshotRequest(source: CameraSite.source, jpegQuality: 1, maxWidthPx: 160))
+        #expect(small.widthPx == 160 && small.heightPx == 90)
+        #expect(small.picture?.starts(with: [0xFF, 0xD8, 0xFF]) == true)
         try await controller.terminate()
         try await camera.kill()
     }

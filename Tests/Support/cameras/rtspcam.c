@@ -2,8 +2,9 @@
 // gst-rtsp-server with exact, continuous timestamps, in an endless loop; nothing is encoded again.
 //
 // usage: rtspcam -p PORT -f FILE... [-a ADDRESS] [-n CAMERAS] [-A basic|digest|both] [-u FILE with user:password]
-//                [-c cert.pem -k key.pem] [-P tcp|udp|all]           cameras are /cam0, /cam1, ...
+//                [-c cert.pem -k key.pem] [-P tcp|udp|all] [-d BITS]           cameras are /cam0, /cam1, ...
 // Each further -f is the film of the next camera; they begin again with the first one where there are more cameras.
+// -d: one bit in so many of the pictures is wrong, each time another one. Says "play" for each session that begins.
 // commands on standard input: freeze | thaw | kick | rm N | jump SECONDS | quit
 #include <gst/gst.h>
 #include <gst/app/gstappsrc.h>
@@ -31,6 +32,7 @@ typedef struct {
     char caps[4096];
     char pay[256]; // the payloader of the pipeline; %d is its number
     GstCaps *c;    // `caps`, parsed
+    gboolean is_video;
 } Track;
 
 typedef struct {
@@ -43,6 +45,8 @@ static Film films[MAX_FILMS];
 static volatile int frozen = 0;
 // By how much the cameras' clocks jump before the next frame.
 static GstClockTime jump = 0;
+// One bit in so many of the pictures is wrong; 0: none.
+static int damage = 0;
 
 // One camera that somebody looks at.
 typedef struct {
@@ -156,11 +160,24 @@ static void load(const char *fn, Film *film) {
         film->audio.present ? film->audio.caps : "(no audio)");
 }
 
+// A copy of a picture with wrong bits, the same ones in each run of the program. The first bytes stay: what is no picture at all is
+// left out by the payloader.
+static GstBuffer *damaged(Frame *f) {
+    static unsigned seed = 1;
+    uint8_t *d = g_memdup2(f->d, f->n);
+    for (gint64 bit = 64 + rand_r(&seed) % (2 * damage); bit < 8 * (gint64)f->n; bit += 1 + rand_r(&seed) % (2 * damage)) {
+        d[bit / 8] ^= 1 << bit % 8;
+    }
+    return gst_buffer_new_wrapped(d, f->n);
+}
+
 static gboolean push(GstAppSrc *s, Track *t, guint64 *i, GstClockTime *pts, GstClockTime until) {
     gboolean any = FALSE;
     while (*pts <= until) {
         Frame *f = &t->f[*i % t->n];
-        GstBuffer *b = gst_buffer_new_wrapped_full(GST_MEMORY_FLAG_READONLY, f->d, f->n, 0, f->n, NULL, NULL);
+        GstBuffer *b = damage && t->is_video
+            ? damaged(f)
+            : gst_buffer_new_wrapped_full(GST_MEMORY_FLAG_READONLY, f->d, f->n, 0, f->n, NULL, NULL);
         GST_BUFFER_DTS(b) = *pts;
         GST_BUFFER_PTS(b) = *pts + f->ahead;
         GST_BUFFER_DURATION(b) = f->dur;
@@ -226,6 +243,15 @@ static void configure(GstRTSPMediaFactory *f, GstRTSPMedia *m, Film *film) {
 
 static GstRTSPServer *server;
 
+static void plays(GstRTSPClient *client, GstRTSPContext *context, gpointer u) {
+    puts("play");
+    fflush(stdout);
+}
+
+static void connected(GstRTSPServer *s, GstRTSPClient *client, gpointer u) {
+    g_signal_connect(client, "play-request", G_CALLBACK(plays), NULL);
+}
+
 static gboolean command(GIOChannel *ch, GIOCondition cond, gpointer u) {
     char b[128];
     if (!fgets(b, sizeof b, stdin)) { return FALSE; }
@@ -255,7 +281,7 @@ int main(int argc, char **argv) {
     const char *port = "8554", *addr = "127.0.0.1", *files[MAX_FILMS], *auth = NULL, *up = "cam:pass", *cert = NULL,
                *key = NULL, *proto = "all";
     int n = 1, fc = 0, o;
-    while ((o = getopt(argc, argv, "p:a:n:f:A:u:c:k:P:")) > 0) {
+    while ((o = getopt(argc, argv, "p:a:n:f:A:u:c:k:P:d:")) > 0) {
         switch (o) {
         case 'p':
             port = optarg;
@@ -284,6 +310,9 @@ int main(int argc, char **argv) {
         case 'P':
             proto = optarg;
             break;
+        case 'd':
+            damage = MAX(atoi(optarg), 1);
+            break;
         }
     }
     if (!fc) {
@@ -293,11 +322,13 @@ int main(int argc, char **argv) {
     gst_init(NULL, NULL);
     for (int i = 0; i < fc; i++) {
         load(files[i], &films[i]);
+        films[i].video.is_video = TRUE;
     }
     n = MAX(n, fc);
     server = gst_rtsp_server_new();
     gst_rtsp_server_set_address(server, addr);
     gst_rtsp_server_set_service(server, port);
+    g_signal_connect(server, "client-connected", G_CALLBACK(connected), NULL);
     GstRTSPMountPoints *mp = gst_rtsp_server_get_mount_points(server);
     protect(server, "rtspcam", auth, up, cert, key);
     for (int i = 0; i < n; i++) {
