@@ -10,6 +10,7 @@ struct StreamURL: Sendable, Equatable {
         case badHost
         case badPort
         case badPath
+        case credential
     }
 
     let scheme: String
@@ -65,8 +66,23 @@ struct StreamURL: Sendable, Equatable {
         }
         let legal = path.utf8.allSatisfy { $0 > 0x20 && $0 < 0x7F && !"\"<>\\^`{|}#".utf8.contains($0) }
         guard legal, path.utf8.count <= 1024, path.isEmpty || path.hasPrefix("/") else { throw .badPath }
+        guard !Self.holdsCredential(String(path)) else { throw .credential }
         self.init(scheme: scheme, host: String(hostText), port: port, path: String(path))
     }
+
+    /// Whether a path or query gives a password or the like, as "password=…". Some cameras want theirs in the path, between
+    /// '&' or '_'. Without a value it is none.
+    private static func holdsCredential(_ path: String) -> Bool {
+        path.split { "/?&;_".contains($0) }.contains { part in
+            let sides = part.split(separator: "=", maxSplits: 1)
+            return sides.count == 2 && credentialNames.contains(sides[0].lowercased())
+        }
+    }
+
+    /// What cameras call a password or what stands for one.
+    private static let credentialNames: Set<String> = [
+        "password", "passwd", "pass", "pwd", "psw", "token", "secret", "auth", "authbasic", "apikey",
+    ]
 
     /// A name or address: letters, digits, '.', '-', '_'; in brackets hexadecimal digits, ':' , '.' and a zone.
     static func isHost(_ host: Substring) -> Bool {
@@ -108,6 +124,9 @@ extension StreamURL.Problem {
         case .userInformation:
             "holds a user name or password ('@'): take it out and name secrets instead, because addresses are shown; "
                 + "an '@' that belongs to the path is written %40"
+        case .credential:
+            "holds a password or token (\"name=value\" in its path or query): take it out and name secrets instead, because "
+                + "addresses are shown"
         case .badHost: "has no host name or IP address after \"://\" (IPv6 stands in [brackets])"
         case .badPort: "has a port that is not 1 to 65535"
         case .badPath: "has a path with blanks or characters that must be percent-encoded, or longer than 1024 bytes"

@@ -25,3 +25,24 @@ import Testing
         #expect(StreamURL.holdsUserInformation(text))
     }
 }
+
+@Suite struct CredentialInAddressTests {
+    @Test(arguments: [
+        "rtsp://cam/live?user=a&password=hunter2", "rtsp://cam/user=admin_password=hunter2_channel=1",
+        "rtsp://cam/live?PASSWD=hunter2", "rtsp://cam/live;token=hunter2",
+    ])
+    func isRefusedAndNotRepeated(address: String) throws {
+        #expect(throws: StreamURL.Problem.credential) {
+            try StreamURL(parsing: address, schemes: StreamURL.cameraSchemes)
+        }
+        #expect(!StreamURL.Problem.credential.advice.contains("hunter2"))
+    }
+
+    @Test(arguments: [
+        "rtsp://cam/cam/realmonitor?channel=1&subtype=0", "rtsp://cam/live?profile=token", "rtsp://cam/password",
+        "rtsp://cam/live?password=&channel=1",
+    ])
+    func whatIsNoneIsTaken(address: String) throws {
+        #expect(try StreamURL(parsing: address, schemes: StreamURL.cameraSchemes).text == address)
+    }
+}
