@@ -1,5 +1,11 @@
 // An asset document: the device endpoint it looks through, and its streams. A stream with an error is kept, disabled, with
 // its issue; its siblings run.
+//
+// The model of 2024 is taken too, with warnings that name the present form:
+//
+//   assetEndpointProfileRef                                      deviceRef: device of that name, endpoint "default"
+//   datasets[].dataPoints[] {name, dataPointConfiguration}       streams[] {name, streamConfiguration}
+//   datasets[] {name, datasetConfiguration, destinations}        the same: what the samples of edge-ai write
 
 import JSON
 import Wire
@@ -60,7 +66,7 @@ struct AssetDocument: Sendable {
     }
 }
 
-private struct AssetReader {
+struct AssetReader {
     var issues = IssueList()
 
     static let knownKeys: Set<String> = [
@@ -68,7 +74,8 @@ private struct AssetReader {
         "defaultStreamsConfiguration", "default_streams_configuration", "defaultStreamsDestinations",
         "default_streams_destinations", "version", "uuid", "externalAssetId", "attributes", "manufacturer",
         "manufacturerUri", "model", "productCode", "hardwareRevision", "softwareRevision", "serialNumber",
-        "documentationUri", "assetTypeRefs", "discoveredAssetRefs", "lastTransitionTime", "provisioningState",
+        "documentationUri", "assetTypeRefs", "datasets", "assetEndpointProfileRef", "discoveredAssetRefs",
+        "lastTransitionTime", "provisioningState",
     ]
 
     /// A key under its AIO name, or in the spelling of the Terraform and Bicep samples, with a warning.
@@ -90,6 +97,14 @@ private struct AssetReader {
     }
 
     mutating func readSource(_ body: JSONValue) -> SourceName? {
+        if body["deviceRef"] == nil, body["device_ref"] == nil, let profile = body["assetEndpointProfileRef"]?.string,
+            !profile.isEmpty
+        {
+            issues.warn(
+                .alias, "assetEndpointProfileRef",
+                "assetEndpointProfileRef is accepted; the present form is deviceRef with deviceName and endpointName")
+            return SourceName(device: profile, endpoint: DeviceDocument.profileEndpoint)
+        }
         let reference = value(body, "deviceRef", alias: "device_ref")
         let device = reference?["deviceName"]?.string ?? reference?["device_name"]?.string
         let endpoint = reference?["endpointName"]?.string ?? reference?["endpoint_name"]?.string
@@ -103,23 +118,17 @@ private struct AssetReader {
     }
 
     mutating func readStreams(_ body: JSONValue) -> [AssetDocument.Stream] {
-        guard let list = body["streams"], !list.isNull else {
-            if body["datasets"] == nil {
-                issues.warn(.invalidValue, "streams", "streams is missing: the asset has no task")
-            }
-            return []
-        }
-        guard let elements = list.elements else {
-            issues.fail(.invalidValue, "streams", "streams must be a list")
-            return []
+        if body["streams"] == nil, body["datasets"] == nil {
+            issues.warn(.invalidValue, "streams", "streams is missing: the asset has no task")
         }
         let sharedDestinations = value(
             body, "defaultStreamsDestinations", alias: "default_streams_destinations")
+        let found = elements(body, "streams").map { (element: $0, form: StreamForm.stream) } + readDatasets(body)
         var streams: [AssetDocument.Stream] = []
         var names = Set<String>()
-        for (index, element) in elements.enumerated() {
-            let field = "streams[\(index)]"
-            guard let name = element["name"]?.string else {
+        for (element, form) in found {
+            let field = element.field
+            guard let name = element.value["name"]?.string else {
                 issues.fail(.invalidName, field + ".name", "\(field).name is missing: give the stream a name")
                 continue
             }
@@ -133,33 +142,85 @@ private struct AssetReader {
                     "\(field).name is \(name.quotedForMessage) like an earlier stream's: the first one counts")
                 continue
             }
-            streams.append(readStream(element, name: name, field: field, shared: sharedDestinations))
+            streams.append(readStream(element.value, form, name: name, field: field, shared: sharedDestinations))
         }
         return streams.sorted { $0.name < $1.name }
     }
 
+    /// How a stream is written.
+    enum StreamForm {
+        case stream, dataPoint, dataset
+
+        /// The key of its configuration, and another spelling of it.
+        var configurationKeys: (String, alias: String) {
+            switch self {
+            case .stream: ("streamConfiguration", "stream_configuration")
+            case .dataPoint: ("dataPointConfiguration", "data_point_configuration")
+            case .dataset: ("datasetConfiguration", "dataset_configuration")
+            }
+        }
+
+        /// Other keys that mean something, or that the service writes.
+        var knownKeys: Set<String> {
+            switch self {
+            case .stream: ["name", "typeRef", "type_ref", "destinations", "lastUpdatedOn"]
+            case .dataPoint: ["name", "dataSource", "data_source", "observabilityMode", "typeRef", "type_ref"]
+            case .dataset: ["name", "destinations", "dataSource", "data_source", "topic", "typeRef", "type_ref"]
+            }
+        }
+    }
+
+    /// A value of a list, and where it stands.
+    typealias Element = (value: JSONValue, field: String)
+
+    private mutating func elements(_ value: JSONValue, _ key: String, alias: String = "", _ prefix: String = "")
+        -> [Element]
+    {
+        guard let list = value[key] ?? value[alias], !list.isNull else { return [] }
+        guard let elements = list.elements else {
+            issues.fail(.invalidValue, prefix + key, "\(prefix)\(key) must be a list")
+            return []
+        }
+        return elements.enumerated().map { ($1, "\(prefix)\(key)[\($0)]") }
+    }
+
+    /// What stands for streams in the older model.
+    private mutating func readDatasets(_ body: JSONValue) -> [(element: Element, form: StreamForm)] {
+        var found: [(element: Element, form: StreamForm)] = []
+        for dataset in elements(body, "datasets") {
+            let points = elements(dataset.value, "dataPoints", alias: "data_points", dataset.field + ".")
+            found += points.map { ($0, .dataPoint) }
+            let keys = StreamForm.dataset.configurationKeys
+            if dataset.value[keys.0] ?? dataset.value[keys.alias] != nil { found.append((dataset, .dataset)) }
+        }
+        for (element, _) in found {
+            issues.warn(
+                .alias, element.field,
+                "\(element.field) is accepted; the present form is an entry of streams with streamConfiguration")
+        }
+        return found
+    }
+
     private mutating func readStream(
-        _ value: JSONValue, name: String, field: String, shared: JSONValue?
+        _ value: JSONValue, _ form: StreamForm, name: String, field: String, shared: JSONValue?
     ) -> AssetDocument.Stream {
         let destinations = Destinations(
             own: value["destinations"], ownField: field + ".destinations", shared: shared, stream: name)
-        for member in value.members ?? [] where !Self.knownStreamKeys.contains(member.key) {
+        let (key, alias) = form.configurationKeys
+        // The data points of a dataset with a task of its own are streams of their own.
+        let known = form.knownKeys.union([key, alias] + (form == .dataset ? ["dataPoints", "data_points"] : []))
+        for member in value.members ?? [] where !known.contains(member.key) {
             let place = field + "." + member.key
             issues.warn(.unknownKey, place, "\(place) is not a known key and has no effect", stream: name)
         }
-        let configuration = self.value(
-            value, "streamConfiguration", alias: "stream_configuration", prefix: field + ".")
+        let configuration = self.value(value, key, alias: alias, prefix: field + ".")
         do throws(LayerError) {
-            let own = try StreamLayer(configuration, field: field + ".streamConfiguration")
+            let own = try StreamLayer(configuration, field: "\(field).\(key)")
             return AssetDocument.Stream(name: name, own: own, destinations: destinations, unreadable: nil)
         } catch {
             return AssetDocument.Stream(name: name, own: .empty, destinations: destinations, unreadable: error)
         }
     }
-
-    private static let knownStreamKeys: Set<String> = [
-        "name", "streamConfiguration", "stream_configuration", "typeRef", "type_ref", "destinations", "lastUpdatedOn",
-    ]
 
     /// Aliases and unknown keys of the defaults, once for the asset.
     mutating func note(_ defaults: StreamLayer) {
@@ -171,11 +232,7 @@ private struct AssetReader {
 
     mutating func warnUnknown(_ body: JSONValue) {
         for member in body.members ?? [] where !Self.knownKeys.contains(member.key) {
-            let advice =
-                member.key == "datasets"
-                ? "datasets has no effect: cameras have streams, so move the task to streams[].streamConfiguration"
-                : "\(member.key) is not a known key and has no effect"
-            issues.warn(.unknownKey, member.key, advice)
+            issues.warn(.unknownKey, member.key, "\(member.key) is not a known key and has no effect")
         }
     }
 }

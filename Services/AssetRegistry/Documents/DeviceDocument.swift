@@ -1,5 +1,11 @@
 // A device document: `endpoints.inbound`, a map from endpoint name to how the camera is reached. An endpoint with an error
 // is kept, disabled, with its issue; the others work.
+//
+// The model of 2024 has `kind: AssetEndpointProfile` instead, which is one endpoint. It is taken as a device of its name with the
+// endpoint "default":
+//
+//   targetAddress, endpointProfileType     address, endpointType
+//   authentication, additionalConfiguration, trustSettings     the same
 
 import JSON
 import Wire
@@ -26,10 +32,21 @@ struct DeviceDocument: Sendable {
     /// Covers an event that is noticed half a minute late, and costs 15 MB of memory at 4 Mbit/s.
     static let defaultRingSeconds: UInt32 = 30
 
-    init(name: String, body: JSONValue) {
+    /// The kind of a profile's document.
+    static let profileKind = "AssetEndpointProfile"
+    /// The name of the endpoint that a profile is.
+    static let profileEndpoint = "default"
+
+    /// - Parameter isProfile: the body is that of an AssetEndpointProfile.
+    init(name: String, body: JSONValue, isProfile: Bool = false) {
         var reader = DeviceReader(name: name)
         self.name = name
         enabled = reader.readEnabled(body)
+        if isProfile {
+            endpoints = [reader.readProfile(body, enabled: enabled)]
+            issues = reader.issues.issues
+            return
+        }
         endpoints = reader.readEndpoints(body, enabled: enabled)
         reader.warnUnknown(
             body,
@@ -78,33 +95,47 @@ private struct DeviceReader {
         }.sorted { $0.name < $1.name }
     }
 
+    mutating func readProfile(_ body: JSONValue, enabled: Bool) -> DeviceDocument.Endpoint {
+        issues.warn(
+            .alias, "kind",
+            "kind \(DeviceDocument.profileKind) is accepted as a device with the endpoint "
+                + "\"\(DeviceDocument.profileEndpoint)\"; the present form is kind Device with endpoints.inbound")
+        return readEndpoint(
+            DeviceDocument.profileEndpoint, body, "", enabled: enabled, keys: ("endpointProfileType", "targetAddress"),
+            alsoKnown: ["enabled", "uuid", "version", "discoveredAssetEndpointProfileRef", "provisioningState"])
+    }
+
+    /// - Parameters:
+    ///   - field: where it stands; empty for the document itself.
+    ///   - keys: the names of its type and its address.
     private mutating func readEndpoint(
-        _ endpoint: String, _ value: JSONValue, _ field: String, enabled: Bool
+        _ endpoint: String, _ value: JSONValue, _ field: String, enabled: Bool,
+        keys: (type: String, address: String) = ("endpointType", "address"), alsoKnown: Set<String> = []
     ) -> DeviceDocument.Endpoint {
+        let prefix = field.isEmpty ? "" : field + "."
+        let (typeField, addressField) = (prefix + keys.type, prefix + keys.address)
         var faults = IssueList()
         var result = InboundEndpoint(source: SourceName(device: name, endpoint: endpoint), enabled: enabled)
         result.endpointType = DeviceDocument.endpointType
-        if value["endpointType"]?.string != DeviceDocument.endpointType {
+        if value[keys.type]?.string != DeviceDocument.endpointType {
             faults.fail(
-                .unsupportedEndpointType, field + ".endpointType",
-                "\(field).endpointType must be \(DeviceDocument.endpointType)")
+                .unsupportedEndpointType, typeField, "\(typeField) must be \(DeviceDocument.endpointType)")
         }
         do {
-            result.address = try StreamURL(parsing: value["address"]?.string ?? "", schemes: StreamURL.cameraSchemes)
-                .text
+            result.address = try StreamURL(
+                parsing: value[keys.address]?.string ?? "", schemes: StreamURL.cameraSchemes
+            ).text
         } catch {
             let code: IssueCode = if case .unsupportedScheme = error { .unsupportedScheme } else { .invalidValue }
-            faults.fail(code, field + ".address", "\(field).address \(error.advice)")
+            faults.fail(code, addressField, "\(addressField) \(error.advice)")
         }
-        readAuthentication(value["authentication"], field + ".authentication", &result, &faults)
-        readTrust(value["trustSettings"], field + ".trustSettings", &result, &faults)
-        readAdditional(value["additionalConfiguration"], field + ".additionalConfiguration", &result, &faults)
-        warnUnknown(
-            value,
-            known: [
-                "endpointType", "address", "version", "authentication", "trustSettings", "additionalConfiguration",
-            ],
-            field + ".")
+        readAuthentication(value["authentication"], prefix + "authentication", &result, &faults)
+        readTrust(value["trustSettings"], prefix + "trustSettings", &result, &faults)
+        readAdditional(value["additionalConfiguration"], prefix + "additionalConfiguration", &result, &faults)
+        let known: Set<String> = [
+            keys.type, keys.address, "version", "authentication", "trustSettings", "additionalConfiguration",
+        ]
+        warnUnknown(value, known: known.union(alsoKnown), prefix)
         issues.add(contentsOf: faults.issues)
         let error = faults.issues.first { $0.severity == .error }?.message
         return DeviceDocument.Endpoint(name: endpoint, definition: result, error: error)

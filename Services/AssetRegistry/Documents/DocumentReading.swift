@@ -90,8 +90,9 @@ enum DocumentReading {
             throw refuse("text", "a document is an object with kind, name and properties; this is \(value.kindName)")
         }
         let kind: DocumentKind
+        let isProfile = value["kind"]?.string == DeviceDocument.profileKind
         switch value["kind"]?.string {
-        case "Device": kind = .device
+        case "Device", DeviceDocument.profileKind: kind = .device
         case "Asset": kind = .asset
         case let other?:
             throw refuse("text.kind", "the kind \(other.quotedForMessage) is not known: use Device or Asset")
@@ -111,7 +112,8 @@ enum DocumentReading {
         return RegistryDocument(
             key: key, json: value.text(), canonicalJSON: value.text(sortedKeys: true),
             body: kind == .device
-                ? .device(DeviceDocument(name: name, body: body)) : .asset(AssetDocument(name: name, body: body)))
+                ? .device(DeviceDocument(name: name, body: body, isProfile: isProfile))
+                : .asset(AssetDocument(name: name, body: body)))
     }
 
     /// A document is stored, shown and sent to every controller: it must not hold a secret.
@@ -127,9 +129,9 @@ enum DocumentReading {
                     "an address in \(what) holds a user name or password ('@'): name secrets instead "
                         + "(authentication, mediaServer…Ref); an '@' that belongs to the path is written %40"))
         }
-        let inbound = (value["properties"] ?? value["spec"])?["endpoints"]?["inbound"]
-        for endpoint in inbound?.members ?? [] {
-            guard let authentication = endpoint.value["authentication"] else { continue }
+        let body = value["properties"] ?? value["spec"]
+        let endpoints = body?["endpoints"]?["inbound"]?.members?.map(\.value) ?? []
+        for authentication in (endpoints + [body].compactMap(\.self)).compactMap({ $0["authentication"] }) {
             let places = [authentication, authentication["usernamePasswordCredentials"]].compactMap(\.self)
             for place in places {
                 if let secret = place["password"] ?? place["username"] {

@@ -52,6 +52,12 @@ struct StreamSettings {
         ("stream-to-rtsp", .streamToRtsp), ("stream-to-rtsps", .streamToRtsps),
     ]
 
+    /// Of the model of 2024 only.
+    private static let retiredTypes = [
+        "clip-to-mqtt": "clips are files, use clip-to-fs; for pictures by MQTT use snapshot-to-mqtt",
+        "hls-to-fs": "use stream-to-rtsp to a media server that serves HLS, or clip-to-fs for files",
+    ]
+
     /// Works out the settings. `settings` is nil where an issue is an error.
     /// - Parameter shared: keys of the asset's defaults; one that the stream's task does not use is no mistake.
     init(context: Context, shared: StreamLayer, own: StreamLayer, override: StreamLayer?, destinations: Destinations) {
@@ -97,7 +103,8 @@ struct StreamSettings {
         }
         guard let text = entry.value.string, let known = Self.typeNames.first(where: { $0.0 == text }) else {
             let given = entry.value.string.map(\.quotedForMessage) ?? entry.value.kindName
-            fail(.unknownTaskType, entry.field, "\(entry.field) is \(given): the task types are \(names)")
+            let advice = entry.value.string.flatMap { Self.retiredTypes[$0] } ?? "the task types are \(names)"
+            fail(.unknownTaskType, entry.field, "\(entry.field) is \(given): \(advice)")
             return nil
         }
         return known.1

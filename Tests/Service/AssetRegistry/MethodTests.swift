@@ -36,6 +36,38 @@ import Wire
         }
     }
 
+    /// As clusters of 2024 still have them.
+    @Test func applyTakesAProfileAndDataPoints() async throws {
+        try await withRegistry { bench in
+            let text = """
+                kind: AssetEndpointProfile
+                metadata: {name: \(bench.device)}
+                spec: {endpointProfileType: Microsoft.Media, targetAddress: "rtsp://192.0.2.1/main"}
+                ---
+                kind: Asset
+                metadata: {name: \(bench.asset)}
+                spec:
+                  assetEndpointProfileRef: \(bench.device)
+                  datasets:
+                    - name: dataset1
+                      dataPoints:
+                        - {name: clips, dataPointConfiguration: '{"taskType":"clip-to-fs","duration":3}'}
+                        - {name: old, dataPointConfiguration: '{"taskType":"clip-to-mqtt"}'}
+                """
+            let reply = try await bench.client.call(AssetRegistryMethods.apply, ApplyRequest(text: text))
+            #expect(
+                reply.documents.map(\.kind) == [.device, .asset] && reply.documents.map(\.changed) == [true, true])
+            let errors = reply.documents.flatMap(\.issues).filter { $0.severity == .error }
+            #expect(errors.map(\.stream) == ["old"])
+            let clips = try await bench.definition("clips")
+            #expect(clips.source == SourceName(device: bench.device, endpoint: "default"))
+            #expect(clips.enabled == true && clips.settings?.durationS == 3 && clips.desired?.running == true)
+            // The same document as a device takes its place.
+            _ = try await bench.applyDocuments()
+            #expect(try await bench.definition("clips").source == bench.source)
+        }
+    }
+
     @Test func getConfigurationGivesAllOrNothingNew() async throws {
         try await withRegistry { bench in
             let all = try await bench.client.call(AssetRegistryMethods.getConfiguration, GetConfigurationRequest())
