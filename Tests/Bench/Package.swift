@@ -23,7 +23,7 @@ let package = Package(
             name: "bench",
             dependencies: [
                 .product(name: "Fakes", package: "Sightglass"), .product(name: "Media", package: "Sightglass"),
-                .product(name: "Wire", package: "Sightglass"),
+                .product(name: "RPC", package: "Sightglass"), .product(name: "Wire", package: "Sightglass"),
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ], swiftSettings: strict),
         .executableTarget(

@@ -69,21 +69,37 @@ final class CaptureSite {
 
     /// From now on, so many cameras are recorded.
     func record(_ count: Int, of cameras: LoadCameras) {
-        let sources = (0..<count).map { SourceName(device: Self.device($0), endpoint: "main") }
+        run(
+            TaskSettings(type: .clipToFs, format: "mp4", durationS: UInt32(Self.segmentSeconds)), of: count, cameras,
+            ringSeconds: Self.ringSeconds)
+    }
+
+    /// Where it answers calls.
+    var address: String { "ipc://\(folder)/run/capture-controller.rpc" }
+    /// Pictures that the adapter was given.
+    var picturesPublished: Int { adapter.publishSnapshot.requests.count }
+
+    /// The name of a camera.
+    static func source(_ camera: Int) -> SourceName { SourceName(device: device(camera), endpoint: "main") }
+
+    /// From now on, this is done with so many cameras; nil: nothing but the ring.
+    func run(_ settings: TaskSettings?, of count: Int, _ cameras: LoadCameras, ringSeconds: Int) {
+        let sources = (0..<count).map(Self.source)
         registry.configure(
             endpoints: sources.enumerated().map { index, source in
                 InboundEndpoint(
                     source: source, endpointType: "Microsoft.Media", address: cameras.url(index),
-                    authentication: .anonymous, standby: .ring, ringSeconds: UInt32(Self.ringSeconds), enabled: true,
+                    authentication: .anonymous, standby: .ring, ringSeconds: UInt32(ringSeconds), enabled: true,
                     revision: 1)
             },
-            streams: sources.map { source in
-                let settings = TaskSettings(type: .clipToFs, format: "mp4", durationS: UInt32(Self.segmentSeconds))
-                return StreamDefinition(
-                    name: StreamName(asset: source.device, stream: "clips"), source: source, enabled: true,
-                    settings: settings, desired: DesiredState(running: true, runID: "bench", startedBy: "bench"),
-                    revision: 1)
-            })
+            streams: settings == nil
+                ? []
+                : sources.map { source in
+                    StreamDefinition(
+                        name: StreamName(asset: source.device, stream: "task"), source: source, enabled: true,
+                        settings: settings, desired: DesiredState(running: true, runID: "bench", startedBy: "bench"),
+                        revision: 1)
+                })
     }
 
     /// Counts the frames in the files that were finished since the last call. Finished files may be deleted from then on, so

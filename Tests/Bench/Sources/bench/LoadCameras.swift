@@ -46,6 +46,8 @@ final class LoadCameras: Sendable {
     /// Seconds between two keyframes of a camera.
     static let keyframeSeconds = 2.0
     static let film = ".build/media/load.h264"
+    /// A keyframe each second.
+    static let filmOfManyKeyframes = ".build/media/load-1s.h264"
     /// Bytes of one second of a camera.
     static func bytesPerSecond() throws -> Double {
         let size = try FileManager.default.attributesOfItem(atPath: film)[.size] as? Int ?? 0
@@ -65,12 +67,12 @@ final class LoadCameras: Sendable {
         _ = try run(["/usr/bin/env", "Tests/Support/cameras/make-media", "load"])
     }
 
-    init(_ cameras: Int) throws {
+    init(_ cameras: Int, film: String = film) throws {
         self.cameras = cameras
         port = try freePort()
         let output = Pipe()
         process.executableURL = URL(fileURLWithPath: ".build/cameras/rtsploadcam")
-        process.arguments = ["-p", "\(port)", "-n", "\(cameras)", "-f", Self.film]
+        process.arguments = ["-p", "\(port)", "-n", "\(cameras)", "-f", film]
         process.standardInput = input
         process.standardOutput = output
         try process.run()

@@ -6,6 +6,16 @@ import Foundation
 struct ProcessUse {
     let processes: [pid_t]
 
+    /// The processes that a process started and that still run.
+    static func children(of parent: pid_t) -> [pid_t] {
+        // The kernel lists them with the thread that started them.
+        let threads = (try? FileManager.default.contentsOfDirectory(atPath: "/proc/\(parent)/task")) ?? []
+        return threads.flatMap { thread in
+            let text = try? String(contentsOfFile: "/proc/\(parent)/task/\(thread)/children", encoding: .utf8)
+            return (text ?? "").split(separator: " ").compactMap { pid_t($0) }
+        }
+    }
+
     /// User and system time so far, in seconds.
     func cpuSeconds() throws -> Double {
         var ticks = 0
