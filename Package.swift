@@ -140,7 +140,7 @@ let suites: [Target] = [
     tests("Unit", "FaultCampaign", ["FaultCampaign", "Harness"]),
     tests("Contract", "Golden", ["Wire"]),
     tests("Service", "AssetRegistry", ["Harness", "Wire", "RPC"]),
-    tests("Service", "CaptureController", ["Harness", "Fakes", "Volume"]),
+    tests("Service", "CaptureController", ["Harness", "Fakes", "FakeCamera", "Volume"]),
     tests("Service", "Indexer", ["Harness", "Wire", "RPC"]),
     tests("Service", "Archiver", ["Harness", "Fakes", "Volume", crypto]),
     tests("Service", "CloudUploader", ["CivilTime", "Harness", "Fakes", "Volume", "BlobServer", crypto]),

@@ -1,6 +1,7 @@
 // The settings of capture-controller, each with its unit and the reason for its default.
 import MediaWork
 import RPC
+import RTSP
 import ServiceKit
 
 enum ControllerKeys {
@@ -53,9 +54,17 @@ enum ControllerKeys {
         help: "Path of the executable media-worker, which makes the pictures.",
         reason: "Both come from one build, and an installation puts them side by side.")
 
+    static let forbiddenNetworks = Setting<[String]>(
+        "forbidden-networks", default: [],
+        help:
+            "Networks that no camera and no media server may be in, separated by commas: 127.0.0.0/8,169.254.0.0/16,::1.",
+        reason:
+            "Cameras and simulators stand on the same host at many sites; whoever writes configurations is trusted there."
+    )
+
     static let all: [any AnySetting] = [
         recordingVolume, stateDirectory, capacity, ringBytes, segmentSeconds, syncIntervalMs, diskQueueBytes,
-        pushQueueBytes, spoolRecords, deletionSeconds, statusSeconds, mediaWorker,
+        pushQueueBytes, spoolRecords, deletionSeconds, statusSeconds, mediaWorker, forbiddenNetworks,
     ]
 }
 
@@ -74,8 +83,10 @@ struct ControllerConfiguration: Sendable {
     let deletionSeconds: Int
     let statusSeconds: Int
     let mediaWorker: String
+    let forbiddenNetworks: [NetworkRange]
 
-    init(_ runtime: ServiceRuntime) {
+    /// - Throws: what is wrong with a setting that only this service can read.
+    init(_ runtime: ServiceRuntime) throws(SettingsError) {
         let settings = runtime.settings
         instance = runtime.instance
         recordingVolume = settings[ControllerKeys.recordingVolume]
@@ -90,6 +101,14 @@ struct ControllerConfiguration: Sendable {
         deletionSeconds = settings[ControllerKeys.deletionSeconds]
         statusSeconds = settings[ControllerKeys.statusSeconds]
         let worker = settings[ControllerKeys.mediaWorker]
+        forbiddenNetworks = try settings[ControllerKeys.forbiddenNetworks].map { (text) throws(SettingsError) in
+            guard let range = NetworkRange(text) else {
+                throw SettingsError(
+                    "setting 'forbidden-networks': \"\(text)\" is no network: write an address, or one with the length of "
+                        + "its prefix, as 10.0.0.0/8")
+            }
+            return range
+        }
         mediaWorker = worker.isEmpty ? MediaWorkerClient.besideThisProgram() : worker
     }
 }

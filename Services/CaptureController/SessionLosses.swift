@@ -21,8 +21,8 @@ struct SessionLosses: Sendable {
     }
 
     /// Counts what a session passed over since it was counted last.
-    func count(_ now: RTSPSessionCounters, after before: RTSPSessionCounters) {
-        func add(_ counter: Counter, _ path: KeyPath<RTSPSessionCounters, UInt64>) {
+    func count(_ now: SourceCounters, after before: SourceCounters) {
+        func add(_ counter: Counter, _ path: KeyPath<SourceCounters, UInt64>) {
             // A camera that leads elsewhere makes a session begin anew behind our back.
             let (counted, known) = (now[keyPath: path], before[keyPath: path])
             let grown = counted >= known ? counted - known : counted

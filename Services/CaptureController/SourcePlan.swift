@@ -73,6 +73,11 @@ struct SourcePlan: Sendable, Equatable {
     /// A live view gets each packet when it comes; files can wait for some of them together.
     var needsEachPacket: Bool { !pushes.isEmpty }
 
+    /// How often a camera that gives still pictures is asked for one: as often as its fastest picture task wants one, and once a
+    /// second at least, because what is recorded of it are these pictures. Such a camera has no rate of its own, so "every
+    /// picture" (0) is once a second too.
+    var pollNs: Int64 { Int64(1_000_000_000 / min(max(snapshots.map(\.perSecond).max() ?? 1, 1), 60)) }
+
     /// True where the camera is to be open even when no footage window asks for it.
     var wantsSession: Bool { standby != .off || clip != nil || !snapshots.isEmpty || !pushes.isEmpty }
 }

@@ -18,11 +18,11 @@ final class SourceSession: Sendable, SegmentOwner {
         var pipeline: SourcePipeline
         var reconnect = ReconnectMachine()
         /// The session with the camera, from the first SYN on; nil between two.
-        var camera: RTSPPlayback?
+        var camera: (any SourcePlayback)?
         /// Counts the sessions; events of one before say nothing any more.
         var sessionNumber: UInt64 = 0
         /// What the present session passed over, as far as it is counted.
-        var counted = RTSPSessionCounters()
+        var counted = SourceCounters()
         /// A session is being begun, outside of the lock.
         var isOpening = false
         /// Why we ended the session ourselves, for the gap.
@@ -75,6 +75,7 @@ final class SourceSession: Sendable, SegmentOwner {
             effects += state.pipeline.apply(plan, wallUs: wallClockUs(), nowUs: monotonicUs())
             state.outputs.apply(plan, equipment: equipment)
             state.camera?.setLive(plan.needsEachPacket)
+            state.camera?.setPoll(ns: plan.pollNs)
             if plan.needsEachPacket { gathers.store(false, ordering: .relaxed) }
             guard reconnects else { return }
             state.reconnect.settingsChanged(nowUs: monotonicUs())
@@ -105,7 +106,7 @@ final class SourceSession: Sendable, SegmentOwner {
             state.isOpening = true
             state.sessionNumber += 1
             gathers.store(false, ordering: .relaxed)
-            state.counted = RTSPSessionCounters()
+            state.counted = SourceCounters()
             state.attemptAtUs = nowUs
             state.keyframesBefore = state.pipeline.keyframesSeen
             state.endReason = nil
@@ -196,22 +197,8 @@ final class SourceSession: Sendable, SegmentOwner {
     /// Begins a session. Called by the ticker; what waits for the camera is the thread of the cameras.
     private func connect(_ plan: SourcePlan, _ number: UInt64) {
         equipment.statusChanged()
-        let secrets = equipment.secrets
-        let connection = plan.connection
         do {
-            guard let url = RTSPURL(connection.address) else {
-                throw ConnectionFailure(cause: .protocolError, reason: "the address is no rtsp:// or rtsps:// URL")
-            }
-            var settings = RTSPSessionSettings()
-            settings.isLive = plan.needsEachPacket
-            settings.trust = try PeerTrust.read(
-                connection.trustList, isSecure: url.isSecure, certificates: equipment.certificates)
-            let camera = equipment.cameras.play(url, settings: settings) { () throws(RTSPFailure) in
-                try CameraCredentials.read(
-                    connection.usernameReference, connection.passwordReference, secrets: secrets)
-            } tell: { [self] event in
-                take(event, number)
-            }
+            let camera = try equipment.open(plan) { [self] in take($0, number) }
             let isWanted = state.withLock { state in
                 // It may have ended already.
                 guard state.isOpening, state.sessionNumber == number else { return true }
@@ -225,7 +212,7 @@ final class SourceSession: Sendable, SegmentOwner {
         }
     }
 
-    private func take(_ event: RTSPSessionEvent, _ number: UInt64) {
+    private func take(_ event: SourceEvent, _ number: UInt64) {
         switch event {
         case .packet(let packet): take(packet, number)
         case .drained: drained(number)
@@ -249,8 +236,8 @@ final class SourceSession: Sendable, SegmentOwner {
         }
     }
 
-    private func count(_ counters: RTSPSessionCounters, _ number: UInt64) {
-        let before = state.withLock { state -> RTSPSessionCounters? in
+    private func count(_ counters: SourceCounters, _ number: UInt64) {
+        let before = state.withLock { state -> SourceCounters? in
             guard state.sessionNumber == number else { return nil }
             defer { state.counted = counters }
             return state.counted

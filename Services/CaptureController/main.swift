@@ -14,7 +14,7 @@ await ServiceProgram(
     summary: "Records cameras: one session per camera, segments on the recording volume, pictures, live pushes.",
     settings: ControllerKeys.all
 ).run { runtime in
-    let configuration = ControllerConfiguration(runtime)
+    let configuration = try ControllerConfiguration(runtime)
     let logger = runtime.logger
     let store = try StateStore.open(directory: configuration.stateDirectory)
     let spool = Spool(store: store, bound: configuration.spoolRecords)
@@ -39,9 +39,10 @@ await ServiceProgram(
         logger: logger, record: { outbox.put($0) })
     let bell = Wakeup()
     let equipment = Equipment(
-        configuration: configuration, cameras: try RTSPClient(name: "cameras"),
-        mediaServers: try RTSPClient(name: "pushes"), disk: disk, outbox: outbox,
-        adapter: adapter,
+        configuration: configuration,
+        cameras: try RTSPClient(name: "cameras", forbidden: configuration.forbiddenNetworks),
+        mediaServers: try RTSPClient(name: "pushes", forbidden: configuration.forbiddenNetworks), disk: disk,
+        outbox: outbox, adapter: adapter,
         secrets: { [secrets = runtime.secrets] in try secrets.read($0).revealed },
         certificates: { [secrets = runtime.secrets] in try secrets.readCertificates($0) }, logger: logger,
         statusChanged: { bell.signal() })

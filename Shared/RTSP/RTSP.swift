@@ -10,4 +10,6 @@
 //   RTSPTrackReader, RTP/                     RTP packets in order, their times, and payloads to whole media packets; RTCP
 //   RTSPPublisherMachine, RTSPAnnouncement    one publication at a media server, and what it offers
 //   RTSPPublication, OutgoingFlow             one publication: joins these with RTP/'s writers on a connection
+//   SourceEvent                               what a session tells, and what can be asked of it
+//   HTTP/                                     cameras that give pictures over HTTP, still or as a stream, as one session too
 //   IO/                                       SocketLoop: TCP and TLS connections on one thread, with few wake-ups

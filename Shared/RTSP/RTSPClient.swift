@@ -1,5 +1,5 @@
-// RTSPClient: the front door of this library. One thread carries the sessions of many cameras, or of many media servers
-// (RTSPPublisher.swift); each lasts until it ends or is stopped, and tells its consumer on that thread.
+// RTSPClient: the front door of this library. One thread carries the sessions of many cameras, over RTSP or over HTTP (HTTP/), or
+// of many media servers (RTSPPublisher.swift); each lasts until it ends or is stopped, and tells its consumer on that thread.
 
 import Glibc
 import Media
@@ -40,11 +40,14 @@ public final class RTSPClient: Sendable {
 
     let loop: SocketLoop
 
-    /// Starts the thread. `name` is the thread's, for whoever looks at the process.
+    /// Starts the thread.
     ///
+    /// - Parameters:
+    ///   - name: the thread's, for whoever looks at the process.
+    ///   - forbidden: networks that no address leads to, however it is named.
     /// - Throws: what the kernel says where it has no descriptor or no memory for it.
-    public init(name: String) throws {
-        loop = try SocketLoop(name: name)
+    public init(name: String, forbidden: [NetworkRange] = []) throws {
+        loop = try SocketLoop(name: name, forbidden: forbidden)
     }
 
     /// Ends all sessions and the thread; each consumer is told.
@@ -58,10 +61,28 @@ public final class RTSPClient: Sendable {
     public func play(
         _ url: RTSPURL, settings: RTSPSessionSettings = RTSPSessionSettings(),
         user: @escaping @Sendable () throws(RTSPFailure) -> RTSPUser?,
-        tell: @escaping @Sendable (RTSPSessionEvent) -> Void
+        tell: @escaping @Sendable (SourceEvent) -> Void
     ) -> RTSPPlayback {
         let playback = RTSPPlayback(loop: loop, settings: settings, user: user, tell: tell)
         playback.begin(url)
+        return playback
+    }
+
+    /// Fetches a camera's pictures over HTTP: still ones again and again, or a stream of them, as the camera answers.
+    ///
+    /// - Parameters:
+    ///   - pollNs: time between two requests of a still picture, at least a sixtieth of a second and less than
+    ///     `settings.silenceNs`.
+    ///   - user: asked for when the camera asks, on the loop's thread. What it throws ends the session.
+    ///   - tell: is called on the loop's thread, the last time with `ended`.
+    public func fetch(
+        _ url: HTTPURL, pollNs: Int64, settings: RTSPSessionSettings = RTSPSessionSettings(),
+        user: @escaping @Sendable () throws(RTSPFailure) -> RTSPUser?,
+        tell: @escaping @Sendable (SourceEvent) -> Void
+    ) -> HTTPPlayback {
+        let playback = HTTPPlayback(
+            loop: loop, url: url, pollNs: pollNs, settings: settings, user: user, tell: tell)
+        playback.begin()
         return playback
     }
 
@@ -69,7 +90,7 @@ public final class RTSPClient: Sendable {
 }
 
 /// A camera that is played.
-public final class RTSPPlayback: Sendable {
+public final class RTSPPlayback: SourcePlayback {
     private struct State {
         var settings: RTSPSessionSettings
         var connection: ConnectionID?
@@ -82,13 +103,13 @@ public final class RTSPPlayback: Sendable {
 
     private let loop: SocketLoop
     private let user: @Sendable () throws(RTSPFailure) -> RTSPUser?
-    private let tell: @Sendable (RTSPSessionEvent) -> Void
+    private let tell: @Sendable (SourceEvent) -> Void
     private let state: Mutex<State>
 
     init(
         loop: SocketLoop, settings: RTSPSessionSettings,
         user: @escaping @Sendable () throws(RTSPFailure) -> RTSPUser?,
-        tell: @escaping @Sendable (RTSPSessionEvent) -> Void
+        tell: @escaping @Sendable (SourceEvent) -> Void
     ) {
         self.loop = loop
         self.user = user
@@ -137,7 +158,7 @@ public final class RTSPPlayback: Sendable {
         }
     }
 
-    private func take(_ event: RTSPSessionEvent) {
+    private func take(_ event: SourceEvent) {
         switch event {
         case .redirected(let url): state.withLock { $0.target = url }
         case .blocked:

@@ -64,11 +64,14 @@ public struct RTSPFailure: Error, Sendable, Equatable, CustomStringConvertible {
     }
 
     /// The failure that the end of a connection means; none where it was ended here.
-    static func of(_ end: ConnectionEnd, with peer: RTSPPeer, at url: RTSPURL) -> RTSPFailure? {
+    static func of(_ end: ConnectionEnd, with peer: RTSPPeer, at url: some PeerURL) -> RTSPFailure? {
         let who = peer.words
         switch end {
         case .closed: return nil
         case .closedByPeer: return RTSPFailure(.silent, "\(who) ended the connection")
+        case .forbidden:
+            return RTSPFailure(
+                .protocolError, "\(url.host) leads to a network that this site does not allow for cameras")
         case .unknownHost(let words): return RTSPFailure(.unreachable, "the name \(url.host) is not known: \(words)")
         case .distrusted(let words): return RTSPFailure(.protocolError, "\(url.hostAndPort): \(words)")
         case .refused: return RTSPFailure(.refused, "connection refused at \(url.hostAndPort)")

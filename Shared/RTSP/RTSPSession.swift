@@ -3,40 +3,6 @@
 
 import Media
 
-/// What a session tells its consumer, on the thread that carries all cameras: it must not wait there.
-public enum RTSPSessionEvent: Sendable {
-    /// Packets come from now on.
-    case playing([RTSPTrack])
-    case packet(MediaPacket)
-    /// All that had come is handed on, and more is within 100 ms: what should be written by then is complete. Not told where each
-    /// packet is handed on as it comes.
-    case drained
-    /// What was passed over so far, told every few seconds where it grew.
-    case counted(RTSPSessionCounters)
-    /// The stream is elsewhere; this session ends.
-    case redirected(RTSPURL)
-    /// Datagrams do not get through; this session ends.
-    case blocked
-    /// The last event; no failure where the session was ended here.
-    case ended(RTSPFailure?, RTSPSessionCounters)
-}
-
-/// What a session passed over, since its beginning.
-public struct RTSPSessionCounters: Sendable, Hashable {
-    /// All zero.
-    public init() {}
-    /// RTP packets that never came.
-    public var packetsLost: UInt64 = 0
-    /// Pictures and sounds dropped because a part of them did not come.
-    public var unitsTorn: UInt64 = 0
-    /// Packets on channels that no stream was set up for, of other payload types, or torn ones.
-    public var framesSkipped: UInt64 = 0
-    /// Streams of the description that cannot be recorded (metadata, other codecs), or are a second of their kind.
-    public var streamsSkipped: UInt64 = 0
-    /// Bytes between messages that are nothing.
-    public var noiseBytes: UInt64 = 0
-}
-
 /// One camera.
 final class RTSPSession: ConnectionOwner {
     /// Bytes that the kernel gathers while packets come: the loop reads every 100 ms, and in between only what is more than a
@@ -56,7 +22,7 @@ final class RTSPSession: ConnectionOwner {
     private let url: RTSPURL
     private var settings: RTSPSessionSettings
     private let user: @Sendable () throws(RTSPFailure) -> RTSPUser?
-    private let tell: @Sendable (RTSPSessionEvent) -> Void
+    private let tell: @Sendable (SourceEvent) -> Void
     private var parser = RTSPStreamParser()
     private var machine: RTSPClientMachine
     private var connection: Connection?
@@ -69,8 +35,8 @@ final class RTSPSession: ConnectionOwner {
     private var video: RTSPVideoTime?
     /// The memory of `deliver`'s list.
     private var spare: [MediaPacket] = []
-    private var passedOver = RTSPSessionCounters()
-    private var told = RTSPSessionCounters()
+    private var passedOver = SourceCounters()
+    private var told = SourceCounters()
     private var silence: RTSPSilence?
     private var nextReportNs = Int64.max
     private var gathersFromNs = Int64.max
@@ -81,7 +47,7 @@ final class RTSPSession: ConnectionOwner {
     ///   - user: asked when the camera asks, so that a changed password works at the next attempt.
     init(
         url: RTSPURL, settings: RTSPSessionSettings, user: @escaping @Sendable () throws(RTSPFailure) -> RTSPUser?,
-        tell: @escaping @Sendable (RTSPSessionEvent) -> Void
+        tell: @escaping @Sendable (SourceEvent) -> Void
     ) {
         machine = RTSPClientMachine(url: url, clientNonce: settings.clientNonce)
         self.url = url
@@ -311,7 +277,7 @@ final class RTSPSession: ConnectionOwner {
     }
 
     /// What was passed over so far.
-    private var counters: RTSPSessionCounters {
+    private var counters: SourceCounters {
         var counters = passedOver
         for reader in readers {
             counters.packetsLost += reader.packetsLost

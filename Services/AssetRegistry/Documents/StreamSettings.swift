@@ -225,8 +225,9 @@ struct StreamSettings {
                 return completed(url, defaultPath: defaultPath).text
             } catch {
                 let advice =
-                    error == .unsupportedScheme(error.scheme)
-                    ? "has another scheme than the task: stream-to-\(scheme) needs \(scheme)://" : error.advice
+                    if case .unsupportedScheme = error {
+                        "has another scheme than the task: stream-to-\(scheme) needs \(scheme)://"
+                    } else { error.advice }
                 fail(.invalidValue, destination.field, "\(destination.field) \(advice)")
                 return nil
             }
@@ -298,11 +299,5 @@ struct StreamSettings {
     private mutating func invalid(_ entry: StreamLayer.Entry?, _ rule: String) {
         let field = entry?.field ?? "streamConfiguration"
         fail(.invalidValue, field, "\(field) \(rule)")
-    }
-}
-
-extension StreamURL.Problem {
-    fileprivate var scheme: String {
-        if case .unsupportedScheme(let scheme) = self { scheme } else { "" }
     }
 }

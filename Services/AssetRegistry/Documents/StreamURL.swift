@@ -4,8 +4,8 @@
 /// An address of the form scheme://host[:port][/path].
 struct StreamURL: Sendable, Equatable {
     enum Problem: Error, Equatable {
-        case noScheme
-        case unsupportedScheme(String)
+        case noScheme(allowed: [String])
+        case unsupportedScheme(String, allowed: [String])
         case userInformation
         case badHost
         case badPort
@@ -20,8 +20,8 @@ struct StreamURL: Sendable, Equatable {
     /// With its leading '/', query included; empty where there is none.
     let path: String
 
-    /// What a source may be opened by. A file, a pipe or a playlist would give a configuration access to the host.
-    static let cameraSchemes = ["rtsp", "rtsps"]
+    /// What a source may be opened by. A pipe or a playlist would give a configuration access to the host.
+    static let cameraSchemes = ["rtsp", "rtsps", "http", "https"]
 
     init(scheme: String, host: String, port: Int?, path: String) {
         self.scheme = scheme
@@ -31,9 +31,11 @@ struct StreamURL: Sendable, Equatable {
     }
 
     init(parsing text: String, schemes: [String]) throws(Problem) {
-        guard let separator = text.firstRange(of: "://") else { throw .noScheme }
+        guard let separator = text.firstRange(of: "://") else { throw .noScheme(allowed: schemes) }
         let scheme = text[..<separator.lowerBound].lowercased()
-        guard schemes.contains(scheme) else { throw .unsupportedScheme(String(scheme.prefix(32))) }
+        guard schemes.contains(scheme) else {
+            throw .unsupportedScheme(String(scheme.prefix(32)), allowed: schemes)
+        }
         try self.init(scheme: scheme, afterScheme: text[separator.upperBound...])
     }
 
@@ -117,10 +119,10 @@ extension StreamURL.Problem {
     /// For a person; what is wrong and what to do. Never holds the address.
     var advice: String {
         switch self {
-        case .noScheme: "is not an address of the form rtsp://host:port/path"
-        case .unsupportedScheme(let scheme):
+        case .noScheme(let allowed): "is not an address of the form \(allowed.first ?? "")://host:port/path"
+        case .unsupportedScheme(let scheme, let allowed):
             "has the scheme \(scheme.quotedForMessage), which is not supported: "
-                + "use \(StreamURL.cameraSchemes.map { $0 + "://" }.joined(separator: " or "))"
+                + "use \(allowed.map { $0 + "://" }.joined(separator: " or "))"
         case .userInformation:
             "holds a user name or password ('@'): take it out and name secrets instead, because addresses are shown; "
                 + "an '@' that belongs to the path is written %40"

@@ -33,6 +33,8 @@ enum ConnectionEnd: Sendable, Equatable {
     case closedByPeer
     /// The name in the address is not known, in the resolver's words.
     case unknownHost(String)
+    /// All its addresses lie in networks that the site forbids.
+    case forbidden
     /// The other side is not who it must be, or does not speak TLS; why, for a person.
     case distrusted(String)
     /// The host is there and refuses the port.

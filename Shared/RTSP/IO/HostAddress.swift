@@ -71,10 +71,13 @@ struct HostAddress: Sendable {
 
     /// The same host, whatever the ports.
     func isSameHost(as other: HostAddress) -> Bool {
-        guard family == other.family else { return false }
+        family == other.family && addressBytes == other.addressBytes
+    }
+
+    /// 4 bytes of IPv4, 16 of IPv6.
+    var addressBytes: [UInt8] {
         // Where the address itself stands.
-        let place = family == AF_INET6 ? 8..<24 : 4..<8
-        return bytes { Array($0[place]) } == other.bytes { Array($0[place]) }
+        bytes { Array($0[family == AF_INET6 ? 8..<24 : 4..<8]) }
     }
 
     private func bytes<R>(_ body: (UnsafeRawBufferPointer) -> R) -> R { withUnsafeBytes(of: storage, body) }

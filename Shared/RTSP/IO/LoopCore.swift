@@ -33,6 +33,9 @@ final class LoopCore {
     private let poll: Int32
     private let posts: LoopPosts
     private var entries: [ConnectionID: Entry] = [:]
+    private let forbidden: [NetworkRange]
+    /// What is to be done at a time, the next first.
+    private var alarms: [(atNs: Int64, body: @Sendable (Int64) -> Void)] = []
     private var nextTickNs: Int64 = 0
     private var ticks = 0
     private var stopped = false
@@ -40,8 +43,9 @@ final class LoopCore {
     /// When this round began, in nanoseconds of the monotonic clock.
     private(set) var nowNs: Int64 = 0
 
-    init(poll: Int32, posts: LoopPosts) {
+    init(poll: Int32, posts: LoopPosts, forbidden: [NetworkRange] = []) {
         self.poll = poll
+        self.forbidden = forbidden
         self.posts = posts
         watch(posts.wakeDescriptor, EPOLL_CTL_ADD, reading: true, writing: false, number: 0)
         nowNs = Self.monotonicNs()
@@ -67,12 +71,15 @@ final class LoopCore {
                 }
             }
             if nowNs >= nextTickNs { tick() }
+            while let first = alarms.first, first.atNs <= nowNs { alarms.removeFirst().body(nowNs) }
         }
         for id in entries.keys { end(id, .closed) }
     }
 
     private func waitMs() -> Int32 {
-        entries.isEmpty ? -1 : Int32(clamping: max(0, (nextTickNs - Self.monotonicNs() + 999_999) / 1_000_000))
+        let next = min(entries.isEmpty ? .max : nextTickNs, alarms.first?.atNs ?? .max)
+        guard next < .max else { return -1 }
+        return Int32(clamping: max(0, (next - Self.monotonicNs() + 999_999) / 1_000_000))
     }
 
     private static func monotonicNs() -> Int64 {
@@ -92,7 +99,9 @@ final class LoopCore {
         guard let entry = entries[id], case .resolving = entry.connection.state else { return }
         switch found {
         case .failure(let failure): end(id, .unknownHost(failure.reason))
-        case .success(let addresses): connect(entry.connection, addresses[...], after: .unreachable("no address"))
+        case .success(let addresses):
+            let allowed = addresses.filter { address in !forbidden.contains { $0.contains(address) } }
+            connect(entry.connection, allowed[...], after: addresses.isEmpty ? .unreachable("no address") : .forbidden)
         }
     }
 
@@ -103,6 +112,11 @@ final class LoopCore {
     }
 
     func stop() { stopped = true }
+
+    func at(_ atNs: Int64, _ body: @escaping @Sendable (Int64) -> Void) {
+        let place = alarms.firstIndex { $0.atNs > atNs } ?? alarms.endIndex
+        alarms.insert((atNs, body), at: place)
+    }
 
     // MARK: Connecting
 

@@ -19,13 +19,13 @@ final class SocketLoop: Sendable {
     private let posts: LoopPosts
     private let numbers = Atomic<UInt64>(0)
 
-    /// Starts the thread.
-    init(name: String) throws(SocketError) {
+    /// Starts the thread. It connects to no address that lies in one of `forbidden`.
+    init(name: String, forbidden: [NetworkRange] = []) throws(SocketError) {
         posts = try LoopPosts()
         let posts = posts
         let poll = epoll_create1(Int32(EPOLL_CLOEXEC))
         guard poll >= 0 else { throw SocketError(code: errno) }
-        startLoopThread(name) { LoopCore(poll: poll, posts: posts).run() }
+        startLoopThread(name) { LoopCore(poll: poll, posts: posts, forbidden: forbidden).run() }
     }
 
     /// Connects to a host. The owner is made on the loop's thread and stays there.
@@ -62,6 +62,11 @@ final class SocketLoop: Sendable {
     /// Runs `body` on the loop's thread with a connection and its owner, if it still is.
     func with(_ id: ConnectionID, _ body: @escaping @Sendable (Connection, any ConnectionOwner) -> Void) {
         posts.post { core in core.with(id, body) }
+    }
+
+    /// Runs `body` on the loop's thread once it is `atNs` by the monotonic clock, within a millisecond; not after `stop`.
+    func at(_ atNs: Int64, _ body: @escaping @Sendable (_ nowNs: Int64) -> Void) {
+        posts.post { core in core.at(atNs, body) }
     }
 
     /// Ends all connections and the thread. Their owners are told.

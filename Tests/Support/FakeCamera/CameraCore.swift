@@ -25,6 +25,8 @@ final class CameraCore {
     }
 
     deinit {
+        // One that was closed in the last round would be closed twice, and its number may be another's by then.
+        drop()
         for link in links { Glibc.close(link.descriptor) }
         if listener >= 0 { Glibc.close(listener) }
         if placeholder >= 0 { Glibc.close(placeholder) }

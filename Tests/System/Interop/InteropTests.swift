@@ -55,7 +55,7 @@ struct InteropTests {
         #expect(recording.counters.unitsTorn <= 1, "\(access)")
         var counters = recording.counters
         counters.unitsTorn = 0
-        #expect(counters == RTSPSessionCounters(), "\(access)")
+        #expect(counters == SourceCounters(), "\(access)")
         #expect(recording.tracks.count == (film.sound == .none ? 1 : 2))
         let path = site.folder.path("\(film.name)-\(access).mp4")
         try recording.write(to: path)

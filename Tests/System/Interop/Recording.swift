@@ -11,7 +11,7 @@ struct Recording: Sendable {
     /// From the first keyframe on, whole groups of pictures and the sound that came with them.
     private(set) var packets: [MediaPacket] = []
     private(set) var failure: RTSPFailure?
-    private(set) var counters = RTSPSessionCounters()
+    private(set) var counters = SourceCounters()
 
     func packets(_ kind: TrackKind) -> [MediaPacket] { packets.filter { $0.kind == kind } }
 
@@ -21,7 +21,7 @@ struct Recording: Sendable {
         prefersDatagrams: Bool,
         user: @escaping @Sendable () throws(RTSPFailure) -> RTSPUser?
     ) async {
-        let (events, tell) = AsyncStream.makeStream(of: RTSPSessionEvent.self)
+        let (events, tell) = AsyncStream.makeStream(of: SourceEvent.self)
         var settings = RTSPSessionSettings()
         settings.trust = trust
         settings.prefersDatagrams = prefersDatagrams

@@ -109,6 +109,12 @@ func device(_ inbound: String, enabled: String = "true") throws -> DeviceDocumen
         #expect(document.endpoints.first?.error == nil)
     }
 
+    @Test(arguments: ["http://192.0.2.1/snapshot.jpg?channel=1", "https://camera.site:8443/video.mjpg"])
+    func takesCamerasThatHaveOnlyHTTP(address: String) throws {
+        let document = try device(#""e":{"endpointType":"Microsoft.Media","address":"\#(address)"}"#)
+        #expect(document.issues.isEmpty && document.endpoints.first?.definition.address == address)
+    }
+
     @Test func defaultsToAnonymousAndThirtySeconds() throws {
         let document = try device(#""e":{"endpointType":"Microsoft.Media","address":"rtsp://192.0.2.1"}"#)
         let endpoint = try #require(document.endpoints.first)
@@ -118,7 +124,13 @@ func device(_ inbound: String, enabled: String = "true") throws -> DeviceDocumen
     }
 
     @Test(arguments: [
-        ("file:///etc/passwd", "UnsupportedScheme"), ("concat:a", "InvalidValue"), ("http://x/y", "UnsupportedScheme"),
+        ("file:///etc/passwd", "UnsupportedScheme"), ("concat:a", "InvalidValue"), ("ftp://x/y", "UnsupportedScheme"),
+        ("concat:/etc/passwd|/etc/shadow", "InvalidValue"), ("concat://a|b", "UnsupportedScheme"),
+        ("subfile,,start,0,end,99,,:/etc/passwd", "InvalidValue"), ("data:text/plain,x", "InvalidValue"),
+        ("subfile,,start,0,end,9,,:file:///etc/passwd", "UnsupportedScheme"), ("pipe:0", "InvalidValue"),
+        ("cache:rtsp://x/", "UnsupportedScheme"), ("crypto+http://x/", "UnsupportedScheme"),
+        ("hls+http://x/list.m3u8", "UnsupportedScheme"), ("unix:///run/x", "UnsupportedScheme"),
+        ("rtmp://x/live", "UnsupportedScheme"), ("gopher://x/", "UnsupportedScheme"), ("/dev/video0", "InvalidValue"),
         ("rtsp://", "InvalidValue"), ("rtsp://x:0/", "InvalidValue"), ("rtsp://x:99999/", "InvalidValue"),
         ("rtsp://x/a b", "InvalidValue"), ("192.0.2.1", "InvalidValue"), ("rtsp://ho st/", "InvalidValue"),
         ("rtsp://[::1/", "InvalidValue"), ("", "InvalidValue"),

@@ -10,15 +10,15 @@ import Testing
     @Test func growthIsCountedOnceOverAllSessions() {
         let store = MetricsStore()
         let losses = SessionLosses(SourceKey(device: "line1", endpoint: "main"), factory: store)
-        var first = RTSPSessionCounters()
+        var first = SourceCounters()
         first.packetsLost = 3
-        losses.count(first, after: RTSPSessionCounters())
+        losses.count(first, after: SourceCounters())
         var later = first
         later.packetsLost = 5
         later.unitsTorn = 1
         losses.count(later, after: first)
         // The camera led elsewhere: the session behind the redirect begins at zero.
-        var elsewhere = RTSPSessionCounters()
+        var elsewhere = SourceCounters()
         elsewhere.packetsLost = 2
         losses.count(elsewhere, after: later)
         let values = store.samples().reduce(into: [String: Double]()) { $0[$1.name] = $1.value }

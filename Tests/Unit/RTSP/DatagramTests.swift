@@ -139,7 +139,7 @@ private final class DatagramCamera: Sendable {
     private func play(_ camera: DatagramCamera, until count: Int, prefersDatagrams: Bool = true) async throws -> [Int] {
         let client = try RTSPClient(name: "test")
         defer { client.stop() }
-        let (events, tell) = AsyncStream.makeStream(of: RTSPSessionEvent.self)
+        let (events, tell) = AsyncStream.makeStream(of: SourceEvent.self)
         let url = try #require(RTSPURL("rtsp://127.0.0.1:\(camera.listener.port)/main"))
         var settings = RTSPSessionSettings.patient
         settings.prefersDatagrams = prefersDatagrams

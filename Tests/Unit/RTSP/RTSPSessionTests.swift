@@ -97,17 +97,16 @@ private final class SmallCamera: Sendable {
         [UInt8(0x65), 0x80, UInt8(number)] + (0..<2_000).map { UInt8(truncatingIfNeeded: $0 &* 7 &+ number) }
     }
 
-    private func play(_ camera: SmallCamera, user: RTSPUser? = nil, until units: Int) async throws -> [RTSPSessionEvent]
-    {
+    private func play(_ camera: SmallCamera, user: RTSPUser? = nil, until units: Int) async throws -> [SourceEvent] {
         let client = try RTSPClient(name: "test")
         defer { client.stop() }
-        let (events, tell) = AsyncStream.makeStream(of: RTSPSessionEvent.self)
+        let (events, tell) = AsyncStream.makeStream(of: SourceEvent.self)
         let url = try #require(RTSPURL("rtsp://127.0.0.1:\(camera.listener.port)/main"))
         let playback = client.play(url, settings: .patient, user: { () throws(RTSPFailure) in user }) { event in
             tell.yield(event)
             if case .ended = event { tell.finish() }
         }
-        var seen: [RTSPSessionEvent] = []
+        var seen: [SourceEvent] = []
         for await event in events {
             seen.append(event)
             if seen.count == units { playback.stop() }
@@ -116,15 +115,15 @@ private final class SmallCamera: Sendable {
     }
 
     /// Without the lengths in front.
-    private func pictures(of events: [RTSPSessionEvent]) -> [[UInt8]] {
+    private func pictures(of events: [SourceEvent]) -> [[UInt8]] {
         packets(events).map { Array($0.bytes.array.dropFirst(4)) }
     }
 
-    private func packets(_ events: [RTSPSessionEvent]) -> [MediaPacket] {
+    private func packets(_ events: [SourceEvent]) -> [MediaPacket] {
         events.compactMap { if case .packet(let packet) = $0 { packet } else { nil } }
     }
 
-    private func end(_ events: [RTSPSessionEvent]) -> (RTSPFailure?, RTSPSessionCounters)? {
+    private func end(_ events: [SourceEvent]) -> (RTSPFailure?, SourceCounters)? {
         if case .ended(let failure, let counters) = events.last { (failure, counters) } else { nil }
     }
 

@@ -61,14 +61,14 @@ struct RelayTests {
     private struct Played: Sendable {
         var pictures: [[UInt8]] = []
         var sound: [UInt8] = []
-        var end: (RTSPFailure?, RTSPSessionCounters)?
+        var end: (RTSPFailure?, SourceCounters)?
     }
 
     /// Plays until so many pictures came, or the server has nothing to play.
     private func play(_ relay: Relay, pictures: Int) async throws -> Played {
         let client = try RTSPClient(name: "player")
         defer { client.stop() }
-        let (events, tell) = AsyncStream.makeStream(of: RTSPSessionEvent.self)
+        let (events, tell) = AsyncStream.makeStream(of: SourceEvent.self)
         var settings = RTSPSessionSettings()
         settings.isLive = true
         if let trust = relay.trust { settings.trust = trust }

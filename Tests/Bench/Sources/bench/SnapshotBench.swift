@@ -73,16 +73,20 @@ struct SnapshotBench: ParsableCommand {
             var latenciesMs: [Double] = []
             while latenciesMs.count < count {
                 let began = ContinuousClock.now
-                do throws(RPCError) {
-                    let reply = try await client.call(
+                let reply: TakeSnapshotReply
+                do {
+                    reply = try await client.call(
                         CaptureControllerMethods.takeSnapshot,
                         TakeSnapshotRequest(source: CaptureSite.source(0), format: "jpeg"))
-                    guard reply.widthPx == 1920, reply.heightPx == 1080 else { throw .internal("another size") }
-                } catch  where error.code == .unavailable || error.code == .notFound {
+                } catch let error as RPCError {
                     // Before the first keyframe is there.
-                    guard latenciesMs.isEmpty else { throw error }
+                    let isEarly = error.code == .unavailable || error.code == .notFound
+                    guard latenciesMs.isEmpty, isEarly else { throw error }
                     try await Task.sleep(for: .milliseconds(100))
                     continue
+                }
+                guard reply.widthPx == 1920, reply.heightPx == 1080 else {
+                    throw BenchError("a picture of another size")
                 }
                 latenciesMs.append(began.duration(to: .now) / .milliseconds(1))
             }
@@ -109,7 +113,7 @@ struct SnapshotBench: ParsableCommand {
     /// User and system time of the children that ended.
     private static func childrenSeconds() -> Double {
         var usage = rusage()
-        getrusage(RUSAGE_CHILDREN, &usage)
+        getrusage(__rusage_who_t(RUSAGE_CHILDREN.rawValue), &usage)
         func seconds(_ time: timeval) -> Double { Double(time.tv_sec) + Double(time.tv_usec) / 1e6 }
         return seconds(usage.ru_utime) + seconds(usage.ru_stime)
     }

@@ -23,7 +23,7 @@ struct Played: Sendable {
     var redirected: RTSPURL?
     var isBlocked = false
     var failure: RTSPFailure?
-    var counters = RTSPSessionCounters()
+    var counters = SourceCounters()
     var hasEnded = false
 
     func packets(_ kind: TrackKind) -> [MediaPacket] { packets.filter { $0.kind == kind } }
@@ -35,7 +35,7 @@ struct Played: Sendable {
 final class Viewer {
     private let loop: SocketLoop
     private let id: ConnectionID
-    private var events: AsyncStream<RTSPSessionEvent>.Iterator
+    private var events: AsyncStream<SourceEvent>.Iterator
     private(set) var played = Played()
 
     init(
@@ -44,7 +44,7 @@ final class Viewer {
     ) throws {
         let url = try #require(RTSPURL(url))
         self.loop = try loop ?? SocketLoop(name: "viewer")
-        let (stream, tell) = AsyncStream.makeStream(of: RTSPSessionEvent.self)
+        let (stream, tell) = AsyncStream.makeStream(of: SourceEvent.self)
         events = stream.makeAsyncIterator()
         id = self.loop.connect(
             host: url.host, port: url.port, connectNs: 10_000_000_000,
