@@ -12,6 +12,7 @@ struct CaptureService: Service, CustomStringConvertible {
     let engine: CaptureEngine
     let keeper: VolumeKeeper
     let disk: DiskThread
+    let renditions: RenditionThread
     let outbox: Outbox
     let inventory: Inventory
     let spool: Spool
@@ -23,12 +24,13 @@ struct CaptureService: Service, CustomStringConvertible {
     private let stopping = BlockingLane("stop")
 
     init(
-        engine: CaptureEngine, keeper: VolumeKeeper, disk: DiskThread, outbox: Outbox, inventory: Inventory,
-        spool: Spool, registry: RPCClient, indexer: RPCClient, instance: String, logger: Logger
+        engine: CaptureEngine, keeper: VolumeKeeper, disk: DiskThread, renditions: RenditionThread, outbox: Outbox,
+        inventory: Inventory, spool: Spool, registry: RPCClient, indexer: RPCClient, instance: String, logger: Logger
     ) {
         self.engine = engine
         self.keeper = keeper
         self.disk = disk
+        self.renditions = renditions
         self.outbox = outbox
         self.inventory = inventory
         self.spool = spool
@@ -107,7 +109,10 @@ struct CaptureService: Service, CustomStringConvertible {
     private func reconcile(_ volume: VolumeRoot) async {
         let pass = Reconcile(
             volume: volume, indexer: indexer, instance: instance, inventory: inventory, outbox: outbox, spool: spool,
-            logger: logger, source: { [engine] in await engine.source(of: $0) })
+            logger: logger, source: { [engine] in await engine.source(of: $0) },
+            wantsRendition: { [sessions = engine.sessions] segment in
+                SourceKey(segment.source).flatMap { sessions[$0] }?.found(segment)
+            })
         while !Task.isCancelled {
             do {
                 return try await pass.run()
@@ -123,6 +128,7 @@ struct CaptureService: Service, CustomStringConvertible {
         let sessions = await engine.stop()
         let disk = disk
         let outbox = outbox
+        renditions.close()
         _ = try? await stopping.run {
             disk.close(waitingAtMost: 2)
             outbox.close()

@@ -23,12 +23,14 @@ final class Equipment: Sendable {
     let certificates: CertificateSource
     /// Makes pictures of keyframes, in processes of their own.
     let pictures: MediaWorkerClient
+    let renditions: RenditionThread
     let logger: Logger
     /// Called when a state changed that operators look at.
     let statusChanged: @Sendable () -> Void
 
     init(
         configuration: ControllerConfiguration, cameras: RTSPClient, mediaServers: RTSPClient, disk: DiskThread,
+        renditions: RenditionThread,
         outbox: Outbox, adapter: RPCClient, secrets: @escaping SecretSource,
         certificates: @escaping CertificateSource, logger: Logger, statusChanged: @escaping @Sendable () -> Void
     ) {
@@ -40,6 +42,7 @@ final class Equipment: Sendable {
         self.mediaServers = mediaServers
         pictures = MediaWorkerClient(executable: configuration.mediaWorker)
         self.disk = disk
+        self.renditions = renditions
         self.outbox = outbox
         self.adapter = adapter
         self.secrets = secrets

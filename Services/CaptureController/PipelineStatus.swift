@@ -44,8 +44,10 @@ extension SourceSession.State {
                 runID: quiet.taskRunID, error: quiet.error)
         }
         if let clip = plan.clip {
-            let values = outputs.clip?.counters.now ?? TaskCounters.Values()
-            let error = pipeline.recordingError ?? (isStreaming ? clip.note : darkReason ?? clip.note)
+            // Where another format is wanted, what counts is what was made of it.
+            let values = (outputs.renditions[clip.stream]?.counters ?? outputs.clip?.counters)?.now ?? .init()
+            let word = values.error ?? values.note
+            let error = pipeline.recordingError ?? (isStreaming ? word : darkReason ?? word)
             let isRunning = isStreaming && pipeline.recordingError == nil
             tasks.append(
                 TaskStatus(
@@ -53,6 +55,13 @@ extension SourceSession.State {
                     state: isRunning ? .running : .waiting, runID: clip.taskRunID, error: error,
                     produced: values.produced, dropped: values.dropped, lastOutputUs: values.lastOutputUs,
                     lastOutput: values.lastOutput))
+        }
+        for rendition in plan.renditions where rendition.stream != plan.clip?.stream {
+            let values = outputs.renditions[rendition.stream]?.counters.now ?? TaskCounters.Values()
+            tasks.append(
+                status(
+                    rendition.stream, .clipToFs, rendition.taskRunID, values, isRunning: isStreaming,
+                    darkReason: isStreaming ? nil : darkReason))
         }
         for snapshot in plan.snapshots {
             let values = outputs.snapshots[snapshot.stream]?.counters.now ?? TaskCounters.Values()
@@ -82,7 +91,8 @@ extension SourceSession.State {
     ) -> TaskStatus {
         TaskStatus(
             stream: stream.wire, source: pipeline.plan.source.wire, type: type, state: isRunning ? .running : .waiting,
-            runID: runID, error: darkReason ?? values.error, produced: values.produced, dropped: values.dropped,
+            runID: runID, error: darkReason ?? values.error ?? values.note, produced: values.produced,
+            dropped: values.dropped,
             lastOutputUs: values.lastOutputUs, lastOutput: values.lastOutput)
     }
 }

@@ -2,6 +2,7 @@
 // say about themselves, rows whose file is gone are reported as deleted. In the background; waits for the indexer.
 import Logging
 import Media
+import MediaWork
 import RPC
 import ServiceKit
 import Volume
@@ -16,12 +17,15 @@ struct Reconcile: Sendable {
     let spool: Spool
     /// The source of a stream, for pictures, which carry no box.
     let source: @Sendable (StreamKey) async -> SourceKey?
+    /// Is told of young segments, which may lack a rendition: a recorder that was stopped did not make it any more.
+    let wantsRendition: @Sendable (MediaFile) -> Void
     let logger: Logger
     private let blocking = BlockingLane("reconcile")
 
     init(
         volume: VolumeRoot, indexer: RPCClient, instance: String, inventory: Inventory, outbox: Outbox, spool: Spool,
-        logger: Logger, source: @escaping @Sendable (StreamKey) async -> SourceKey?
+        logger: Logger, source: @escaping @Sendable (StreamKey) async -> SourceKey?,
+        wantsRendition: @escaping @Sendable (MediaFile) -> Void
     ) {
         self.volume = volume
         self.indexer = indexer
@@ -31,7 +35,11 @@ struct Reconcile: Sendable {
         self.spool = spool
         self.logger = logger
         self.source = source
+        self.wantsRendition = wantsRendition
     }
+
+    /// Segments that ended earlier get no rendition any more: there may be thousands, from before somebody wanted one.
+    static let renditionAgeUs: Int64 = 3_600_000_000
 
     /// One pass. Throws where indexer or volume went away on the way; then it is tried again.
     func run() async throws {
@@ -53,6 +61,10 @@ struct Reconcile: Sendable {
         try await blocking.run { [inventory] in try inventory.add(known) }
         let unknown = files.keys.filter { rows[$0] == nil }.sorted()
         for path in unknown { await record(path) }
+        let nowUs = wallClockUs()
+        for segment in known where segment.kind == .segment && nowUs - (segment.endUs ?? 0) < Self.renditionAgeUs {
+            wantsRendition(segment)
+        }
         try await recordGaps()
         let gone = rows.keys.filter { files[$0] == nil }.sorted()
         if !gone.isEmpty { try await reportGone(gone) }
@@ -114,6 +126,16 @@ struct Reconcile: Sendable {
                     info, path: try RelativePath(path), volumeID: volume.volumeID, digest: digest)
                 for record in MediaFiles.context(info) { outbox.put(record) }
                 outbox.put(MediaRecord(file: file))
+                if wallClockUs() - (file.endUs ?? 0) < Self.renditionAgeUs { wantsRendition(file) }
+            } else if let parsed, parsed.endUs != nil, RenditionFormat(named: parsed.fileExtension) != nil {
+                let stream = StreamKey(asset: parsed.owner, stream: parsed.part)
+                let owner = await source(stream)
+                outbox.put(
+                    MediaRecord(
+                        file: RenditionFiles.record(
+                            found: try RelativePath(path), parsed, digest,
+                            source: owner ?? SourceKey(device: parsed.owner, endpoint: parsed.part),
+                            stream: owner == nil ? nil : stream, volumeID: volume.volumeID)))
             } else if let parsed, parsed.endUs == nil {
                 let stream = StreamKey(asset: parsed.owner, stream: parsed.part)
                 let owner = await source(stream)

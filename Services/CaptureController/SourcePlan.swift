@@ -20,8 +20,16 @@ struct ClipPlan: Sendable, Equatable {
     let segmentUs: Int64
     /// Relative to the volume's root; empty for the root itself.
     let folder: String
-    /// For the status: renditions that are not made, for example.
-    let note: String?
+}
+
+/// Segments of a source in another format, for a clip-to-fs task that wants one: the one that records, or another of the source.
+struct RenditionPlan: Sendable, Equatable {
+    let stream: StreamKey
+    let taskRunID: String
+    let format: RenditionFormat
+    let wantsAudio: Bool
+    /// Relative to the volume's root; empty for the root itself.
+    let folder: String
 }
 
 /// A running snapshot task.
@@ -66,6 +74,7 @@ struct SourcePlan: Sendable, Equatable {
     let standby: Standby
     let ringSeconds: Int
     var clip: ClipPlan?
+    var renditions: [RenditionPlan] = []
     var snapshots: [SnapshotPlan] = []
     var pushes: [PushPlan] = []
     var quiet: [QuietStream] = []
@@ -155,17 +164,25 @@ struct Planner: Sendable {
         let run = runID ?? ""
         switch type {
         case .clipToFs:
-            switch folder(settings.path) {
-            case .failure(let problem): quiet(.failed, problem.text)
-            case .success(let folder):
-                if let first = plan.clip {
-                    return quiet(
-                        .running, "the source is recorded once: \(first.stream) has the footage of \(plan.source)")
+            switch (folder(settings.path), Self.clipFormat(settings.format)) {
+            case (.failure(let problem), _): quiet(.failed, problem.text)
+            case (_, nil): quiet(.failed, "clip format \"\(settings.format ?? "")\" is not known; use mp4 or mkv")
+            case (.success(let folder), .some(let format)):
+                let first = plan.clip?.stream
+                plan.clip =
+                    plan.clip
+                    ?? ClipPlan(
+                        stream: stream, taskRunID: run,
+                        segmentUs: Int64(min(max(settings.durationS ?? defaultSegmentSeconds, 1), 3600)) * 1_000_000,
+                        folder: folder)
+                if let format {
+                    plan.renditions.append(
+                        RenditionPlan(
+                            stream: stream, taskRunID: run, format: format, wantsAudio: settings.audioEnabled ?? true,
+                            folder: folder))
+                } else if let first {
+                    quiet(.running, "the source is recorded once: \(first) has the footage of \(plan.source)")
                 }
-                plan.clip = ClipPlan(
-                    stream: stream, taskRunID: run,
-                    segmentUs: Int64(min(max(settings.durationS ?? defaultSegmentSeconds, 1), 3600)) * 1_000_000,
-                    folder: folder, note: Self.renditionNote(settings.format))
             }
         case .snapshotToFs:
             guard fresh else { return quiet(.waiting, Self.staleLease) }
@@ -241,10 +258,10 @@ struct Planner: Sendable {
             maximumHeightPx: settings.maxHeightPx)
     }
 
-    /// Footage is always MP4; another wish is told, not silently dropped.
-    static func renditionNote(_ format: String?) -> String? {
-        guard let format = format?.lowercased(), !format.isEmpty, format != "mp4" else { return nil }
-        return "recorded as mp4 segments; renditions to \(format) are not made by this controller"
+    /// Footage is always MP4: `.some(nil)`. Nil for a format that is not known.
+    private static func clipFormat(_ format: String?) -> RenditionFormat?? {
+        guard let format, !format.isEmpty, format.lowercased() != "mp4" else { return .some(nil) }
+        return RenditionFormat(named: format).map { .some($0) }
     }
 }
 

@@ -148,6 +148,11 @@ final class SourceSession: Sendable, SegmentOwner {
         }
     }
 
+    /// A segment of an earlier life, found again: it gets the renditions that its stream wants now.
+    func found(_ segment: MediaFile) {
+        for job in state.withLock({ $0.outputs.missing(segment) }) { equipment.renditions.put(job) }
+    }
+
     /// For the status.
     func view<Value: Sendable>(_ body: (borrowing State) -> Value) -> Value { state.withLock { body($0) } }
 
@@ -177,10 +182,11 @@ final class SourceSession: Sendable, SegmentOwner {
     }
 
     func segmentSealed(id: UInt64, file: MediaFile) {
-        state.withLock { state in
-            state.outputs.sealed(file)
+        let renditions = state.withLock { state in
             state.pipeline.recordingError = nil
+            return state.outputs.sealed(file)
         }
+        for job in renditions { equipment.renditions.put(job) }
         equipment.statusChanged()
     }
 

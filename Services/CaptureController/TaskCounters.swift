@@ -9,6 +9,8 @@ final class TaskCounters: Sendable {
         var lastOutput: String?
         /// The last error; nil again once the task runs well.
         var error: String?
+        /// What the last output lacks, though nothing failed.
+        var note: String?
         /// A push that is connected, a picture task that gives pictures.
         var isWell = false
     }
@@ -16,8 +18,9 @@ final class TaskCounters: Sendable {
 
     var now: Values { values.withLock { $0 } }
 
-    func produced(_ output: String, atUs us: Int64) {
+    func produced(_ output: String, atUs us: Int64, note: String = "") {
         values.withLock {
+            $0.note = note.isEmpty ? nil : note
             $0.produced += 1
             $0.lastOutputUs = us
             $0.lastOutput = output

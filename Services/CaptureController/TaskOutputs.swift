@@ -1,4 +1,4 @@
-// The tasks of one source that have threads of their own (pictures, pushes), and the counters of the clip task. Part of the
+// The tasks of one source that have threads of their own (pictures, pushes), and the counters of the clip tasks. Part of the
 // source's locked state; nothing here waits.
 import Media
 import Wire
@@ -7,6 +7,7 @@ struct TaskOutputs: Sendable {
     private(set) var snapshots: [StreamKey: SnapshotTask] = [:]
     private(set) var pushes: [StreamKey: PushTask] = [:]
     private(set) var clip: (plan: ClipPlan, counters: TaskCounters)?
+    private(set) var renditions: [StreamKey: (plan: RenditionPlan, counters: TaskCounters)] = [:]
 
     /// Starts what is new, stops what is gone or changed, leaves the rest alone.
     mutating func apply(_ plan: SourcePlan, equipment: Equipment) {
@@ -26,6 +27,12 @@ struct TaskOutputs: Sendable {
         }
         for push in plan.pushes where pushes[push.stream] == nil {
             pushes[push.stream] = PushTask(push, source: plan.source, equipment: equipment)
+        }
+        let known = renditions
+        renditions = [:]
+        for next in plan.renditions {
+            let isSame = known[next.stream]?.plan.taskRunID == next.taskRunID
+            renditions[next.stream] = (next, isSame ? known[next.stream]?.counters ?? TaskCounters() : TaskCounters())
         }
         guard let next = plan.clip else {
             clip = nil
@@ -51,9 +58,17 @@ struct TaskOutputs: Sendable {
 
     func restartPushes() { for task in pushes.values { task.restart() } }
 
-    func sealed(_ file: MediaFile) {
-        guard let clip, StreamKey(file.stream) == clip.plan.stream else { return }
+    /// A segment is sealed; gives what is to be made of it.
+    func sealed(_ file: MediaFile) -> [RenditionJob] {
+        guard let clip, StreamKey(file.stream) == clip.plan.stream else { return [] }
         clip.counters.produced(file.path ?? "", atUs: file.endUs ?? 0)
+        return renditions.values.map { RenditionJob(segment: file, plan: $0.plan, counters: $0.counters) }
+    }
+
+    /// What is to be made of a segment that was sealed before: what its own stream wants.
+    func missing(_ segment: MediaFile) -> [RenditionJob] {
+        guard let stream = StreamKey(segment.stream), let wanted = renditions[stream] else { return [] }
+        return [RenditionJob(segment: segment, plan: wanted.plan, counters: wanted.counters)]
     }
 
     func clipDropped() { clip?.counters.dropped(1) }

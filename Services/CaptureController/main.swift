@@ -37,12 +37,15 @@ await ServiceProgram(
     let disk = DiskThread(
         keeper: keeper, queueBytes: configuration.diskQueueBytes, syncIntervalUs: configuration.syncIntervalUs,
         logger: logger, record: { outbox.put($0) })
+    let renditions = RenditionThread(
+        keeper: keeper, busy: disk.busy, mediaWorker: configuration.mediaWorker, instance: configuration.instance,
+        logger: logger, record: { outbox.put($0) })
     let bell = Wakeup()
     let equipment = Equipment(
         configuration: configuration,
         cameras: try RTSPClient(name: "cameras", forbidden: configuration.forbiddenNetworks),
         mediaServers: try RTSPClient(name: "pushes", forbidden: configuration.forbiddenNetworks), disk: disk,
-        outbox: outbox, adapter: adapter,
+        renditions: renditions, outbox: outbox, adapter: adapter,
         secrets: { [secrets = runtime.secrets] in try secrets.read($0).revealed },
         certificates: { [secrets = runtime.secrets] in try secrets.readCertificates($0) }, logger: logger,
         statusChanged: { bell.signal() })
@@ -68,8 +71,8 @@ await ServiceProgram(
     return [
         server, sender,
         CaptureService(
-            engine: engine, keeper: keeper, disk: disk, outbox: outbox, inventory: inventory, spool: spool,
-            registry: registry,
+            engine: engine, keeper: keeper, disk: disk, renditions: renditions, outbox: outbox, inventory: inventory,
+            spool: spool, registry: registry,
             indexer: indexer, instance: runtime.instance, logger: logger),
         Deletion(
             keeper: keeper, indexer: indexer, instance: runtime.instance,

@@ -73,7 +73,7 @@ extension FieldCheck {
             switch value {
             case .segment: result.insert(.segments)
             case .snapshot: result.insert(.snapshots)
-            case .unspecified, .unrecognized:
+            case .rendition, .unspecified, .unrecognized:
                 throw wrong("\(field)[\(index)]", "is \(value.name): segment and snapshot are allowed")
             }
         }

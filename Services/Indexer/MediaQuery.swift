@@ -34,7 +34,7 @@ struct MediaQuestion: Sendable {
     var source: SourceID?
     /// Nil: all times.
     var window: Span?
-    /// Nil: both.
+    /// Nil: footage and pictures; renditions repeat footage and are shown where they are asked for.
     var kind: MediaKind?
     var limit: Int
     var after: PageToken?
@@ -75,9 +75,9 @@ extension Database {
     /// The first files of one source and kind on this page, and one more that tells of a further page.
     private func starts(_ source: SourceRow, _ kind: MediaKind, _ question: MediaQuestion) throws -> [Row] {
         let window = question.window ?? Span(0, Int64.max)
-        let lookBackUs = kind == .segment ? source.maximumSegmentUs + 1 : 1
+        let lookBackUs = kind != .snapshot ? source.maximumSegmentUs + 1 : 1
         let from = max(window.startUs - min(lookBackUs, window.startUs), -1)
-        let lastEndUs = kind == .segment ? window.startUs : window.startUs - 1
+        let lastEndUs = kind != .snapshot ? window.startUs : window.startUs - 1
         let after = question.after ?? PageToken(startUs: -1, path: "")
         // A page goes on inside the second that it ended in, so both bounds are on start_us and the path decides inside.
         return try rows(

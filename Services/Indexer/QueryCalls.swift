@@ -20,8 +20,8 @@ struct QueryCalls: Sendable {
         let kind: MediaKind?
         switch request.kind {
         case nil, .unspecified: kind = nil
-        case .segment, .snapshot: kind = request.kind
-        case .unrecognized: throw FieldCheck.wrong("kind", "is unknown: segment and snapshot are allowed")
+        case .segment, .snapshot, .rendition: kind = request.kind
+        case .unrecognized: throw FieldCheck.wrong("kind", "is unknown: segment, snapshot and rendition are allowed")
         }
         let question = MediaQuestion(
             asset: try FieldCheck.nameIfAny(request.asset, "asset"), source: try source(request.source),

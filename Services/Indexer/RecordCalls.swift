@@ -106,20 +106,21 @@ struct RecordCalls: Sendable {
         let end = try FieldCheck.time(file.endUs, "\(place).end_us")
         let kind = file.kind ?? .unspecified
         switch kind {
-        case .segment:
+        case .segment, .rendition:
             guard end > start else {
-                throw FieldCheck.wrong("\(place).end_us", "must be greater than start_us for a segment")
+                throw FieldCheck.wrong("\(place).end_us", "must be greater than start_us for a \(kind.name)")
             }
             guard end - start <= FieldCheck.longestWindowUs else {
                 throw FieldCheck.wrong(
-                    "\(place).end_us", "lies more than 24 hours after start_us: a segment is no longer")
+                    "\(place).end_us", "lies more than 24 hours after start_us: a \(kind.name) is no longer")
             }
         case .snapshot:
             guard end == start else {
                 throw FieldCheck.wrong("\(place).end_us", "must be equal to start_us for a snapshot")
             }
         case .unspecified, .unrecognized:
-            throw FieldCheck.wrong("\(place).kind", "is missing or unknown: segment and snapshot are allowed")
+            throw FieldCheck.wrong(
+                "\(place).kind", "is missing or unknown: segment, snapshot and rendition are allowed")
         }
         let asset = try file.stream.map { stream throws(RPCError) in
             try FieldCheck.stream(stream, "\(place).stream").asset

@@ -22,6 +22,8 @@ enum Schema {
             try db.execute(sql: keeping)
             try db.execute(sql: history)
         }
+        // Foreign keys are checked when it is done.
+        migrator.registerMigration("2-renditions") { try $0.execute(sql: renditions) }
         return migrator
     }
 
@@ -65,7 +67,7 @@ enum Schema {
           volume_id      TEXT NOT NULL,
           path           TEXT NOT NULL,
           source_id      INTEGER NOT NULL REFERENCES sources,
-          -- 1 segment, 2 snapshot (MediaKind).
+          -- 1 segment, 2 snapshot (MediaKind); since migration 2 also 3, rendition.
           kind           INTEGER NOT NULL CHECK (kind IN (1, 2)),
           start_us       INTEGER NOT NULL,
           -- As reported, but never later than the start of the next segment of the same run (rule 2).
@@ -95,6 +97,35 @@ enum Schema {
           files          INTEGER NOT NULL,
           bytes          INTEGER NOT NULL
         ) STRICT, WITHOUT ROWID;
+        """
+
+    /// `media` once more with kind 3: SQLite changes no CHECK of a table that is there. A new column of `media` goes behind this.
+    private static let renditions = """
+        CREATE TABLE media_2 (
+          media_id       INTEGER PRIMARY KEY,
+          volume_id      TEXT NOT NULL,
+          path           TEXT NOT NULL,
+          source_id      INTEGER NOT NULL REFERENCES sources,
+          -- 1 segment, 2 snapshot, 3 rendition (MediaKind). Wrong: a rendition is delivered beside the footage it repeats.
+          kind           INTEGER NOT NULL CHECK (kind IN (1, 2, 3)),
+          start_us       INTEGER NOT NULL,
+          end_us         INTEGER NOT NULL,
+          is_primary     INTEGER NOT NULL DEFAULT 1,
+          size_bytes     INTEGER NOT NULL,
+          lease_epoch    INTEGER NOT NULL,
+          run_id         TEXT NOT NULL,
+          recorded_us    INTEGER NOT NULL,
+          granted_us     INTEGER,
+          record         BLOB NOT NULL
+        ) STRICT;
+        INSERT INTO media_2 SELECT media_id, volume_id, path, source_id, kind, start_us, end_us, is_primary, size_bytes,
+          lease_epoch, run_id, recorded_us, granted_us, record FROM media;
+        DROP TABLE media;
+        ALTER TABLE media_2 RENAME TO media;
+        CREATE UNIQUE INDEX media_by_path ON media (volume_id, path);
+        CREATE INDEX media_by_time ON media (source_id, kind, start_us, end_us, is_primary, size_bytes);
+        CREATE INDEX media_by_age ON media (volume_id, start_us, size_bytes);
+        \(mediaCounters)
         """
 
     static let mediaCounters = """

@@ -1,8 +1,9 @@
-// media-worker: makes a picture of a keyframe, and nothing else. A child of another executable (Shared/MediaWork starts it), the
+// media-worker: makes a picture of a keyframe, or a rendition of a segment, and nothing else. A child of another executable (Shared/MediaWork starts it), the
 // only one that links libav. What a camera sends is read here by C code; should it take that over, it finds no network, no
 // files, no credentials, and a process that its parent replaces.
 //
-// Requests come on descriptor 3, answers go back on it (Shared/MediaWork/WorkMessage.swift); it ends when that is closed, when its
+// Requests come on descriptor 3, answers go back on it (Shared/MediaWork/WorkMessage.swift), a segment's bytes and those of its
+// rendition too; it ends when that is closed, when its
 // parent ends, or when what comes is no request. It writes no log: errors are answers.
 import CConfinement
 import Glibc
@@ -38,23 +39,51 @@ _ = sg_confinement_attempts()
 let failure = sg_confinement_limits(memoryBytes)
 guard failure == 0 else { stop(Exit.system, "cannot limit itself (\(String(cString: strerror(failure))))") }
 
+/// Pieces of the file and of the rendition, over the socket. Every failure of it is the end of the worker.
+struct SocketTransport: RenditionTransport {
+    let socket: FrameSocket
+    let number: UInt32
+
+    func read(at offset: Int64, count: Int) throws -> [UInt8] {
+        guard count > 0 else { return [] }
+        try socket.send(.read(offset: offset, count: min(count, WorkHeader.maximumPieceBytes)), number: number)
+        guard case (number, .piece(let bytes)) = try socket.receive() else {
+            stop(Exit.protocolError, "what came is no piece of the file")
+        }
+        return bytes
+    }
+
+    func write(_ bytes: [UInt8], at offset: Int64) throws {
+        try socket.send(.write(offset: offset, bytes), number: number)
+    }
+}
+
 let socket = FrameSocket(descriptor: SG_CHILD_SOCKET)
 while true {
-    do throws(FrameSocket.Failure) {
+    do {
         let (number, message) = try socket.receive()
-        guard case .request(let request) = message else { stop(Exit.protocolError, "what came is no request") }
         let answer: WorkMessage
-        do throws(PictureError) {
-            answer = .picture(try PictureMaker.picture(for: request))
-        } catch {
+        do {
+            switch message {
+            case .request(let request): answer = .picture(try PictureMaker.picture(for: request))
+            case .rendition(let request):
+                // It may take as long as its footage: pictures and recording come first.
+                _ = nice(10)
+                answer = .made(
+                    try RenditionFactory.make(request, through: SocketTransport(socket: socket, number: number)))
+            default: stop(Exit.protocolError, "what came is no request")
+            }
+        } catch let error as PictureError {
             answer = .failure(error)
         }
         try socket.send(answer, number: number)
-    } catch {
+    } catch let error as FrameSocket.Failure {
         switch error {
         case .closed: exit(0)
         case .nonsense(let what): stop(Exit.protocolError, "what came is no request: \(what)")
         case .overdue, .system: stop(Exit.system, "its socket broke")
         }
+    } catch {
+        stop(Exit.system, "something failed that should not: \(error)")
     }
 }

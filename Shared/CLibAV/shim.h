@@ -1,7 +1,10 @@
-// FFmpeg 5.1: decoding one picture, encoding a snapshot. Shared/LibAV is its only user.
+// FFmpeg 5.1: decoding one picture, encoding a snapshot, putting a segment into another container. Shared/LibAV is its only user.
 //
 // Macros and static constants that Swift cannot import are functions here. None of them owns anything.
 #include <libavcodec/avcodec.h>
+#include <libavcodec/bsf.h>
+#include <libavformat/avformat.h>
+#include <libavutil/opt.h>
 #include <libavutil/avutil.h>
 #include <libavutil/imgutils.h>
 #include <libswscale/swscale.h>
@@ -18,3 +21,9 @@ static inline void sg_av_log_silence(void) { av_log_set_callback(sg_av_log_nothi
 
 // Quantiser scale to libav's quality unit.
 static inline int sg_av_quality(int scale) { return scale * FF_QP2LAMBDA; }
+
+// The end of a file, as a callback of an AVIOContext says it.
+static inline int sg_av_end(void) { return AVERROR_EOF; }
+static inline int sg_av_again(void) { return AVERROR(EAGAIN); }
+static inline int sg_av_input_output(void) { return AVERROR(EIO); }
+static inline int64_t sg_av_no_time(void) { return AV_NOPTS_VALUE; }

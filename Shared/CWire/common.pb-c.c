@@ -1689,17 +1689,19 @@ const ProtobufCMessageDescriptor sightglass__v1__metric_value__descriptor =
   (ProtobufCMessageInit) sightglass__v1__metric_value__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCEnumValue sightglass__v1__media_kind__enum_values_by_number[3] =
+static const ProtobufCEnumValue sightglass__v1__media_kind__enum_values_by_number[4] =
 {
   { "MEDIA_KIND_UNSPECIFIED", "SIGHTGLASS__V1__MEDIA_KIND__MEDIA_KIND_UNSPECIFIED", 0 },
   { "MEDIA_KIND_SEGMENT", "SIGHTGLASS__V1__MEDIA_KIND__MEDIA_KIND_SEGMENT", 1 },
   { "MEDIA_KIND_SNAPSHOT", "SIGHTGLASS__V1__MEDIA_KIND__MEDIA_KIND_SNAPSHOT", 2 },
+  { "MEDIA_KIND_RENDITION", "SIGHTGLASS__V1__MEDIA_KIND__MEDIA_KIND_RENDITION", 3 },
 };
 static const ProtobufCIntRange sightglass__v1__media_kind__value_ranges[] = {
-{0, 0},{0, 3}
+{0, 0},{0, 4}
 };
-static const ProtobufCEnumValueIndex sightglass__v1__media_kind__enum_values_by_name[3] =
+static const ProtobufCEnumValueIndex sightglass__v1__media_kind__enum_values_by_name[4] =
 {
+  { "MEDIA_KIND_RENDITION", 3 },
   { "MEDIA_KIND_SEGMENT", 1 },
   { "MEDIA_KIND_SNAPSHOT", 2 },
   { "MEDIA_KIND_UNSPECIFIED", 0 },
@@ -1711,9 +1713,9 @@ const ProtobufCEnumDescriptor sightglass__v1__media_kind__descriptor =
   "MediaKind",
   "Sightglass__V1__MediaKind",
   "sightglass.v1",
-  3,
+  4,
   sightglass__v1__media_kind__enum_values_by_number,
-  3,
+  4,
   sightglass__v1__media_kind__enum_values_by_name,
   1,
   sightglass__v1__media_kind__value_ranges,

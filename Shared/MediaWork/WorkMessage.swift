@@ -3,15 +3,21 @@
 //
 // A frame, numbers big-endian:
 //
-//     version u8 = 2 | kind u8 | number u32 | length of fields u32 | length of blob u32 | fields | blob
+//     version u8 = 3 | kind u8 | number u32 | length of fields u32 | length of blob u32 | fields | blob
 //
 //     kind         fields                                                                     blob
 //     1 request    codec u8, format u8, quality u8, width u16, height u16, largest width      keyframe
 //                  u16, largest height u16 (0: any), decoder configuration (the rest)
 //     2 picture    format u8, width u16, height u16                                           picture file
 //     3 failure    cause u8, a sentence in UTF-8 (the rest)                                   none
+//     4 rendition  format u8, sound u8, size of the file u64                                  none
+//     5 read       offset u64, count u32                                                      none
+//     6 piece      none                                                                       bytes; none: at its end
+//     7 write      offset u64                                                                 bytes
+//     8 made       pictures u32, three texts, each after its length u16: video, sound, note   none
 //
-// An answer carries the number of its request. Both sides are of one build: another version is an error, not a dialect.
+// A rendition is made of a file that the worker cannot see: it asks for pieces (5, answered by 6) and says what to write (7, which
+// has no answer), until 8 or 3 ends it. An answer carries the number of its request. Both sides are of one build: another version is an error, not a dialect.
 import Media
 
 /// Bytes that are no frame of this protocol, or one that must not come here. The connection cannot go on.
@@ -32,12 +38,26 @@ public struct WorkHeader: Sendable, Hashable {
         case picture = 2
         /// From the worker: none could be made.
         case failure = 3
+        /// From the parent: make a rendition.
+        case rendition = 4
+        /// From the worker: a piece of the file is wanted.
+        case read = 5
+        /// From the parent: here it is.
+        case piece = 6
+        /// From the worker: this belongs into the rendition.
+        case write = 7
+        /// From the worker: the rendition is complete.
+        case made = 8
     }
 
     /// Length of a header.
     public static let byteCount = 14
     /// The only version there is.
-    public static let version: UInt8 = 2
+    public static let version: UInt8 = 3
+    /// Of what is read or written at once.
+    public static let maximumPieceBytes = 1 << 20
+    /// Of a codec's name.
+    static let maximumNameBytes = 32
     /// Of the sentence of a failure.
     public static let maximumSentenceBytes = 500
 
@@ -74,6 +94,11 @@ public struct WorkHeader: Sendable, Hashable {
         case .request: 11...11 + PictureRequest.maximumConfigurationBytes
         case .picture: 5...5
         case .failure: 1...1 + maximumSentenceBytes
+        case .rendition: 10...10
+        case .read: 12...12
+        case .piece: 0...0
+        case .write: 8...8
+        case .made: 10...10 + 2 * maximumNameBytes + maximumSentenceBytes
         }
     }
 
@@ -81,7 +106,9 @@ public struct WorkHeader: Sendable, Hashable {
         switch kind {
         case .request: 1...PictureRequest.maximumPacketBytes
         case .picture: 1...Picture.maximumBytes
-        case .failure: 0...0
+        case .piece: 0...maximumPieceBytes
+        case .write: 1...maximumPieceBytes
+        case .failure, .rendition, .read, .made: 0...0
         }
     }
 }
@@ -94,6 +121,16 @@ public enum WorkMessage: Sendable {
     case picture(Picture)
     /// There is none, for this reason.
     case failure(PictureError)
+    /// Make a rendition.
+    case rendition(RenditionRequest)
+    /// Bytes of the file from there on are wanted, at most so many.
+    case read(offset: Int64, count: Int)
+    /// They are these.
+    case piece([UInt8])
+    /// Bytes that belong there in the rendition.
+    case write(offset: Int64, [UInt8])
+    /// It is complete.
+    case made(Rendition)
 
     /// Header and fields; the blob follows. Sentences are cut to their bound.
     public func head(number: UInt32) -> [UInt8] {
@@ -115,7 +152,29 @@ public enum WorkMessage: Sendable {
             fields.append(UInt64(UInt16(clamping: picture.heightPx)), bytes: 2)
         case .failure(let error):
             kind = .failure
-            fields = [WorkCodes.cause(error.cause)] + Self.sentence(error)
+            fields = [WorkCodes.cause(error.cause)] + Self.sentence(error.description)
+        case .rendition(let request):
+            kind = .rendition
+            fields = [WorkCodes.rendition(request.format), request.wantsAudio ? 1 : 0]
+            fields.append(UInt64(request.sizeBytes), bytes: 8)
+        case .read(let offset, let count):
+            kind = .read
+            fields.append(UInt64(clamping: offset), bytes: 8)
+            fields.append(UInt64(clamping: count), bytes: 4)
+        case .piece: kind = .piece
+        case .write(let offset, _):
+            kind = .write
+            fields.append(UInt64(clamping: offset), bytes: 8)
+        case .made(let rendition):
+            kind = .made
+            fields.append(UInt64(rendition.frames), bytes: 4)
+            for text in [
+                rendition.videoCodec.utf8.prefix(WorkHeader.maximumNameBytes),
+                rendition.audioCodec.utf8.prefix(WorkHeader.maximumNameBytes),
+            ].map(Array.init) + [Self.sentence(rendition.note)] {
+                fields.append(UInt64(text.count), bytes: 2)
+                fields += text
+            }
         }
         var head: [UInt8] = [WorkHeader.version, kind.rawValue]
         head.append(UInt64(number), bytes: 4)
@@ -129,7 +188,8 @@ public enum WorkMessage: Sendable {
         switch self {
         case .request(let request): try request.packet.withUnsafeBytes(body)
         case .picture(let picture): try picture.bytes.withUnsafeBytes(body)
-        case .failure: try body(UnsafeRawBufferPointer(start: nil, count: 0))
+        case .piece(let bytes), .write(_, let bytes): try bytes.withUnsafeBytes(body)
+        case .failure, .rendition, .read, .made: try body(UnsafeRawBufferPointer(start: nil, count: 0))
         }
     }
 
@@ -148,17 +208,58 @@ public enum WorkMessage: Sendable {
             self = .picture(Picture(bytes: blob, widthPx: width, heightPx: height, format: format))
         case .failure:
             // The sentence comes to logs and status, and the worker may have been taken over by what it decoded.
-            guard let cause = reader.number(1).flatMap(WorkCodes.cause),
-                let sentence = String(validating: reader.rest(), as: UTF8.self),
-                sentence.unicodeScalars.allSatisfy({ $0.properties.generalCategory != .control })
-            else { throw WorkProtocolError("a failure of an unknown cause, or one that is told in no readable text") }
+            guard let cause = reader.number(1).flatMap(WorkCodes.cause), let sentence = Self.text(reader.rest()) else {
+                throw WorkProtocolError("a failure of an unknown cause, or one that is told in no readable text")
+            }
             self = .failure(PictureError(cause, sentence))
+        case .rendition:
+            guard let format = reader.number(1).flatMap(WorkCodes.rendition), let sound = reader.number(1), sound <= 1,
+                let size = reader.number(8),
+                let request = RenditionRequest(format, wantsAudio: sound == 1, sizeBytes: Int64(size))
+            else { throw WorkProtocolError("a rendition of an unknown format or of an impossible file") }
+            self = .rendition(request)
+        case .read:
+            guard let offset = reader.number(8), let count = reader.number(4),
+                (0...Int(RenditionRequest.maximumBytes)).contains(offset),
+                (1...WorkHeader.maximumPieceBytes).contains(count)
+            else { throw WorkProtocolError("a piece that no file has") }
+            self = .read(offset: Int64(offset), count: count)
+        case .piece: self = .piece(blob)
+        case .write:
+            guard let offset = reader.number(8), (0...Int(RenditionRequest.maximumBytes)).contains(offset) else {
+                throw WorkProtocolError("bytes behind the end of any file")
+            }
+            self = .write(offset: Int64(offset), blob)
+        case .made: self = .made(try Self.made(&reader))
         }
     }
 
+    private static func made(_ reader: inout ByteReader) throws(WorkProtocolError) -> Rendition {
+        let frames = reader.number(4)
+        var texts: [String] = []
+        let bounds = [WorkHeader.maximumNameBytes, WorkHeader.maximumNameBytes, WorkHeader.maximumSentenceBytes]
+        while texts.count < 3, let count = reader.number(2), count <= bounds[texts.count],
+            let bytes = reader.bytes(count), let text = text(bytes)
+        {
+            texts.append(text)
+        }
+        guard let frames, texts.count == 3, reader.rest().isEmpty else {
+            throw WorkProtocolError("a rendition that is told in no readable text")
+        }
+        return Rendition(frames: UInt32(frames), videoCodec: texts[0], audioCodec: texts[1], note: texts[2])
+    }
+
+    /// Nil for what is no text, or holds control characters.
+    private static func text(_ bytes: [UInt8]) -> String? {
+        guard let text = String(validating: bytes, as: UTF8.self),
+            text.unicodeScalars.allSatisfy({ $0.properties.generalCategory != .control })
+        else { return nil }
+        return text
+    }
+
     /// At most the bytes allowed, cut between two characters.
-    private static func sentence(_ error: PictureError) -> [UInt8] {
-        var text = error.description
+    private static func sentence(_ whole: String) -> [UInt8] {
+        var text = whole
         while text.utf8.count > WorkHeader.maximumSentenceBytes { text.removeLast() }
         return Array(text.utf8)
     }
@@ -187,12 +288,15 @@ public enum WorkMessage: Sendable {
 private enum WorkCodes {
     private static let codecs: [Codec] = [.h264, .hevc, .mjpeg]
     private static let formats: [PictureFormat] = [.jpeg, .png, .bmp, .tiff]
+    private static let renditions = RenditionFormat.allCases
     private static let causes: [PictureError.Cause] = [.corrupt, .limit, .internal]
 
     static func codec(_ codec: Codec) -> UInt8 { number(codec, codecs) }
     static func codec(_ number: Int) -> Codec? { value(number, codecs) }
     static func format(_ format: PictureFormat) -> UInt8 { number(format, formats) }
     static func format(_ number: Int) -> PictureFormat? { value(number, formats) }
+    static func rendition(_ format: RenditionFormat) -> UInt8 { number(format, renditions) }
+    static func rendition(_ number: Int) -> RenditionFormat? { value(number, renditions) }
     /// The causes that only the parent knows are `internal` on the wire.
     static func cause(_ cause: PictureError.Cause) -> UInt8 {
         number(causes.contains(cause) ? cause : .internal, causes)
@@ -215,10 +319,18 @@ private struct ByteReader {
 
     init(_ bytes: [UInt8]) { self.bytes = bytes[...] }
 
+    /// Nil where there are not so many bytes, or the number is beyond 2^63.
     mutating func number(_ count: Int) -> Int? {
         guard bytes.count >= count else { return nil }
         defer { bytes = bytes.dropFirst(count) }
-        return bytes.prefix(count).reduce(0) { $0 << 8 | Int($1) }
+        let number = bytes.prefix(count).reduce(UInt64(0)) { $0 << 8 | UInt64($1) }
+        return Int(exactly: number)
+    }
+
+    mutating func bytes(_ count: Int) -> [UInt8]? {
+        guard bytes.count >= count else { return nil }
+        defer { bytes = bytes.dropFirst(count) }
+        return Array(bytes.prefix(count))
     }
 
     func rest() -> [UInt8] { Array(bytes) }

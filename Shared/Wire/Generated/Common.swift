@@ -11,11 +11,13 @@ public enum MediaKind: Sendable, Hashable, RawRepresentable, CustomStringConvert
     case segment
     /// One picture.
     case snapshot
+    /// A segment's footage once more in another format, in a file of its own. It is no footage that requests are answered from.
+    case rendition
     /// A value of a newer contract.
     case unrecognized(Int32)
 
     /// Every value that this contract names, in its order.
-    public static let known: [MediaKind] = [.unspecified, .segment, .snapshot]
+    public static let known: [MediaKind] = [.unspecified, .segment, .snapshot, .rendition]
 
     /// The value with this number; never fails.
     public init(rawValue: Int32) {
@@ -23,6 +25,7 @@ public enum MediaKind: Sendable, Hashable, RawRepresentable, CustomStringConvert
         case 0: self = .unspecified
         case 1: self = .segment
         case 2: self = .snapshot
+        case 3: self = .rendition
         default: self = .unrecognized(rawValue)
         }
     }
@@ -33,16 +36,18 @@ public enum MediaKind: Sendable, Hashable, RawRepresentable, CustomStringConvert
         case .unspecified: 0
         case .segment: 1
         case .snapshot: 2
+        case .rendition: 3
         case .unrecognized(let value): value
         }
     }
 
-    /// The contract's name without its prefix, in lower case: "snapshot".
+    /// The contract's name without its prefix, in lower case: "rendition".
     public var name: String {
         switch self {
         case .unspecified: "unspecified"
         case .segment: "segment"
         case .snapshot: "snapshot"
+        case .rendition: "rendition"
         case .unrecognized(let value): "unrecognized_\(value)"
         }
     }

@@ -9,8 +9,7 @@ import Wire
 
 struct GapTests {
     private let clip = ClipPlan(
-        stream: StreamKey(asset: "press", stream: "clips"), taskRunID: "r", segmentUs: 60_000_000, folder: "", note: nil
-    )
+        stream: StreamKey(asset: "press", stream: "clips"), taskRunID: "r", segmentUs: 60_000_000, folder: "")
 
     /// Gaps as cause, start and end in seconds of the film.
     private func gaps(_ film: Film) -> [String] {

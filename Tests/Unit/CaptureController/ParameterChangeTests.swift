@@ -10,8 +10,7 @@ struct ParameterChangeTests {
     private static let sps: [UInt8] = [0x67, 0x42, 0x00, 0x1E, 0x95, 0xA0, 0x50, 0x7C, 0x40]
     private static let second: Int64 = 1_000_000
     private static let clip = ClipPlan(
-        stream: StreamKey(asset: "press", stream: "clips"), taskRunID: "r", segmentUs: 60 * second, folder: "",
-        note: nil)
+        stream: StreamKey(asset: "press", stream: "clips"), taskRunID: "r", segmentUs: 60 * second, folder: "")
 
     /// New at each call, equal by content: so does the assembler make one for each change.
     private static func sets(_ number: Int) throws -> CodecConfiguration {

@@ -41,13 +41,18 @@ struct PlannerTests {
 
     @Test func theFirstClipStreamByNameRecords() throws {
         let clip = TaskSettings(type: .clipToFs, format: "mkv", durationS: 30, path: "/data/sub1/clips/")
-        let plan = try plan([stream("b", clip), stream("a", clip)])
+        let plan = try plan([
+            stream("b", clip), stream("a", clip), stream("c", TaskSettings(type: .clipToFs, format: "mp4")),
+            stream("d", TaskSettings(type: .clipToFs, format: "gif")),
+        ])
         #expect(plan.clip?.stream == StreamKey(asset: "press", stream: "a"))
         #expect(plan.clip?.segmentUs == 30_000_000)
         #expect(plan.clip?.folder == "clips")
-        #expect(plan.clip?.note?.contains("mkv") == true)
-        #expect(plan.quiet.map(\.stream.stream) == ["b"])
-        #expect(plan.quiet.first?.state == .running)
+        // The others get its segments in their formats, where that is not the segments' own.
+        #expect(plan.renditions.map(\.stream.stream) == ["a", "b"])
+        #expect(plan.renditions.allSatisfy { $0.format == .mkv && $0.wantsAudio && $0.folder == "clips" })
+        #expect(plan.quiet.map(\.stream.stream) == ["c", "d"])
+        #expect(plan.quiet.map(\.state) == [.running, .failed])
         #expect(plan.leaseEpoch == 7)
     }
 

@@ -117,8 +117,7 @@ struct SourcePipelineTests {
 
     @Test func aRunningRecordingIsSealedBehindTheWindowAndGoesOn() throws {
         let clip = ClipPlan(
-            stream: StreamKey(asset: "press", stream: "clips"), taskRunID: "r", segmentUs: 60_000_000, folder: "",
-            note: nil)
+            stream: StreamKey(asset: "press", stream: "clips"), taskRunID: "r", segmentUs: 60_000_000, folder: "")
         var film = try Film(clip: clip)
         film.play(from: 0, to: 5)
         let result = film.ensure("event", 1, 7, atSecond: 5)
@@ -133,8 +132,7 @@ struct SourcePipelineTests {
         film.play(from: 0, to: 5)
         var plan = film.pipeline.plan
         plan.clip = ClipPlan(
-            stream: StreamKey(asset: "press", stream: "clips"), taskRunID: "r", segmentUs: 2_000_000, folder: "",
-            note: nil)
+            stream: StreamKey(asset: "press", stream: "clips"), taskRunID: "r", segmentUs: 2_000_000, folder: "")
         film.effects += film.pipeline.apply(plan, wallUs: Film.baseUs + 4_990_000, nowUs: 4_990_000)
         #expect(film.pipeline.driver.openSpan?.startUs == Film.baseUs + 4_000_000)
         film.play(from: 5, to: 9)

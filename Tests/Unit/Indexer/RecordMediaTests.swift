@@ -1,5 +1,7 @@
 // What controllers record: stored once, checked one by one, primary or duplicate, found by a bounded look-back.
 
+import Foundation
+import GRDB
 import RPC
 import Testing
 import Wire
@@ -138,6 +140,57 @@ import Wire
         #expect(all.map { $0.startUs ?? 0 } == all.map { $0.startUs ?? 0 }.sorted())
         #expect(try await test.queries.queryMedia(QueryMediaRequest(kind: .snapshot)).files.count == 4)
         #expect(try await test.queries.queryMedia(QueryMediaRequest(asset: "cam2", kind: .segment)).files.count == 10)
+    }
+
+    /// A rendition repeats footage: it is kept and found, and no request is answered from it.
+    @Test func aRenditionIsKnownAndIsNoFootage() async throws {
+        let test = try T()
+        try await test.record([
+            T.run("run1", from: -20), T.segment(-20, -10), T.rendition(-20, -10), T.rendition(-10, 0),
+        ])
+        let camera = try #require(try await test.queries.listCameras().cameras.first)
+        #expect(camera.segments == 1 && camera.snapshots == 0 && camera.bytes == 3000)
+        #expect(try await test.queries.queryMedia(QueryMediaRequest()).files.map(\.kind) == [.segment])
+        let found = try await test.queries.queryMedia(QueryMediaRequest(window: T.window(-11, -10), kind: .rendition))
+            .files
+        #expect(found.map(\.fileExtension) == ["mkv"] && found.first?.kind == .rendition)
+        #expect(try await test.records.listFiles(ListFilesRequest(volumeID: "vol1", limit: 9)).files.count == 3)
+        try await test.archive("all", -20, -10)
+        #expect(try await test.request("all").files.map(\.kind) == [.segment])
+        await #expect(throws: RPCError.self) { try await test.archive("wrong", -20, 0, kinds: [.rendition]) }
+        #expect(try await test.record([T.rendition(0, 0)]).rejected.count == 1)
+    }
+
+    @Test func aCatalogueOfBeforeRenditionsKeepsAllItHolds() async throws {
+        let folder = FileManager.default.temporaryDirectory.appendingPathComponent(UUID().uuidString)
+        try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
+        defer { try? FileManager.default.removeItem(at: folder) }
+        let path = folder.appendingPathComponent("catalogue.sqlite").path
+        do {
+            let old = try DatabaseQueue(path: path)
+            try Schema.migrator.migrate(old, upTo: "1-catalogue")
+            try await old.write { db in
+                try db.execute(sql: "INSERT INTO sources (source_id, device, endpoint) VALUES (7, 'cam1', 'main')")
+                for kind in [1, 2] {
+                    try db.execute(
+                        sql: """
+                            INSERT INTO media (volume_id, path, source_id, kind, start_us, end_us, size_bytes, lease_epoch,
+                              run_id, recorded_us, record) VALUES ('v', ?, 7, ?, 5, 9, 11, 1, 'r', 3, x'01')
+                            """, arguments: ["file\(kind)", kind])
+                }
+            }
+        }
+        let new = try DatabaseQueue(path: path)
+        try Schema.migrator.migrate(new)
+        try await new.write { db in
+            #expect(try Int.fetchOne(db, sql: "SELECT COUNT(*) FROM media WHERE start_us = 5 AND size_bytes = 11") == 2)
+            try db.execute(sql: "UPDATE media SET kind = 3 WHERE kind = 2")
+            // What counts files counts them still.
+            try db.execute(sql: "DELETE FROM media WHERE kind = 3")
+            #expect(try Int.fetchOne(db, sql: "SELECT files FROM volume_usage WHERE volume_id = 'v'") == 1)
+            #expect(try Int.fetchOne(db, sql: "SELECT bytes FROM sources WHERE source_id = 7") == 11)
+            #expect(throws: DatabaseError.self) { try db.execute(sql: "UPDATE media SET kind = 4") }
+        }
     }
 
     @Test func filesOfAVolumeAreListedInByteOrder() async throws {

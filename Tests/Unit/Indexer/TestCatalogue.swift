@@ -88,6 +88,13 @@ final class TestCatalogue: Sendable {
                 frames: 1, videoCodec: "jpeg", runID: "run1", leaseEpoch: 1, fileExtension: "jpg"))
     }
 
+    static func rendition(_ from: Double, _ to: Double, camera: String = "cam1") -> MediaRecord {
+        var record = segment(from, to, camera: camera, path: "\(camera)/run1/\(us(from))_\(us(to)).mkv")
+        record.file?.kind = .rendition
+        record.file?.fileExtension = "mkv"
+        return record
+    }
+
     static func gap(_ from: Double, _ to: Double, camera: String = "cam1", cause: String = "dark") -> MediaRecord {
         MediaRecord(
             gap: Gap(source: source(camera), window: window(from, to), cause: cause, reason: "the camera is silent"))

@@ -31,13 +31,68 @@ private func request(
 
 @Suite struct GoldenFrameTests {
     static let requestFrame: [UInt8] =
-        [2, 1, 0x01, 0x02, 0x03, 0x04, 0, 0, 0, 14, 0, 0, 0, 2] + [2, 2, 90, 0x07, 0x80, 0x04, 0x38]
+        [3, 1, 0x01, 0x02, 0x03, 0x04, 0, 0, 0, 14, 0, 0, 0, 2] + [2, 2, 90, 0x07, 0x80, 0x04, 0x38]
         + [0x01, 0x40, 0x40, 0x00] + [1, 2, 3] + [0xAA, 0xBB]
     static let style = PictureStyle(.png, quality: 90, maximumWidthPx: 320, maximumHeightPx: 16384)
     static let pictureFrame: [UInt8] =
-        [2, 2, 0xFF, 0xFF, 0xFF, 0xFF, 0, 0, 0, 5, 0, 0, 0, 3] + [3, 0x40, 0x00, 0x00, 0x01] + [7, 8, 9]
+        [3, 2, 0xFF, 0xFF, 0xFF, 0xFF, 0, 0, 0, 5, 0, 0, 0, 3] + [3, 0x40, 0x00, 0x00, 0x01] + [7, 8, 9]
     static let failureFrame: [UInt8] =
-        [2, 3, 0, 0, 0, 7, 0, 0, 0, 6, 0, 0, 0, 0] + [2] + Array("large".utf8)
+        [3, 3, 0, 0, 0, 7, 0, 0, 0, 6, 0, 0, 0, 0] + [2] + Array("large".utf8)
+
+    static let renditionFrame: [UInt8] =
+        [3, 4, 0, 0, 0, 1, 0, 0, 0, 10, 0, 0, 0, 0] + [5, 1] + [0, 0, 0, 1, 0, 0, 0, 2]
+    static let readFrame: [UInt8] =
+        [3, 5, 0, 0, 0, 1, 0, 0, 0, 12, 0, 0, 0, 0] + [0, 0, 0, 2, 0, 0, 0, 3] + [0, 0x10, 0, 0]
+    static let pieceFrame: [UInt8] = [3, 6, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 2, 7, 8]
+    static let writeFrame: [UInt8] =
+        [3, 7, 0, 0, 0, 1, 0, 0, 0, 8, 0, 0, 0, 1] + [0, 0, 0, 3, 0, 0, 0, 4] + [9]
+    static let madeFrame: [UInt8] =
+        [3, 8, 0, 0, 0, 1, 0, 0, 0, 20, 0, 0, 0, 0] + [0, 0, 0, 120] + [0, 4] + Array("h264".utf8) + [0, 3]
+        + Array("aac".utf8) + [0, 3] + Array("mum".utf8)
+    static let all = [
+        requestFrame, pictureFrame, failureFrame, renditionFrame, readFrame, pieceFrame, writeFrame, madeFrame,
+    ]
+
+    @Test func aRenditionAndItsPieces() throws {
+        let request = try #require(RenditionRequest(.flv, wantsAudio: true, sizeBytes: 1 << 32 + 2))
+        #expect(bytes(.rendition(request), number: 1) == Self.renditionFrame)
+        guard case (_, .rendition(request)) = try message(Self.renditionFrame) else {
+            Issue.record("not the request")
+            return
+        }
+        #expect(bytes(.read(offset: 2 << 32 + 3, count: 1 << 20), number: 1) == Self.readFrame)
+        guard case (_, .read(let from, let count)) = try message(Self.readFrame) else {
+            Issue.record("not what is read")
+            return
+        }
+        #expect(from == 2 << 32 + 3 && count == 1 << 20)
+        #expect(bytes(.piece([7, 8]), number: 1) == Self.pieceFrame)
+        guard case (_, .piece([7, 8])) = try message(Self.pieceFrame) else {
+            Issue.record("not the piece")
+            return
+        }
+        #expect(bytes(.write(offset: 3 << 32 + 4, [9]), number: 1) == Self.writeFrame)
+        guard case (_, .write(let to, [9])) = try message(Self.writeFrame) else {
+            Issue.record("not what is written")
+            return
+        }
+        #expect(to == 3 << 32 + 4)
+        let made = Rendition(frames: 120, videoCodec: "h264", audioCodec: "aac", note: "mum")
+        #expect(bytes(.made(made), number: 1) == Self.madeFrame)
+        guard case (_, .made(made)) = try message(Self.madeFrame) else {
+            Issue.record("not what was made")
+            return
+        }
+    }
+
+    @Test(
+        arguments: [
+            ("mkv", .mkv), ("MPEG", .mpg), ("mpg", .mpg), ("mts", .mts), ("webm", .webm), ("mp4", nil), ("ts", nil),
+            ("", nil),
+        ] as [(String, RenditionFormat?)])
+    func renditionsByTheirNames(name: String, format: RenditionFormat?) {
+        #expect(RenditionFormat(named: name) == format)
+    }
 
     @Test func aRequest() throws {
         #expect(bytes(.request(try request(style: Self.style)), number: 0x0102_0304) == Self.requestFrame)
@@ -185,7 +240,7 @@ private func request(
 
     /// Lengths are refused by the header alone, before anything of that length is read.
     @Test(arguments: [
-        with(GoldenFrameTests.requestFrame, 0, [1]), with(GoldenFrameTests.requestFrame, 0, [3]),
+        with(GoldenFrameTests.requestFrame, 0, [1]), with(GoldenFrameTests.requestFrame, 0, [2]),
         with(GoldenFrameTests.requestFrame, 1, [0]), with(GoldenFrameTests.requestFrame, 1, [4]),
         with(GoldenFrameTests.requestFrame, 1, [255]),
         // Fields of 10 bytes, of 1 MiB and 12 bytes, of 4 GiB.
@@ -206,9 +261,9 @@ private func request(
     }
 
     @Test func boundsThemselvesAreTaken() throws {
-        let request = try WorkHeader([2, 1, 0, 0, 0, 0, 0, 0x10, 0, 11, 2, 0, 0, 0])
+        let request = try WorkHeader([3, 1, 0, 0, 0, 0, 0, 0x10, 0, 11, 2, 0, 0, 0])
         #expect(request.fieldBytes == 11 + 1 << 20 && request.blobBytes == 32 << 20)
-        #expect(try WorkHeader([2, 2, 0, 0, 0, 0, 0, 0, 0, 5, 0x0C, 0x80, 0, 0]).blobBytes == 200 << 20)
+        #expect(try WorkHeader([3, 2, 0, 0, 0, 0, 0, 0, 0, 5, 0x0C, 0x80, 0, 0]).blobBytes == 200 << 20)
     }
 
     @Test(arguments: 0..<WorkHeader.byteCount)
@@ -226,13 +281,25 @@ private func request(
         with(GoldenFrameTests.pictureFrame, 14, [0]), with(GoldenFrameTests.pictureFrame, 14, [5]),
         with(GoldenFrameTests.pictureFrame, 15, [0, 0]), with(GoldenFrameTests.pictureFrame, 17, [0x40, 0]),
         with(GoldenFrameTests.failureFrame, 14, [0]), with(GoldenFrameTests.failureFrame, 14, [4]),
+        // Format, sound, size 0 and more than 1 TiB; a piece from beyond 1 TiB, of 0 bytes, of more than 1 MiB.
+        with(GoldenFrameTests.renditionFrame, 14, [0]), with(GoldenFrameTests.renditionFrame, 14, [8]),
+        with(GoldenFrameTests.renditionFrame, 15, [2]),
+        with(GoldenFrameTests.renditionFrame, 16, [0, 0, 0, 0, 0, 0, 0, 0]),
+        with(GoldenFrameTests.renditionFrame, 16, [0, 0, 1, 0, 0, 0, 0, 1]),
+        with(GoldenFrameTests.renditionFrame, 16, [255]), with(GoldenFrameTests.readFrame, 14, [255]),
+        with(GoldenFrameTests.readFrame, 16, [1, 0, 0, 0, 0, 1]), with(GoldenFrameTests.readFrame, 22, [0, 0, 0, 0]),
+        with(GoldenFrameTests.readFrame, 22, [0, 0x10, 0, 1]),
+        with(GoldenFrameTests.writeFrame, 16, [1, 0, 0, 0, 0, 1]),
+        // Texts that are longer than there are bytes, shorter than there are, and none.
+        with(GoldenFrameTests.madeFrame, 18, [0, 33]), with(GoldenFrameTests.madeFrame, 29, [0, 2]),
+        with(GoldenFrameTests.madeFrame, 29, [0, 4]), with(GoldenFrameTests.madeFrame, 20, [0xFF]),
     ])
     func fieldsThatAreRefused(frame: [UInt8]) {
         #expect(throws: WorkProtocolError.self) { try message(frame) }
     }
 
     @Test func framesThatAreCutOrTooLong() {
-        for frame in [GoldenFrameTests.requestFrame, GoldenFrameTests.pictureFrame, GoldenFrameTests.failureFrame] {
+        for frame in GoldenFrameTests.all {
             for length in 0..<frame.count {
                 #expect(throws: WorkProtocolError.self) { try message(Array(frame.prefix(length))) }
             }
@@ -249,7 +316,7 @@ private func request(
 
     /// Whatever one bit does: a message or an error, never a trap.
     @Test func everyBitTurned() {
-        for frame in [GoldenFrameTests.requestFrame, GoldenFrameTests.pictureFrame, GoldenFrameTests.failureFrame] {
+        for frame in GoldenFrameTests.all {
             for bit in 0..<frame.count * 8 {
                 var changed = frame
                 changed[bit / 8] ^= 1 << UInt8(bit % 8)

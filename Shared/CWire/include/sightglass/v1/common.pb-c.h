@@ -52,7 +52,11 @@ typedef enum _Sightglass__V1__MediaKind {
   /*
    * One picture.
    */
-  SIGHTGLASS__V1__MEDIA_KIND__MEDIA_KIND_SNAPSHOT = 2
+  SIGHTGLASS__V1__MEDIA_KIND__MEDIA_KIND_SNAPSHOT = 2,
+  /*
+   * A segment's footage once more in another format, in a file of its own. It is no footage that requests are answered from.
+   */
+  SIGHTGLASS__V1__MEDIA_KIND__MEDIA_KIND_RENDITION = 3
     PROTOBUF_C__FORCE_ENUM_TO_BE_INT_SIZE(SIGHTGLASS__V1__MEDIA_KIND)
 } Sightglass__V1__MediaKind;
 
