@@ -81,7 +81,10 @@ let services: [Target] = [
     service("AssetRegistry", ["JSON", "ServiceKit", grdb, log, metrics, lifecycle, yams]),
     service(
         "CaptureController",
-        ["CivilTime", "ServiceKit", "Volume", "Media", "MediaWork", "RTSP", grdb, log, metrics, lifecycle]),
+        [
+            "CConfinement", "CivilTime", "ServiceKit", "Volume", "Media", "MediaWork", "RTSP", grdb, log, metrics,
+            lifecycle,
+        ]),
     service("Indexer", ["CivilTime", "ServiceKit", "Volume", grdb, crypto, log, metrics, lifecycle]),
     service("Archiver", ["JSON", "ServiceKit", "Volume", "Claims", log, lifecycle]),
     service(

@@ -62,9 +62,15 @@ enum ControllerKeys {
             "Cameras and simulators stand on the same host at many sites; whoever writes configurations is trusted there."
     )
 
+    static let mediaRoots = Setting<[String]>(
+        "media-roots", default: [],
+        help: "Folders that sources of the scheme file:// may be in, absolute, separated by commas.",
+        reason: "Whoever writes configurations must not read the host's files where nobody said so.")
+
     static let all: [any AnySetting] = [
         recordingVolume, stateDirectory, capacity, ringBytes, segmentSeconds, syncIntervalMs, diskQueueBytes,
         pushQueueBytes, spoolRecords, deletionSeconds, statusSeconds, mediaWorker, forbiddenNetworks,
+        mediaRoots,
     ]
 }
 
@@ -84,6 +90,7 @@ struct ControllerConfiguration: Sendable {
     let statusSeconds: Int
     let mediaWorker: String
     let forbiddenNetworks: [NetworkRange]
+    let mediaRoots: [String]
 
     /// - Throws: what is wrong with a setting that only this service can read.
     init(_ runtime: ServiceRuntime) throws(SettingsError) {
@@ -100,6 +107,10 @@ struct ControllerConfiguration: Sendable {
         spoolRecords = settings[ControllerKeys.spoolRecords]
         deletionSeconds = settings[ControllerKeys.deletionSeconds]
         statusSeconds = settings[ControllerKeys.statusSeconds]
+        mediaRoots = settings[ControllerKeys.mediaRoots]
+        if let wrong = mediaRoots.first(where: { !$0.hasPrefix("/") }) {
+            throw SettingsError("setting 'media-roots': \"\(wrong)\" is no absolute path: write it from / on")
+        }
         let worker = settings[ControllerKeys.mediaWorker]
         forbiddenNetworks = try settings[ControllerKeys.forbiddenNetworks].map { (text) throws(SettingsError) in
             guard let range = NetworkRange(text) else {

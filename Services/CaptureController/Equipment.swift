@@ -24,6 +24,9 @@ final class Equipment: Sendable {
     /// Makes pictures of keyframes, in processes of their own.
     let pictures: MediaWorkerClient
     let renditions: RenditionThread
+    let mediaRoots: MediaRoots
+    /// Path of the executable.
+    let mediaWorker: String
     let logger: Logger
     /// Called when a state changed that operators look at.
     let statusChanged: @Sendable () -> Void
@@ -40,6 +43,8 @@ final class Equipment: Sendable {
         pushQueueBytes = configuration.pushQueueBytes
         self.cameras = cameras
         self.mediaServers = mediaServers
+        mediaRoots = MediaRoots(configuration.mediaRoots)
+        mediaWorker = configuration.mediaWorker
         pictures = MediaWorkerClient(executable: configuration.mediaWorker)
         self.disk = disk
         self.renditions = renditions

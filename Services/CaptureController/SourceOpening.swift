@@ -29,6 +29,12 @@ extension Equipment {
             return cameras.fetch(
                 url, pollNs: plan.pollNs, settings: try settings(isSecure: url.isSecure), user: user, tell: tell)
         }
-        throw ConnectionFailure(cause: .protocolError, reason: "the address is no rtsp, rtsps, http or https URL")
+        if connection.address.lowercased().hasPrefix("file:") {
+            let playback = FilePlayback(
+                try mediaRoots.open(connection.address), mediaWorker: mediaWorker, logger: logger, tell: tell)
+            playback.begin()
+            return playback
+        }
+        throw ConnectionFailure(cause: .protocolError, reason: "the address is no rtsp, rtsps, http, https or file URL")
     }
 }

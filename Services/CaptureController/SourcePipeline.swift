@@ -126,7 +126,9 @@ struct SourcePipeline: Sendable {
         unsettled.append(packet)
         guard packet.kind == .video else { return effects }
         // The packet's own arrival, not the moment of this call: the library may have held it.
-        if anchor.packet(mediaUs: packet.ptsUs, arrivalUs: min(nowUs, packet.arrivalNs / 1000)) {
+        let isSettled = anchor.packet(mediaUs: packet.ptsUs, arrivalUs: min(nowUs, packet.arrivalNs / 1000))
+        // Where times are made of arrivals there is nothing to wait for, and the next picture may be a minute away.
+        if isSettled || plan.connection.hasArrivalTimes {
             beginRun(wallUs: wallUs, nowUs: nowUs, effects: &effects)
         }
         return effects
@@ -164,6 +166,8 @@ struct SourcePipeline: Sendable {
         openGap = nil
         let waiting = unsettled
         unsettled = []
+        // Known before the first picture, which opens the first file: sound that comes behind it would not be in that file.
+        audio = waiting.first { $0.kind == .audio }?.configuration ?? audio
         for packet in waiting { process(packet, wallUs: wallUs, nowUs: nowUs, effects: &effects) }
     }
 

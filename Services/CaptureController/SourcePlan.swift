@@ -11,6 +11,14 @@ struct CameraConnection: Sendable, Hashable {
     let usernameReference: String?
     let passwordReference: String?
     let trustList: String?
+
+    /// Its packets' times are those of their arrival: pictures that are fetched, or that appear in a folder.
+    var hasArrivalTimes: Bool {
+        let address = address.lowercased()
+        return ["http:", "https:"].contains(where: address.hasPrefix) || (mayBeQuiet && address.hasSuffix("/"))
+    }
+    /// Pictures may be as far apart as they like: a folder that somebody puts files into.
+    var mayBeQuiet: Bool { address.lowercased().hasPrefix("file:") }
 }
 
 /// A running clip-to-fs task.

@@ -330,7 +330,8 @@ extension SourceSession.State {
 
     /// Ends a session that gives nothing that can be decoded.
     mutating func checkForKeyframe(nowUs: Int64) {
-        guard let camera, verdict == nil, endReason == nil, pipeline.keyframesSeen == keyframesBefore,
+        guard let camera, !pipeline.plan.connection.mayBeQuiet, verdict == nil, endReason == nil,
+            pipeline.keyframesSeen == keyframesBefore,
             nowUs - attemptAtUs > Self.keyframeWithinUs
         else { return }
         verdict = ConnectionFailure(

@@ -1,4 +1,4 @@
-// media-worker: makes a picture of a keyframe, or a rendition of a segment, and nothing else. A child of another executable (Shared/MediaWork starts it), the
+// media-worker: makes a picture of a keyframe, or a rendition of a segment, or reads a film, and nothing else. A child of another executable (Shared/MediaWork starts it), the
 // only one that links libav. What a camera sends is read here by C code; should it take that over, it finds no network, no
 // files, no credentials, and a process that its parent replaces.
 //
@@ -71,6 +71,11 @@ while true {
                 _ = nice(10)
                 answer = .made(
                     try RenditionFactory.make(request, through: SocketTransport(socket: socket, number: number)))
+            case .film(let sizeBytes):
+                answer = .made(
+                    try FilmDemuxer.read(
+                        sizeBytes: sizeBytes, through: SocketTransport(socket: socket, number: number)
+                    ) { try socket.send($0, number: number) })
             default: stop(Exit.protocolError, "what came is no request")
             }
         } catch let error as PictureError {

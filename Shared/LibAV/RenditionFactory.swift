@@ -142,7 +142,7 @@ private final class RenditionTarget {
                     "\(format.rawValue) does not take \(RenditionNames.name(codec)): choose mkv, which takes every codec"
                 )
             }
-            if isVideo, rules.wantsStartCodes { way.filter = try Self.filter(codec, from) }
+            if isVideo, rules.wantsStartCodes { way.filter = try StartCodes.filter(for: from) }
             let described = way.filter.map { $0.pointee.par_out } ?? parameters
             guard avcodec_parameters_copy(to.pointee.codecpar, described) >= 0 else {
                 throw PictureError(.internal, "no memory for a stream")
@@ -153,25 +153,6 @@ private final class RenditionTarget {
         to.pointee.time_base = from.pointee.time_base
         to.pointee.avg_frame_rate = from.pointee.avg_frame_rate
         ways.append(way)
-    }
-
-    /// From lengths to start codes; nil for what has neither.
-    private static func filter(
-        _ codec: AVCodecID, _ from: UnsafeMutablePointer<AVStream>
-    ) throws(PictureError) -> UnsafeMutablePointer<AVBSFContext>? {
-        let names = [AV_CODEC_ID_H264.rawValue: "h264_mp4toannexb", AV_CODEC_ID_HEVC.rawValue: "hevc_mp4toannexb"]
-        guard let name = names[codec.rawValue] else { return nil }
-        var made: UnsafeMutablePointer<AVBSFContext>?
-        guard av_bsf_alloc(av_bsf_get_by_name(name), &made) >= 0, let made else {
-            throw PictureError(.internal, "libav has no \(name)")
-        }
-        made.pointee.time_base_in = from.pointee.time_base
-        guard avcodec_parameters_copy(made.pointee.par_in, from.pointee.codecpar) >= 0, av_bsf_init(made) >= 0 else {
-            var owned: UnsafeMutablePointer<AVBSFContext>? = made
-            av_bsf_free(&owned)
-            throw PictureError(.corrupt, "the pictures' parameters cannot be used")
-        }
-        return made
     }
 
     func run() throws(PictureError) {

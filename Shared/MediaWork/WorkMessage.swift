@@ -15,103 +15,14 @@
 //     6 piece      none                                                                       bytes; none: at its end
 //     7 write      offset u64                                                                 bytes
 //     8 made       pictures u32, three texts, each after its length u16: video, sound, note   none
+//     9 film       size of the file u64                                                       none
+//    10 track      codec u8, ticks per second u32, Hz u32, channels u8                        decoder configuration
+//    11 sample     codec u8, time u64 in two's complement                                     sample
 //
-// A rendition is made of a file that the worker cannot see: it asks for pieces (5, answered by 6) and says what to write (7, which
+// A film is read as a rendition is (5 and 6); its tracks come first, then their samples in the order of the file, until 8. A
+// rendition is made of a file that the worker cannot see: it asks for pieces (5, answered by 6) and says what to write (7, which
 // has no answer), until 8 or 3 ends it. An answer carries the number of its request. Both sides are of one build: another version is an error, not a dialect.
 import Media
-
-/// Bytes that are no frame of this protocol, or one that must not come here. The connection cannot go on.
-public struct WorkProtocolError: Error, Sendable, Hashable, CustomStringConvertible {
-    /// What was wrong.
-    public let description: String
-
-    init(_ description: String) { self.description = description }
-}
-
-/// The first bytes of a frame.
-public struct WorkHeader: Sendable, Hashable {
-    /// What kind of message it is.
-    public enum Kind: UInt8, Sendable, CaseIterable {
-        /// From the parent: make a picture.
-        case request = 1
-        /// From the worker: here it is.
-        case picture = 2
-        /// From the worker: none could be made.
-        case failure = 3
-        /// From the parent: make a rendition.
-        case rendition = 4
-        /// From the worker: a piece of the file is wanted.
-        case read = 5
-        /// From the parent: here it is.
-        case piece = 6
-        /// From the worker: this belongs into the rendition.
-        case write = 7
-        /// From the worker: the rendition is complete.
-        case made = 8
-    }
-
-    /// Length of a header.
-    public static let byteCount = 14
-    /// The only version there is.
-    public static let version: UInt8 = 3
-    /// Of what is read or written at once.
-    public static let maximumPieceBytes = 1 << 20
-    /// Of a codec's name.
-    static let maximumNameBytes = 32
-    /// Of the sentence of a failure.
-    public static let maximumSentenceBytes = 500
-
-    /// What kind of message it is.
-    public let kind: Kind
-    /// Which request this is, or answers.
-    public let number: UInt32
-    /// Length of the fields.
-    public let fieldBytes: Int
-    /// Length of the blob.
-    public let blobBytes: Int
-
-    /// Reads a header of exactly `byteCount` bytes.
-    public init(_ bytes: [UInt8]) throws(WorkProtocolError) {
-        var reader = ByteReader(bytes)
-        guard bytes.count == Self.byteCount, let version = reader.number(1), let kind = reader.number(1),
-            let number = reader.number(4), let fields = reader.number(4), let blob = reader.number(4)
-        else { throw WorkProtocolError("a header of \(bytes.count) bytes instead of \(Self.byteCount)") }
-        guard version == Self.version else {
-            throw WorkProtocolError("version \(version) instead of \(Self.version): controller and worker do not match")
-        }
-        guard let kind = Kind(rawValue: UInt8(kind)) else { throw WorkProtocolError("unknown kind \(kind)") }
-        guard Self.fieldBounds(kind).contains(fields), Self.blobBounds(kind).contains(blob) else {
-            throw WorkProtocolError("a \(kind) with \(fields) bytes of fields and a blob of \(blob) bytes")
-        }
-        self.kind = kind
-        self.number = UInt32(number)
-        fieldBytes = fields
-        blobBytes = blob
-    }
-
-    private static func fieldBounds(_ kind: Kind) -> ClosedRange<Int> {
-        switch kind {
-        case .request: 11...11 + PictureRequest.maximumConfigurationBytes
-        case .picture: 5...5
-        case .failure: 1...1 + maximumSentenceBytes
-        case .rendition: 10...10
-        case .read: 12...12
-        case .piece: 0...0
-        case .write: 8...8
-        case .made: 10...10 + 2 * maximumNameBytes + maximumSentenceBytes
-        }
-    }
-
-    private static func blobBounds(_ kind: Kind) -> ClosedRange<Int> {
-        switch kind {
-        case .request: 1...PictureRequest.maximumPacketBytes
-        case .picture: 1...Picture.maximumBytes
-        case .piece: 0...maximumPieceBytes
-        case .write: 1...maximumPieceBytes
-        case .failure, .rendition, .read, .made: 0...0
-        }
-    }
-}
 
 /// A message of either side.
 public enum WorkMessage: Sendable {
@@ -131,6 +42,12 @@ public enum WorkMessage: Sendable {
     case write(offset: Int64, [UInt8])
     /// It is complete.
     case made(Rendition)
+    /// Read a film of so many bytes.
+    case film(sizeBytes: Int64)
+    /// One of its tracks.
+    case track(FilmTrack)
+    /// One of its samples.
+    case sample(FilmSample)
 
     /// Header and fields; the blob follows. Sentences are cut to their bound.
     public func head(number: UInt32) -> [UInt8] {
@@ -175,6 +92,19 @@ public enum WorkMessage: Sendable {
                 fields.append(UInt64(text.count), bytes: 2)
                 fields += text
             }
+        case .film(let sizeBytes):
+            kind = .film
+            fields.append(UInt64(clamping: sizeBytes), bytes: 8)
+        case .track(let track):
+            kind = .track
+            fields = [WorkCodes.any(track.codec)]
+            fields.append(UInt64(track.timescale), bytes: 4)
+            fields.append(UInt64(track.sampleRateHz), bytes: 4)
+            fields.append(UInt64(track.channels), bytes: 1)
+        case .sample(let sample):
+            kind = .sample
+            fields = [WorkCodes.any(sample.codec)]
+            fields.append(UInt64(bitPattern: sample.ptsTicks), bytes: 8)
         }
         var head: [UInt8] = [WorkHeader.version, kind.rawValue]
         head.append(UInt64(number), bytes: 4)
@@ -189,7 +119,9 @@ public enum WorkMessage: Sendable {
         case .request(let request): try request.packet.withUnsafeBytes(body)
         case .picture(let picture): try picture.bytes.withUnsafeBytes(body)
         case .piece(let bytes), .write(_, let bytes): try bytes.withUnsafeBytes(body)
-        case .failure, .rendition, .read, .made: try body(UnsafeRawBufferPointer(start: nil, count: 0))
+        case .track(let track): try track.decoderConfiguration.withUnsafeBytes(body)
+        case .sample(let sample): try sample.bytes.withUnsafeBytes(body)
+        case .failure, .rendition, .read, .made, .film: try body(UnsafeRawBufferPointer(start: nil, count: 0))
         }
     }
 
@@ -231,6 +163,24 @@ public enum WorkMessage: Sendable {
             }
             self = .write(offset: Int64(offset), blob)
         case .made: self = .made(try Self.made(&reader))
+        case .film:
+            guard let size = reader.number(8), (1...Int(RenditionRequest.maximumBytes)).contains(size) else {
+                throw WorkProtocolError("a film of an impossible size")
+            }
+            self = .film(sizeBytes: Int64(size))
+        case .track:
+            guard let codec = reader.number(1).flatMap(WorkCodes.any), let timescale = reader.number(4),
+                let rate = reader.number(4), let channels = reader.number(1), (1...10_000_000).contains(timescale)
+            else { throw WorkProtocolError("a track of an unknown codec, or without ticks") }
+            self = .track(
+                FilmTrack(
+                    codec: codec, timescale: UInt32(timescale), sampleRateHz: rate, channels: channels,
+                    decoderConfiguration: blob))
+        case .sample:
+            guard let codec = reader.number(1).flatMap(WorkCodes.any), let ticks = reader.bits64() else {
+                throw WorkProtocolError("a sample of an unknown codec")
+            }
+            self = .sample(FilmSample(codec: codec, ptsTicks: Int64(bitPattern: ticks), bytes: blob))
         }
     }
 
@@ -288,6 +238,7 @@ public enum WorkMessage: Sendable {
 private enum WorkCodes {
     private static let codecs: [Codec] = [.h264, .hevc, .mjpeg]
     private static let formats: [PictureFormat] = [.jpeg, .png, .bmp, .tiff]
+    private static let all = Codec.allCases
     private static let renditions = RenditionFormat.allCases
     private static let causes: [PictureError.Cause] = [.corrupt, .limit, .internal]
 
@@ -295,6 +246,9 @@ private enum WorkCodes {
     static func codec(_ number: Int) -> Codec? { value(number, codecs) }
     static func format(_ format: PictureFormat) -> UInt8 { number(format, formats) }
     static func format(_ number: Int) -> PictureFormat? { value(number, formats) }
+    /// Sound too.
+    static func any(_ codec: Codec) -> UInt8 { number(codec, all) }
+    static func any(_ number: Int) -> Codec? { value(number, all) }
     static func rendition(_ format: RenditionFormat) -> UInt8 { number(format, renditions) }
     static func rendition(_ number: Int) -> RenditionFormat? { value(number, renditions) }
     /// The causes that only the parent knows are `internal` on the wire.
@@ -314,7 +268,7 @@ private enum WorkCodes {
 }
 
 /// Reads big-endian numbers from the front.
-private struct ByteReader {
+struct ByteReader {
     private var bytes: ArraySlice<UInt8>
 
     init(_ bytes: [UInt8]) { self.bytes = bytes[...] }
@@ -325,6 +279,10 @@ private struct ByteReader {
         defer { bytes = bytes.dropFirst(count) }
         let number = bytes.prefix(count).reduce(UInt64(0)) { $0 << 8 | UInt64($1) }
         return Int(exactly: number)
+    }
+
+    mutating func bits64() -> UInt64? {
+        bytes(8).map { $0.reduce(UInt64(0)) { $0 << 8 | UInt64($1) } }
     }
 
     mutating func bytes(_ count: Int) -> [UInt8]? {

@@ -121,13 +121,20 @@ private struct DeviceReader {
             faults.fail(
                 .unsupportedEndpointType, typeField, "\(typeField) must be \(DeviceDocument.endpointType)")
         }
-        do {
-            result.address = try StreamURL(
-                parsing: value[keys.address]?.string ?? "", schemes: StreamURL.cameraSchemes
-            ).text
-        } catch {
-            let code: IssueCode = if case .unsupportedScheme = error { .unsupportedScheme } else { .invalidValue }
-            faults.fail(code, addressField, "\(addressField) \(error.advice)")
+        let address = value[keys.address]?.string ?? ""
+        if address.lowercased().hasPrefix("file:") {
+            if let problem = Names.fileAddressProblem(address) {
+                faults.fail(.invalidValue, addressField, "\(addressField) \(problem)")
+            }
+            result.address = address
+        } else {
+            do { result.address = try StreamURL(parsing: address, schemes: StreamURL.cameraSchemes).text } catch {
+                if case .unsupportedScheme = error {
+                    faults.fail(.unsupportedScheme, addressField, "\(addressField) \(error.advice), or file:///")
+                } else {
+                    faults.fail(.invalidValue, addressField, "\(addressField) \(error.advice)")
+                }
+            }
         }
         readAuthentication(value["authentication"], prefix + "authentication", &result, &faults)
         readTrust(value["trustSettings"], prefix + "trustSettings", &result, &faults)

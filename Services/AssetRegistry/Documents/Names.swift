@@ -1,6 +1,8 @@
 // The rules for names, secret references and paths that documents carry. They look at bytes, as file systems and brokers do:
 // for Swift's Character, '/' or '+' with a combining accent after it would be another letter.
 
+import Foundation
+
 enum Names {
     /// Why a text cannot be the name of a device, endpoint, asset or stream; nil where it can. Names become folders of the
     /// recording volume and parts of topics.
@@ -46,6 +48,23 @@ enum Names {
         let parts = path.utf8.split(separator: UInt8(ascii: "/"))
         if parts.contains(where: { $0.elementsEqual("..".utf8) || $0.elementsEqual(".".utf8) }) {
             return "holds a part \"..\" or \".\": write the folder out"
+        }
+        return nil
+    }
+
+    /// Why a text cannot be the address of a file source; nil where it can. Which folders may be read is the controller's to say.
+    static func fileAddressProblem(_ address: String) -> String? {
+        let rest = address.dropFirst("file:".count)
+        guard rest.hasPrefix("//"), let slash = rest.dropFirst(2).firstIndex(of: "/"),
+            ["", "localhost", "host"].contains(rest.dropFirst(2)[..<slash])
+        else { return "names no file of the controller's host: write file:///folder/film.mkv" }
+        let written = rest[slash...]
+        guard written.utf8.allSatisfy({ $0 > 0x20 && $0 < 0x7F && !"?#\"<>\\^`{|}@".utf8.contains($0) }),
+            let path = String(written).removingPercentEncoding
+        else { return "has a path with blanks or characters that must be percent-encoded" }
+        if let problem = folderProblem(path) { return problem }
+        if ["/dev", "/proc", "/sys"].contains(where: { path == $0 || path.hasPrefix($0 + "/") }) {
+            return "names a device or the kernel's own files, which are not played: cameras of a node are not supported"
         }
         return nil
     }

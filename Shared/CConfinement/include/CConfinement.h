@@ -1,4 +1,5 @@
-// A child process that may do nothing but compute: how it is started (parent's side) and how it locks itself in (its own).
+// A child process that may do nothing but compute: how it is started (parent's side) and how it locks itself in (its own); and
+// the files that a configuration may name.
 // In C because both need calls that Swift's module of the C library leaves out. Shared/MediaWork starts such a child,
 // Services/MediaWorker is one.
 #ifndef SIGHTGLASS_CONFINEMENT_H
@@ -25,5 +26,10 @@ int sg_confinement_limits(uint64_t memory);
 // that refuses opening files and sockets, starting programs and signalling others. Returns how many of the two hold.
 // Before `sg_confinement_limits`, and while the process has one thread.
 int sg_confinement_attempts(void);
+
+// Opens a file or folder for reading that lies below the folder `root`, a descriptor. `path` is relative. No "..", no symbolic
+// link and no mount leads out of the root: the kernel sees to it (openat2, RESOLVE_BENEATH). A descriptor that is not inherited
+// and does not wait, or -errno.
+int sg_confinement_open_beneath(int root, const char *path);
 
 #endif

@@ -109,8 +109,11 @@ func device(_ inbound: String, enabled: String = "true") throws -> DeviceDocumen
         #expect(document.endpoints.first?.error == nil)
     }
 
-    @Test(arguments: ["http://192.0.2.1/snapshot.jpg?channel=1", "https://camera.site:8443/video.mjpg"])
-    func takesCamerasThatHaveOnlyHTTP(address: String) throws {
+    @Test(arguments: [
+        "http://192.0.2.1/snapshot.jpg?channel=1", "https://camera.site:8443/video.mjpg", "file:///media/film%201.mkv",
+        "file://localhost/media/folder/", "file://host/media/film.avi",
+    ])
+    func takesOtherSources(address: String) throws {
         let document = try device(#""e":{"endpointType":"Microsoft.Media","address":"\#(address)"}"#)
         #expect(document.issues.isEmpty && document.endpoints.first?.definition.address == address)
     }
@@ -124,7 +127,11 @@ func device(_ inbound: String, enabled: String = "true") throws -> DeviceDocumen
     }
 
     @Test(arguments: [
-        ("file:///etc/passwd", "UnsupportedScheme"), ("concat:a", "InvalidValue"), ("ftp://x/y", "UnsupportedScheme"),
+        ("file://server/x", "InvalidValue"), ("file:/etc/passwd", "InvalidValue"), ("file:etc", "InvalidValue"),
+        ("file:///media/../etc/passwd", "InvalidValue"), ("file:///media/%2e%2e/etc/passwd", "InvalidValue"),
+        ("file://localhost/dev/video0", "InvalidValue"), ("file:///proc/self/environ", "InvalidValue"),
+        ("file:///a b", "InvalidValue"), ("file:///x?y", "InvalidValue"), ("concat:a", "InvalidValue"),
+        ("ftp://x/y", "UnsupportedScheme"),
         ("concat:/etc/passwd|/etc/shadow", "InvalidValue"), ("concat://a|b", "UnsupportedScheme"),
         ("subfile,,start,0,end,99,,:/etc/passwd", "InvalidValue"), ("data:text/plain,x", "InvalidValue"),
         ("subfile,,start,0,end,9,,:file:///etc/passwd", "UnsupportedScheme"), ("pipe:0", "InvalidValue"),
@@ -143,9 +150,9 @@ func device(_ inbound: String, enabled: String = "true") throws -> DeviceDocumen
     }
 
     @Test func saysWhichSchemesAreSupported() throws {
-        let document = try device(#""e":{"endpointType":"Microsoft.Media","address":"file:///dev/video0"}"#)
+        let document = try device(#""e":{"endpointType":"Microsoft.Media","address":"rtmp://camera/live"}"#)
         let message = try #require(document.issues.first?.message)
-        #expect(message.contains("\"file\"") && message.contains("rtsp:// or rtsps://"))
+        #expect(message.contains("\"rtmp\"") && message.contains("rtsp:// or rtsps://") && message.contains("file:///"))
     }
 
     @Test(arguments: [
