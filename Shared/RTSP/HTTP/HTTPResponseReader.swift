@@ -39,6 +39,8 @@ struct HTTPResponseReader: Sendable {
 
     private var state = State.head
     private var keepsOpen = true
+    /// Bytes of the unfinished head in which its end is not: one that comes in small pieces is not searched anew with each.
+    private var searchedBytes = 0
 
     /// Nothing of a response came that is not whole.
     var isBetween: Bool { state == .head }
@@ -112,21 +114,25 @@ struct HTTPResponseReader: Sendable {
     private mutating func readHead(
         _ bytes: UnsafeRawBufferPointer, _ deliver: (Part) -> Void
     ) throws(Failure) -> Int {
-        var lines: [String] = []
-        var done = 0
-        while true {
-            let rest = UnsafeRawBufferPointer(rebasing: bytes[done...])
-            guard let (line, count) = try Self.line(rest, atMost: Self.maximumHeadBytes - done) else { return 0 }
-            done += count
-            if !line.isEmpty { lines.append(line) } else if !lines.isEmpty { break }
+        // Line ends between responses.
+        if bytes.first == Self.lf || bytes.first == UInt8(ascii: "\r") { return 1 }
+        guard let done = Self.headEnd(bytes, from: searchedBytes) else {
+            guard bytes.count < Self.maximumHeadBytes else {
+                throw Failure(description: "a head of more than \(Self.maximumHeadBytes) bytes")
+            }
+            // A line end of the last two bytes may belong to the head's end.
+            searchedBytes = max(0, bytes.count - 2)
+            return 0
         }
+        searchedBytes = 0
+        let lines = String(decoding: bytes[..<done], as: UTF8.self).split { $0 == "\r\n" || $0 == "\n" }
         let words = lines[0].split(separator: " ", maxSplits: 2)
         guard words.count >= 2, words[0].uppercased().hasPrefix("HTTP/1."), let status = Int(words[1]),
             (100...599).contains(status)
         else { throw Failure(description: "an answer that is not HTTP/1.1") }
         var headers = RTSPHeaders()
         // A line without a colon says nothing; some cameras send one.
-        for line in lines.dropFirst() { _ = headers.add(line: line[...]) }
+        for line in lines.dropFirst() { _ = headers.add(line: line) }
         // Continue, Early Hints: the response is still to come.
         guard status >= 200 else { return done }
         try begin(status, headers, isOld: words[0].hasSuffix("1.0"))
@@ -155,6 +161,22 @@ struct HTTPResponseReader: Sendable {
             keepsOpen = false
             state = .untilEnd
         }
+    }
+
+    private static let lf = UInt8(ascii: "\n")
+
+    /// Behind the blank line that ends a head, at most `maximumHeadBytes` away; `start` bytes are known to be without it.
+    private static func headEnd(_ bytes: UnsafeRawBufferPointer, from start: Int) -> Int? {
+        var place = start
+        let limit = min(bytes.count, maximumHeadBytes)
+        while let found = bytes[place..<limit].firstIndex(of: lf) {
+            if found + 1 < bytes.count, bytes[found + 1] == lf { return found + 2 }
+            if found + 2 < bytes.count, bytes[found + 1] == UInt8(ascii: "\r"), bytes[found + 2] == lf {
+                return found + 3
+            }
+            place = found + 1
+        }
+        return nil
     }
 
     /// The line at the front without its end, and its length with it; nil as long as its end did not come.

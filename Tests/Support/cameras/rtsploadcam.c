@@ -2,8 +2,9 @@
 // paced, by RTP over TCP (interleaved), and knows what it sent and whether it was late.
 //
 //     gcc -O2 -o rtsploadcam rtsploadcam.c
-//     rtsploadcam -p PORT -n CAMERAS -f FILM.h264 [-r FRAMES_PER_SECOND]      rtsp://127.0.0.1:PORT/cam0 and so on
+//     rtsploadcam -p PORT -n CAMERAS -f FILM.h264 [-r FRAMES_PER_SECOND] [-t]      rtsp://127.0.0.1:PORT/cam0 and so on
 //
+// -t: each frame carries when it was sent, in a message of its own (stamp.h), for rtspsink.
 // The film is an Annex B stream without B-frames that begins with a keyframe; it loops. Every camera has a clock of its own that
 // runs whether someone looks or not, as a real one has: who begins in the middle of a group of pictures waits for the next
 // keyframe. Cameras take turns within a frame's time and are at different places of the film. OPTIONS, DESCRIBE, SETUP, PLAY and
@@ -40,6 +41,7 @@
 #include <unistd.h>
 
 #include "h264film.h"
+#include "stamp.h"
 
 enum {
     HEADER = 4 + 12 + 2,         // "$", RTP, FU-A
@@ -64,7 +66,7 @@ struct session {
     size_t out_size, out_sent, out_room;
 };
 
-static int cameras = 1, rate = 25, port, epoll_fd, listen_fd = -1, timer_fd;
+static int cameras = 1, rate = 25, port, epoll_fd, listen_fd = -1, timer_fd, has_stamps;
 static struct session *sessions;
 static int64_t began_ns;
 static long long turn; // camera turn % cameras sends its frame turn / cameras
@@ -182,7 +184,11 @@ static void send_report(struct session *s, uint32_t time) {
 static void send_frame(struct session *s, long long index, int64_t now) {
     static uint8_t *headers;
     static struct iovec *pieces;
-    if (!headers) headers = must(malloc(most_packets * HEADER)), pieces = must(malloc(2 * most_packets * sizeof *pieces));
+    static uint8_t stamp[STAMP_BYTES];
+    if (!headers) {
+        headers = must(malloc((most_packets + 1) * HEADER));
+        pieces = must(malloc(2 * (most_packets + 1) * sizeof *pieces));
+    }
     struct frame frame = frames[(index + s->camera * APART) % frame_count];
     uint32_t time = rtp_time(index);
     if (s->out_size) blocked_frames++;
@@ -190,8 +196,12 @@ static void send_frame(struct session *s, long long index, int64_t now) {
         lost_frames++;
         return drop(s);
     }
-    for (int i = 0; i < frame.count; i++) {
-        struct packet *p = &packets[frame.first + i];
+    // Behind the delimiter, where messages stand.
+    int behind = has_stamps ? (packets[frame.first].bytes[0] & 0x1F) == 9 : -1;
+    struct packet message = {stamp, STAMP_BYTES, {0, 0}, 0, 0};
+    if (has_stamps) write_stamp(stamp, clock_ns());
+    for (int i = 0; i < frame.count + has_stamps; i++) {
+        struct packet *p = i == behind ? &message : &packets[frame.first + i - (has_stamps && i > behind)];
         uint8_t *h = headers + i * HEADER;
         int extra = p->has_fu ? 2 : 0;
         h[0] = '$', h[1] = s->channel;
@@ -206,7 +216,7 @@ static void send_frame(struct session *s, long long index, int64_t now) {
         s->packets++;
         s->octets += p->size;
     }
-    put(s, pieces, 2 * frame.count);
+    put(s, pieces, 2 * (frame.count + has_stamps));
     if (s->fd < 0) return;
     sent_frames++;
     if (frame.is_key && !s->seen_key) printf("keyframe %d %.6f\n", s->camera, wall());
@@ -369,11 +379,12 @@ static void send_what_is_due(void) {
 }
 int main(int count, char **words) {
     const char *path = NULL;
-    for (int letter; (letter = getopt(count, words, "p:n:f:r:")) != -1;) {
+    for (int letter; (letter = getopt(count, words, "p:n:f:r:t")) != -1;) {
         if (letter == 'p') port = atoi(optarg);
         if (letter == 'n') cameras = atoi(optarg);
         if (letter == 'r') rate = atoi(optarg);
         if (letter == 'f') path = optarg;
+        if (letter == 't') has_stamps = 1;
         if (letter == '?') return 64;
     }
     if (!path || port < 1 || cameras < 1 || rate < 1) return fprintf(stderr, "-p PORT -n CAMERAS -f FILM.h264\n"), 64;

@@ -49,9 +49,38 @@ private func request(
     static let madeFrame: [UInt8] =
         [3, 8, 0, 0, 0, 1, 0, 0, 0, 20, 0, 0, 0, 0] + [0, 0, 0, 120] + [0, 4] + Array("h264".utf8) + [0, 3]
         + Array("aac".utf8) + [0, 3] + Array("mum".utf8)
+    static let filmFrame: [UInt8] = [3, 9, 0, 0, 0, 1, 0, 0, 0, 8, 0, 0, 0, 0] + [0, 0, 0, 0, 0, 0, 1, 0]
+    static let trackFrame: [UInt8] =
+        [3, 10, 0, 0, 0, 1, 0, 0, 0, 10, 0, 0, 0, 2] + [4] + [0, 0, 0xBB, 0x80] + [0, 0, 0xBB, 0x80] + [2] + [
+            0x11, 0x90,
+        ]
+    static let sampleFrame: [UInt8] =
+        [3, 11, 0, 0, 0, 1, 0, 0, 0, 9, 0, 0, 0, 1] + [1] + [UInt8](repeating: 255, count: 8) + [5]
     static let all = [
         requestFrame, pictureFrame, failureFrame, renditionFrame, readFrame, pieceFrame, writeFrame, madeFrame,
+        filmFrame, trackFrame, sampleFrame,
     ]
+
+    @Test func aFilm() throws {
+        #expect(bytes(.film(sizeBytes: 256), number: 1) == Self.filmFrame)
+        guard case (_, .film(256)) = try message(Self.filmFrame) else {
+            Issue.record("not the film")
+            return
+        }
+        let track = FilmTrack(
+            codec: .aac, timescale: 48_000, sampleRateHz: 48_000, channels: 2, decoderConfiguration: [0x11, 0x90])
+        #expect(bytes(.track(track), number: 1) == Self.trackFrame)
+        guard case (_, .track(track)) = try message(Self.trackFrame) else {
+            Issue.record("not the track")
+            return
+        }
+        let sample = FilmSample(codec: .h264, ptsTicks: -1, bytes: [5])
+        #expect(bytes(.sample(sample), number: 1) == Self.sampleFrame)
+        guard case (_, .sample(sample)) = try message(Self.sampleFrame) else {
+            Issue.record("not the sample")
+            return
+        }
+    }
 
     @Test func aRenditionAndItsPieces() throws {
         let request = try #require(RenditionRequest(.flv, wantsAudio: true, sizeBytes: 1 << 32 + 2))
@@ -290,6 +319,10 @@ private func request(
         with(GoldenFrameTests.readFrame, 16, [1, 0, 0, 0, 0, 1]), with(GoldenFrameTests.readFrame, 22, [0, 0, 0, 0]),
         with(GoldenFrameTests.readFrame, 22, [0, 0x10, 0, 1]),
         with(GoldenFrameTests.writeFrame, 16, [1, 0, 0, 0, 0, 1]),
+        // No bytes of a film; a track and a sample of no codec, a track without ticks.
+        with(GoldenFrameTests.filmFrame, 20, [0]), with(GoldenFrameTests.trackFrame, 14, [0]),
+        with(GoldenFrameTests.trackFrame, 14, [8]), with(GoldenFrameTests.trackFrame, 15, [0, 0, 0, 0]),
+        with(GoldenFrameTests.sampleFrame, 14, [0]),
         // Texts that are longer than there are bytes, shorter than there are, and none.
         with(GoldenFrameTests.madeFrame, 18, [0, 33]), with(GoldenFrameTests.madeFrame, 29, [0, 2]),
         with(GoldenFrameTests.madeFrame, 29, [0, 4]), with(GoldenFrameTests.madeFrame, 20, [0xFF]),

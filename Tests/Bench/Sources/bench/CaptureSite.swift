@@ -84,6 +84,11 @@ final class CaptureSite {
 
     /// From now on, this is done with so many cameras; nil: nothing but the ring.
     func run(_ settings: TaskSettings?, of count: Int, _ cameras: LoadCameras, ringSeconds: Int) {
+        run(of: count, cameras, ringSeconds: ringSeconds) { _ in settings }
+    }
+
+    /// From now on, with each camera what `settings` says.
+    func run(of count: Int, _ cameras: LoadCameras, ringSeconds: Int, settings: (Int) -> TaskSettings?) {
         let sources = (0..<count).map(Self.source)
         registry.configure(
             endpoints: sources.enumerated().map { index, source in
@@ -92,14 +97,14 @@ final class CaptureSite {
                     authentication: .anonymous, standby: .ring, ringSeconds: UInt32(ringSeconds), enabled: true,
                     revision: 1)
             },
-            streams: settings == nil
-                ? []
-                : sources.map { source in
+            streams: sources.enumerated().compactMap { index, source in
+                settings(index).map { settings in
                     StreamDefinition(
                         name: StreamName(asset: source.device, stream: "task"), source: source, enabled: true,
                         settings: settings, desired: DesiredState(running: true, runID: "bench", startedBy: "bench"),
                         revision: 1)
-                })
+                }
+            })
     }
 
     /// Counts the frames in the files that were finished since the last call. Finished files may be deleted from then on, so

@@ -67,12 +67,13 @@ final class LoadCameras: Sendable {
         _ = try run(["/usr/bin/env", "Tests/Support/cameras/make-media", "load"])
     }
 
-    init(_ cameras: Int, film: String = film) throws {
+    /// - Parameter hasStamps: frames say when they were sent, for `LiveBench`.
+    init(_ cameras: Int, film: String = film, hasStamps: Bool = false) throws {
         self.cameras = cameras
         port = try freePort()
         let output = Pipe()
         process.executableURL = URL(fileURLWithPath: ".build/cameras/rtsploadcam")
-        process.arguments = ["-p", "\(port)", "-n", "\(cameras)", "-f", film]
+        process.arguments = ["-p", "\(port)", "-n", "\(cameras)", "-f", film] + (hasStamps ? ["-t"] : [])
         process.standardInput = input
         process.standardOutput = output
         try process.run()

@@ -21,6 +21,7 @@ struct Fuzz {
         ("rtsp-sdp", RTSPTargets.description),
         ("rtsp-client", RTSPTargets.client),
         ("rtsp-publisher", RTSPTargets.publisher),
+        ("http-camera", RTSPTargets.httpCamera),
         ("rtp-packet", RTPTargets.packets),
         ("rtp-h264", RTPTargets.h264),
         ("rtp-h265", RTPTargets.h265),

@@ -44,6 +44,76 @@ enum RTSPTargets {
         return steps
     }
 
+    /// The answers of a camera that has only HTTP: the same in whatever pieces they come; and a session that takes them.
+    @Sendable static func httpCamera(_ bytes: UnsafeRawBufferPointer) {
+        guard let first = bytes.first, let url = HTTPURL("http://camera/pic") else { return }
+        let answers = UnsafeRawBufferPointer(rebasing: bytes.dropFirst())
+        let whole = readAnswers(answers, pieceBytes: answers.count)
+        must(readAnswers(answers, pieceBytes: 1 + Int(first)) == whole, "answers in pieces are the same answers")
+        for picture in fetch(url, answers, pieceBytes: 1 + Int(first)) {
+            must(picture.withUnsafeBytes(JPEGHeader.isWhole), "what is handed on is a whole picture")
+        }
+    }
+
+    /// Status, body and end of each answer; the last, with an error's, as far as it came.
+    private static func readAnswers(_ bytes: UnsafeRawBufferPointer, pieceBytes: Int) -> [[UInt8]] {
+        var reader = HTTPResponseReader()
+        var seen: [[UInt8]] = []
+        var body: [UInt8] = []
+        var start = 0
+        var end = 0
+        while end < bytes.count {
+            end = min(end + max(1, pieceBytes), bytes.count)
+            do {
+                let left = UnsafeRawBufferPointer(rebasing: bytes[start..<end])
+                let consumed = try reader.take(left) { part in
+                    switch part {
+                    case .head(let head): body = Array("\(head.status):".utf8)
+                    case .body(let bytes): body += bytes
+                    case .end:
+                        seen.append(body)
+                        body = []
+                    }
+                }
+                must(consumed <= left.count, "no more is done with than came")
+                start += consumed
+            } catch {
+                return seen + [body, Array("\(error)".utf8)]
+            }
+        }
+        return seen + [body]
+    }
+
+    /// The pictures that a session makes of a camera's bytes.
+    private static func fetch(_ url: HTTPURL, _ bytes: UnsafeRawBufferPointer, pieceBytes: Int) -> [[UInt8]] {
+        var machine = HTTPCameraMachine(url: url, pollNs: 1, silenceNs: 1_000_000_000_000, clientNonce: { "n" })
+        var seen: [[UInt8]] = []
+        var isOver = false
+        func carryOut(_ actions: [HTTPCameraMachine.Action]) {
+            for action in actions where !isOver {
+                switch action {
+                case .connect: carryOut(machine.connected(nowNs: 1))
+                case .needsUser: carryOut(machine.answer(as: RTSPUser(name: "u", password: "p"), nowNs: 1))
+                case .pollAt: carryOut(machine.poll(nowNs: 1))
+                case .picture(let picture, _): seen.append(picture.array)
+                case .send: break
+                case .over: isOver = true
+                }
+            }
+        }
+        carryOut(machine.begin(nowNs: 0))
+        var start = 0
+        var end = 0
+        while end < bytes.count, !isOver {
+            end = min(end + max(1, pieceBytes), bytes.count)
+            let (consumed, actions) = machine.received(UnsafeRawBufferPointer(rebasing: bytes[start..<end]), nowNs: 1)
+            must(consumed <= end - start, "no more is done with than came")
+            start += consumed
+            carryOut(actions)
+        }
+        return seen
+    }
+
     /// The header fields with a form of their own, and URLs.
     @Sendable static func fields(_ bytes: UnsafeRawBufferPointer) {
         let text = String(decoding: bytes, as: UTF8.self)
