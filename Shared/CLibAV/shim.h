@@ -27,3 +27,37 @@ static inline int sg_av_end(void) { return AVERROR_EOF; }
 static inline int sg_av_again(void) { return AVERROR(EAGAIN); }
 static inline int sg_av_input_output(void) { return AVERROR(EIO); }
 static inline int64_t sg_av_no_time(void) { return AV_NOPTS_VALUE; }
+
+static inline uint8_t sg_av_byte(int value) { return value < 0 ? 0 : value > 255 ? 255 : (uint8_t)value; }
+
+// The colours of a picture in 4:2:0 as JPEG has them, full range and BT.601, into a picture of the same size: what libswscale does
+// by way of RGB in 16 bits, at a tenth of its time. `full`: the source has the full range; `bt709`: its matrix, else BT.601.
+static inline void sg_av_jpeg_colours(const AVFrame *from, AVFrame *to, int full, int bt709) {
+    // Parts of 16384. Where the matrices differ, a part of the chroma is luma in the other.
+    const double luma = full ? 1 : 255.0 / 219, chroma = full ? 1 : 255.0 / 224;
+    const int unit = 1 << 14, half = unit / 2, black = full ? 0 : 16;
+    const int y_y = (int)(luma * unit + 0.5);
+    const int y_u = bt709 ? (int)(chroma * 0.101579 * unit) : 0, y_v = bt709 ? (int)(chroma * 0.196076 * unit) : 0;
+    const int u_u = (int)(chroma * (bt709 ? 0.989854 : 1) * unit), u_v = bt709 ? (int)(chroma * -0.110653 * unit) : 0;
+    const int v_v = (int)(chroma * (bt709 ? 0.983398 : 1) * unit), v_u = bt709 ? (int)(chroma * -0.072453 * unit) : 0;
+    const int width = to->width, height = to->height, columns = (width + 1) / 2;
+    for (int row = 0; row < (height + 1) / 2; row++) {
+        const uint8_t *u = from->data[1] + (ptrdiff_t)row * from->linesize[1];
+        const uint8_t *v = from->data[2] + (ptrdiff_t)row * from->linesize[2];
+        uint8_t *to_u = to->data[1] + (ptrdiff_t)row * to->linesize[1];
+        uint8_t *to_v = to->data[2] + (ptrdiff_t)row * to->linesize[2];
+        for (int column = 0; column < columns; column++) {
+            const int a = u[column] - 128, b = v[column] - 128;
+            to_u[column] = sg_av_byte(((u_u * a + u_v * b + half) >> 14) + 128);
+            to_v[column] = sg_av_byte(((v_u * a + v_v * b + half) >> 14) + 128);
+        }
+        for (int line = 2 * row; line < height && line < 2 * row + 2; line++) {
+            const uint8_t *y = from->data[0] + (ptrdiff_t)line * from->linesize[0];
+            uint8_t *to_y = to->data[0] + (ptrdiff_t)line * to->linesize[0];
+            for (int column = 0; column < width; column++) {
+                const int a = u[column / 2] - 128, b = v[column / 2] - 128;
+                to_y[column] = sg_av_byte((y_y * (y[column] - black) + y_u * a + y_v * b + half) >> 14);
+            }
+        }
+    }
+}

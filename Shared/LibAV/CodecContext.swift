@@ -106,6 +106,8 @@ final class CodecContext {
         context.pointee.time_base = AVRational(num: 1, den: 25)
         context.pointee.flags |= AV_CODEC_FLAG_QSCALE
         context.pointee.global_quality = sg_av_quality(scale)
+        // The standard's own tables: tables made for the picture cost it a third of the time and save it a twentieth of the bytes.
+        if coding.codec == AV_CODEC_ID_MJPEG { _ = av_opt_set(context.pointee.priv_data, "huffman", "default", 0) }
         guard avcodec_open2(context, codec, nil) >= 0 else {
             throw PictureError(.internal, "an encoder for this picture cannot be opened")
         }

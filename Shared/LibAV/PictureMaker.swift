@@ -73,26 +73,34 @@ public enum PictureMaker {
         to.pointee.format = coding.pixelFormat.rawValue
         guard av_frame_get_buffer(to, 0) >= 0 else { throw PictureError(.internal, "no memory for a picture") }
         let sourceFormat = AVPixelFormat(from.pointee.format)
-        guard
-            let scaler = sws_getContext(
-                from.pointee.width, from.pointee.height, sourceFormat, to.pointee.width, to.pointee.height,
-                coding.pixelFormat, SWS_BICUBIC | Int32(SWS_ACCURATE_RND) | Int32(SWS_FULL_CHR_H_INT), nil, nil, nil)
-        else { throw PictureError(.corrupt, "pictures in this pixel format cannot be converted") }
-        defer { sws_freeContext(scaler) }
         // JPEG files and RGB are full range; JPEG's colours are BT.601 by definition. Cameras that do not say mean 709 from 720 lines on.
         let stated = from.pointee.colorspace
         let isUnstated = stated == AVCOL_SPC_UNSPECIFIED || stated == AVCOL_SPC_RGB
         let sourceSpace =
             isUnstated ? (from.pointee.height >= 720 ? SWS_CS_ITU709 : SWS_CS_ITU601) : Int32(stated.rawValue)
         let isFull = from.pointee.color_range == AVCOL_RANGE_JPEG || PictureCoding.isFullRange(sourceFormat)
+        defer {
+            to.pointee.color_range = AVCOL_RANGE_JPEG
+            to.pointee.pts = 0
+        }
+        let isSimple =
+            [AV_PIX_FMT_YUV420P, AV_PIX_FMT_YUVJ420P].contains(sourceFormat) && coding.pixelFormat == AV_PIX_FMT_YUVJ420P
+            && to.pointee.width == from.pointee.width && to.pointee.height == from.pointee.height
+        if isSimple, [SWS_CS_ITU709, SWS_CS_ITU601, SWS_CS_SMPTE170M].contains(sourceSpace) {
+            return sg_av_jpeg_colours(from, to, isFull ? 1 : 0, sourceSpace == SWS_CS_ITU709 ? 1 : 0)
+        }
+        guard
+            let scaler = sws_getContext(
+                from.pointee.width, from.pointee.height, sourceFormat, to.pointee.width, to.pointee.height,
+                coding.pixelFormat, SWS_BICUBIC | Int32(SWS_ACCURATE_RND) | Int32(SWS_FULL_CHR_H_INT), nil, nil, nil)
+        else { throw PictureError(.corrupt, "pictures in this pixel format cannot be converted") }
+        defer { sws_freeContext(scaler) }
         _ = sws_setColorspaceDetails(
             scaler, sws_getCoefficients(sourceSpace), isFull ? 1 : 0, sws_getCoefficients(SWS_CS_ITU601), 1, 0, 1 << 16,
             1 << 16)
         guard sws_scale_frame(scaler, to, from) >= 0 else {
             throw PictureError(.internal, "a picture cannot be converted")
         }
-        to.pointee.color_range = AVCOL_RANGE_JPEG
-        to.pointee.pts = 0
     }
 
     private static func encode(
