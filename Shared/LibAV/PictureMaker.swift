@@ -9,7 +9,10 @@ import MediaWork
 /// Makes pictures of keyframes.
 public enum PictureMaker {
     /// Loads what the first picture would load, for a process that gives up its rights before that.
-    public static func prepare() { LibAVLog.silence() }
+    public static func prepare() {
+        LibAVLog.silence()
+        sg_av_keep_buffers()
+    }
 
     /// Decodes the keyframe and encodes it as wanted. Throws `corrupt` for data that cannot be decoded without error, `limit`
     /// for pictures too large, `internal` where libav fails. A Motion JPEG picture asked for as JPEG is handed on as it is, unless
