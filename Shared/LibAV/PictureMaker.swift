@@ -87,7 +87,8 @@ public enum PictureMaker {
             to.pointee.pts = 0
         }
         let isSimple =
-            [AV_PIX_FMT_YUV420P, AV_PIX_FMT_YUVJ420P].contains(sourceFormat) && coding.pixelFormat == AV_PIX_FMT_YUVJ420P
+            [AV_PIX_FMT_YUV420P, AV_PIX_FMT_YUVJ420P].contains(sourceFormat)
+            && coding.pixelFormat == AV_PIX_FMT_YUVJ420P
             && to.pointee.width == from.pointee.width && to.pointee.height == from.pointee.height
         if isSimple, [SWS_CS_ITU709, SWS_CS_ITU601, SWS_CS_SMPTE170M].contains(sourceSpace) {
             return sg_av_jpeg_colours(from, to, isFull ? 1 : 0, sourceSpace == SWS_CS_ITU709 ? 1 : 0)
