@@ -166,7 +166,8 @@ private func film(_ count: Int) -> [[UInt8]] {
         let camera = try FakeHTTPCamera(HTTPScenario(film(3), places: places))
         defer { camera.stop() }
         let (packets, failure, _) = try await play(camera, "/a", until: 3)
-        #expect(packets.count == 3 && failure == nil)
+        // More may come until the session is over.
+        #expect(packets.count >= 3 && failure == nil)
         #expect(camera.record.requests.prefix(4).map(\.path) == ["/a", "/b", "/c", "/pic"])
         let (_, circle, _) = try await play(camera, "/circle", until: 1)
         #expect(circle?.description.contains("in a circle") == true)
