@@ -210,7 +210,7 @@ public struct RTSPStreamParser: Sendable {
     }
 
     /// Behind the blank line that ends the header; `start` bytes are known to be without it.
-    private static func headerEnd(in bytes: UnsafeRawBufferPointer, from start: Int) -> Int? {
+    static func headerEnd(in bytes: UnsafeRawBufferPointer, from start: Int) -> Int? {
         let searched = min(bytes.count, maximumHeaderBytes + 4)
         var position = start
         while position < searched {

@@ -12,7 +12,7 @@
 /// Finds what the bytes of a connection are.
 struct HTTPResponseReader: Sendable {
     /// No camera's head comes near.
-    static let maximumHeadBytes = 64 << 10
+    static let maximumHeadBytes = RTSPStreamParser.maximumHeaderBytes
     /// A size of eight digits with an extension.
     private static let maximumSizeLineBytes = 1 << 10
 
@@ -115,8 +115,8 @@ struct HTTPResponseReader: Sendable {
         _ bytes: UnsafeRawBufferPointer, _ deliver: (Part) -> Void
     ) throws(Failure) -> Int {
         // Line ends between responses.
-        if bytes.first == Self.lf || bytes.first == UInt8(ascii: "\r") { return 1 }
-        guard let done = Self.headEnd(bytes, from: searchedBytes) else {
+        if bytes.first == UInt8(ascii: "\n") || bytes.first == UInt8(ascii: "\r") { return 1 }
+        guard let done = RTSPStreamParser.headerEnd(in: bytes, from: searchedBytes) else {
             guard bytes.count < Self.maximumHeadBytes else {
                 throw Failure(description: "a head of more than \(Self.maximumHeadBytes) bytes")
             }
@@ -161,22 +161,6 @@ struct HTTPResponseReader: Sendable {
             keepsOpen = false
             state = .untilEnd
         }
-    }
-
-    private static let lf = UInt8(ascii: "\n")
-
-    /// Behind the blank line that ends a head, at most `maximumHeadBytes` away; `start` bytes are known to be without it.
-    private static func headEnd(_ bytes: UnsafeRawBufferPointer, from start: Int) -> Int? {
-        var place = start
-        let limit = min(bytes.count, maximumHeadBytes)
-        while let found = bytes[place..<limit].firstIndex(of: lf) {
-            if found + 1 < bytes.count, bytes[found + 1] == lf { return found + 2 }
-            if found + 2 < bytes.count, bytes[found + 1] == UInt8(ascii: "\r"), bytes[found + 2] == lf {
-                return found + 3
-            }
-            place = found + 1
-        }
-        return nil
     }
 
     /// The line at the front without its end, and its length with it; nil as long as its end did not come.
