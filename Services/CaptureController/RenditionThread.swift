@@ -180,7 +180,7 @@ enum RenditionFiles {
         return file
     }
 
-    /// Of a rendition that is found on the volume and not in the catalogue: as much as its segment beside it tells.
+    /// Of a rendition that is found on the volume and not in the catalogue: as much as its path tells.
     static func record(
         found path: RelativePath, _ parsed: RecordingLayout.Parsed, _ digest: Digest, source: SourceKey,
         stream: StreamKey?, volumeID: String

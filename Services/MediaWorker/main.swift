@@ -1,10 +1,10 @@
-// media-worker: makes a picture of a keyframe, or a rendition of a segment, or reads a film, and nothing else. A child of another executable (Shared/MediaWork starts it), the
-// only one that links libav. What a camera sends is read here by C code; should it take that over, it finds no network, no
-// files, no credentials, and a process that its parent replaces.
+// media-worker: makes a picture of a keyframe, or a rendition of a segment, or reads a film, and nothing else. A child of another
+// executable (Shared/MediaWork starts it), the only one that links libav. What a camera sends is read here by C code; should it
+// take that over, it finds no network, no files, no credentials, and a process that its parent replaces.
 //
 // Requests come on descriptor 3, answers go back on it (Shared/MediaWork/WorkMessage.swift), a segment's bytes and those of its
-// rendition too; it ends when that is closed, when its
-// parent ends, or when what comes is no request. It writes no log: errors are answers.
+// rendition too; it ends when that is closed, when its parent ends, or when what comes is no request. It writes no log: errors
+// are answers.
 import CConfinement
 import Glibc
 import LibAV

@@ -33,7 +33,6 @@ static inline int sg_av_quality(int scale) { return scale * FF_QP2LAMBDA; }
 
 // The end of a file, as a callback of an AVIOContext says it.
 static inline int sg_av_end(void) { return AVERROR_EOF; }
-static inline int sg_av_again(void) { return AVERROR(EAGAIN); }
 static inline int sg_av_input_output(void) { return AVERROR(EIO); }
 static inline int64_t sg_av_no_time(void) { return AV_NOPTS_VALUE; }
 

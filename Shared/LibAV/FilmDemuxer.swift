@@ -51,19 +51,16 @@ private final class Film {
             else { continue }
             tracks.append(track)
         }
+        // All is set by now: what is thrown from here on is followed by `deinit`, which closes.
         guard tracks.contains(where: { $0.codec.kind == .video }) else {
-            close()
             throw io.failure
                 ?? PictureError(
                     .corrupt, "the file holds no pictures that can be recorded (H.264, H.265 or Motion JPEG)")
         }
     }
 
-    deinit { close() }
-
-    private func close() {
+    deinit {
         for index in tracks.indices { av_bsf_free(&tracks[index].filter) }
-        tracks = []
         var owned: UnsafeMutablePointer<AVFormatContext>? = context
         avformat_close_input(&owned)
     }

@@ -102,6 +102,8 @@ import Wire
         ("file://ROOT/loop", "media-roots"), ("file://ROOT/pipe", "neither a file nor a folder"),
         ("file://ROOT/nothing.mkv", "cannot be opened"), ("file://ROOT/text", "no film that can be read"),
         ("file://ROOT/list.m3u8", "no film that can be read"), ("file://ROOT/concat.txt", "no film that can be read"),
+        // The worker freed such a file twice, and died of it.
+        ("file://ROOT/voice.mka", "holds no pictures"),
     ])
     func whatIsNotAllowedIsSaidAndNotRead(address: String, reason: String) async throws {
         let (site, root) = try await prepare()
@@ -114,6 +116,9 @@ import Wire
         // Containers that name other files: a playlist, and the concat demuxer's list.
         try site.folder.write("#EXTM3U\n#EXTINF:1,\n/etc/passwd\n#EXT-X-ENDLIST\n", to: "media/list.m3u8")
         try site.folder.write("ffconcat version 1.0\nfile '/etc/passwd'\n", to: "media/concat.txt")
+        let voice = try await runTool(
+            "ffmpeg", ["-v", "error", "-i", film("small-h264-aac.mkv"), "-vn", "-c", "copy", root + "/voice.mka"])
+        #expect(voice.exitCode == 0, "\(voice.error)")
         configure(site, address.replacingOccurrences(of: "ROOT", with: root), [site.clips(seconds: 1)])
         let controller = try site.startController(["--media-roots", root])
         let said = try await eventually("the status says why", within: .seconds(20)) { () -> String? in
