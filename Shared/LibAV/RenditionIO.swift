@@ -7,9 +7,9 @@ import MediaWork
 /// Where bytes come from and go to; what it throws is kept, because libav only knows numbers.
 public protocol RenditionTransport {
     /// At most `count` bytes from `offset` on; none at the end.
-    mutating func read(at offset: Int64, count: Int) throws -> [UInt8]
+    func read(at offset: Int64, count: Int) throws -> [UInt8]
     /// Bytes of the rendition.
-    mutating func write(_ bytes: [UInt8], at offset: Int64) throws
+    func write(_ bytes: [UInt8], at offset: Int64) throws
 }
 
 /// One AVIOContext of either direction, with its position. Made in init, freed in deinit.
@@ -18,7 +18,7 @@ final class RenditionIO {
     private static let bufferBytes = 256 << 10
 
     let context: UnsafeMutablePointer<AVIOContext>
-    private var transport: any RenditionTransport
+    private let transport: any RenditionTransport
     private var position: Int64 = 0
     private var sizeBytes: Int64
     /// What a read or a write threw.
