@@ -4,13 +4,30 @@
 import Media
 import Synchronization
 
+/// Times of pictures that have none of the camera: those of their arrival. Pictures that come at once, as after a stall, follow
+/// each other by a tick: equal times would be taken for a camera's frozen clock, and spread by the length of the stall.
+struct ArrivalTimes {
+    let timescale: UInt32
+    private var firstNs: Int64?
+    private var lastTicks: Int64 = -1
+
+    init(timescale: UInt32) { self.timescale = timescale }
+
+    /// The time of the next picture, in ticks since the first; larger than that of the one before.
+    mutating func next(arrivalNs: Int64) -> Int64 {
+        let firstNs = firstNs ?? arrivalNs
+        self.firstNs = firstNs
+        lastTicks = max(lastTicks + 1, rescale(arrivalNs - firstNs, from: 1_000_000_000, to: timescale))
+        return lastTicks
+    }
+}
+
 /// A camera whose pictures are fetched.
 public final class HTTPPlayback: SourcePlayback {
     private struct State {
         var machine: HTTPCameraMachine
-        /// A picture has no time of the camera: that of its arrival counts.
+        var times = ArrivalTimes(timescale: 90_000)
         var pictures = VideoAssembler(codec: .mjpeg, timescale: 90_000)
-        var firstNs: Int64?
         var connection: ConnectionID?
         /// Counts the connections; what one before says counts no more.
         var connectionNumber = 0
@@ -119,9 +136,7 @@ public final class HTTPPlayback: SourcePlayback {
 
     private func deliver(_ bytes: PacketBytes, _ beganNs: Int64) {
         let packet = state.withLock { state in
-            let firstNs = state.firstNs ?? beganNs
-            state.firstNs = firstNs
-            let ticks = rescale(beganNs - firstNs, from: 1_000_000_000, to: 90_000)
+            let ticks = state.times.next(arrivalNs: beganNs)
             return state.pictures.take(picture: bytes, ptsTicks: ticks, arrivalNs: beganNs)
         }
         if let packet { tell(.packet(packet)) }

@@ -107,6 +107,23 @@ private func film(_ count: Int) -> [[UInt8]] {
         #expect(failure == nil && camera.record.requests.count >= 3)
     }
 
+    /// Bug: pictures of one read had one time, which was taken for a frozen clock and spread by the length of the stall before.
+    @Test func picturesThatCameAtOnceAfterAStallKeepTheTimeOfTheirArrival() throws {
+        var times = ArrivalTimes(timescale: 90_000)
+        var assembler = VideoAssembler(codec: .mjpeg, timescale: 90_000)
+        let picture = PacketBytes(film(1)[0])
+        let arrivalsMs: [Int64] = [0, 5, 800, 800, 800, 800, 805, 810]
+        var dtsTicks: [Int64] = []
+        for arrivalNs in arrivalsMs.map({ $0 * 1_000_000 }) {
+            let taken = assembler.take(
+                picture: picture, ptsTicks: times.next(arrivalNs: arrivalNs), arrivalNs: arrivalNs)
+            let packet = try #require(taken)
+            #expect(!packet.startsNewTimeline)
+            dtsTicks.append(packet.dtsTicks)
+        }
+        #expect(dtsTicks == [0, 450, 72_000, 72_001, 72_002, 72_003, 72_450, 72_900])
+    }
+
     @Test(arguments: [
         [Authentication.Scheme.basic], [.digest(.md5, qop: true)], [.digest(.md5, qop: false, named: false)],
         [.basic, .digest(.sha256, qop: true)],
