@@ -73,8 +73,10 @@ struct MovieParser {
             guard cursor.skip(24), let wide = cursor.u16(), let high = cursor.u16() else { return nil }
             (width, height) = (Int(wide), Int(high))
         }
+        var box = BoxWriter()
+        box.box(entry.type) { $0.bytes(Array(entry.content)) }
         return MP4SampleDescription(
-            sampleEntry: entry.type, nalLengthBytes: nalLength(entry), widthPx: width, heightPx: height)
+            sampleEntry: entry.type, nalLengthBytes: nalLength(entry), widthPx: width, heightPx: height, box: box.data)
     }
 
     private static func trackID(_ tkhd: ArraySlice<UInt8>) -> UInt32? {

@@ -96,6 +96,8 @@ public struct MP4SampleDescription: Sendable, Hashable {
     public var widthPx: Int
     /// Height in the sample entry; 0 for audio.
     public var heightPx: Int
+    /// The whole entry, for a file that has the same samples.
+    public var box: [UInt8] = []
 }
 
 /// One sample of a fragment.
@@ -203,10 +205,13 @@ public struct FragmentedMP4Reader {
     }
 
     /// The whole fragments in order.
-    public func fragments() throws(MediaError) -> [MP4Fragment] {
-        var found: [MP4Fragment] = []
-        _ = try walk { found.append($0) }
-        return found
+    public func fragments() throws(MediaError) -> [MP4Fragment] { try contents().fragments }
+
+    /// What can be kept, and the whole fragments in order.
+    public func contents() throws(MediaError) -> (found: MP4Salvage, fragments: [MP4Fragment]) {
+        var fragments: [MP4Fragment] = []
+        let found = try walk { fragments.append($0) }
+        return (found, fragments)
     }
 
     /// The payload of a sample of this file.

@@ -1,4 +1,4 @@
-// moov: the boxes that describe the tracks of a fragmented file. FragmentedMP4Writer.swift writes the rest.
+// moov: the boxes that describe the tracks. FragmentedMP4Writer.swift and ProgressiveMovie.swift write the rest of their files.
 
 /// Boxes of the movie header.
 enum SampleEntries {
@@ -8,24 +8,31 @@ enum SampleEntries {
     /// A movie timescale of milliseconds: nothing in a fragmented file is measured in it.
     private static let movieTimescale: UInt32 = 1000
 
-    /// `tracks`: for each track what its samples may have, at least one, of one codec and timescale.
+    /// What a track says of itself.
+    struct TrackHead {
+        let isVideo: Bool
+        /// Ticks per second.
+        let timescale: UInt32
+        let widthPx: Int
+        let heightPx: Int
+        /// Its length in ticks of the movie, and of its own; 0 where fragments tell.
+        var movieTicks: Int64 = 0
+        var mediaTicks: Int64 = 0
+    }
+
+    /// moov of a fragmented file. `tracks`: for each track what its samples may have, at least one, of one codec and timescale.
     static func movie(_ writer: inout BoxWriter, tracks: [[CodecConfiguration]], createdUs: Int64) {
-        let created = UInt64(max(0, createdUs / 1_000_000 + epochOffset))
         writer.box("moov") { moov in
-            moov.fullBox("mvhd", version: 1) { box in
-                box.u64(created)
-                box.u64(created)
-                box.u32(movieTimescale)
-                box.u64(0)
-                box.u32(0x0001_0000)
-                box.u16(0x0100)
-                box.zeros(10)
-                matrix(&box)
-                box.zeros(24)
-                box.u32(UInt32(tracks.count + 1))
-            }
+            movieHeader(&moov, timescale: movieTimescale, lengthTicks: 0, tracks: tracks.count, createdUs: createdUs)
             for (index, configurations) in tracks.enumerated() {
-                track(&moov, id: UInt32(index + 1), configurations, created: created)
+                guard let first = configurations.first else { continue }
+                let head = TrackHead(
+                    isVideo: first.kind == .video, timescale: first.timescale, widthPx: first.widthPx,
+                    heightPx: first.heightPx)
+                track(&moov, id: UInt32(index + 1), head, createdUs: createdUs) { _ in
+                } sampleTable: {
+                    sampleTable(&$0, configurations)
+                }
             }
             moov.box("mvex") { mvex in
                 for index in tracks.indices {
@@ -39,46 +46,68 @@ enum SampleEntries {
         }
     }
 
-    private static func track(
-        _ moov: inout BoxWriter, id: UInt32, _ configurations: [CodecConfiguration], created: UInt64
+    /// mvhd. `lengthTicks` in ticks of the movie; 0 where fragments tell.
+    static func movieHeader(
+        _ moov: inout BoxWriter, timescale: UInt32, lengthTicks: Int64, tracks: Int, createdUs: Int64
     ) {
-        guard let track = configurations.first else { return }
-        let isVideo = track.kind == .video
+        moov.fullBox("mvhd", version: 1) { box in
+            times(&box, createdUs)
+            box.u32(timescale)
+            box.u64(UInt64(max(0, lengthTicks)))
+            box.u32(0x0001_0000)
+            box.u16(0x0100)
+            box.zeros(10)
+            matrix(&box)
+            box.zeros(24)
+            box.u32(UInt32(tracks + 1))
+        }
+    }
+
+    private static func times(_ box: inout BoxWriter, _ createdUs: Int64) {
+        let created = UInt64(max(0, createdUs / 1_000_000 + epochOffset))
+        box.u64(created)
+        box.u64(created)
+    }
+
+    /// trak around what `edits` and `sampleTable` write.
+    static func track(
+        _ moov: inout BoxWriter, id: UInt32, _ head: TrackHead, createdUs: Int64, edits: (inout BoxWriter) -> Void,
+        sampleTable: (inout BoxWriter) -> Void
+    ) {
         moov.box("trak") { trak in
             trak.fullBox("tkhd", version: 1, flags: 3) { box in
-                box.u64(created)
-                box.u64(created)
+                times(&box, createdUs)
                 box.u32(id)
                 box.u32(0)
-                box.u64(0)
+                box.u64(UInt64(max(0, head.movieTicks)))
                 box.zeros(8)
                 box.u16(0)
                 box.u16(0)
-                box.u16(isVideo ? 0 : 0x0100)
+                box.u16(head.isVideo ? 0 : 0x0100)
                 box.u16(0)
                 matrix(&box)
-                box.u32(UInt32(track.widthPx) << 16)
-                box.u32(UInt32(track.heightPx) << 16)
+                box.u32(UInt32(head.widthPx) << 16)
+                box.u32(UInt32(head.heightPx) << 16)
             }
+            edits(&trak)
             trak.box("mdia") { mdia in
                 mdia.fullBox("mdhd", version: 1) { box in
-                    box.u64(created)
-                    box.u64(created)
-                    box.u32(track.timescale)
-                    box.u64(0)
+                    times(&box, createdUs)
+                    box.u32(head.timescale)
+                    box.u64(UInt64(max(0, head.mediaTicks)))
                     // Language "und".
                     box.u16(0x55C4)
                     box.u16(0)
                 }
                 mdia.fullBox("hdlr") { box in
                     box.u32(0)
-                    box.text(isVideo ? "vide" : "soun")
+                    box.text(head.isVideo ? "vide" : "soun")
                     box.zeros(12)
-                    box.text(isVideo ? "VideoHandler" : "SoundHandler")
+                    box.text(head.isVideo ? "VideoHandler" : "SoundHandler")
                     box.u8(0)
                 }
                 mdia.box("minf") { minf in
-                    if isVideo {
+                    if head.isVideo {
                         minf.fullBox("vmhd", flags: 1) { $0.zeros(8) }
                     } else {
                         minf.fullBox("smhd") { $0.zeros(4) }
@@ -89,7 +118,7 @@ enum SampleEntries {
                             dref.fullBox("url ", flags: 1) { _ in }
                         }
                     }
-                    minf.box("stbl") { sampleTable(&$0, configurations) }
+                    minf.box("stbl") { sampleTable(&$0) }
                 }
             }
         }
