@@ -34,7 +34,7 @@ extension SourceSession.State {
         }
     }
 
-    func taskStatuses() -> [TaskStatus] {
+    func taskStatuses(nowUs: Int64) -> [TaskStatus] {
         let plan = pipeline.plan
         let isStreaming = pipeline.run != nil
         let darkReason = reconnect.failure?.reason
@@ -62,6 +62,12 @@ extension SourceSession.State {
                 status(
                     rendition.stream, .clipToFs, rendition.taskRunID, values, isRunning: isStreaming,
                     darkReason: isStreaming ? nil : darkReason))
+        }
+        for roll in plan.rolls where roll.endUs.map({ $0 > nowUs }) ?? true {
+            tasks.append(
+                status(
+                    roll.stream, .clipToFs, roll.taskRunID, outputs.rolls[roll.stream]?.counters.now ?? .init(),
+                    isRunning: isStreaming, darkReason: isStreaming ? nil : darkReason))
         }
         for snapshot in plan.snapshots {
             let values = outputs.snapshots[snapshot.stream]?.counters.now ?? TaskCounters.Values()

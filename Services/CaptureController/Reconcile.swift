@@ -127,7 +127,9 @@ struct Reconcile: Sendable {
                 for record in MediaFiles.context(info) { outbox.put(record) }
                 outbox.put(MediaRecord(file: file))
                 if wallClockUs() - (file.endUs ?? 0) < Self.renditionAgeUs { wantsRendition(file) }
-            } else if let parsed, parsed.endUs != nil, RenditionFormat(named: parsed.fileExtension) != nil {
+            } else if let parsed, parsed.endUs != nil,
+                RenditionFormat(named: parsed.fileExtension) != nil || parsed.fileExtension == "mp4"
+            {
                 let stream = StreamKey(asset: parsed.owner, stream: parsed.part)
                 let owner = await source(stream)
                 outbox.put(

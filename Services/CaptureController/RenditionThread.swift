@@ -1,4 +1,5 @@
-// Renditions: sealed segments in other formats, made one after the other by a media-worker, on a thread of their own. Footage comes
+// Renditions: sealed segments in other formats, made one after the other by a media-worker, and exact clips (ClipCutter.swift), on a
+// thread of their own. Footage comes
 // first: what waits too long, or would take the room that recording needs, is not made, and its task's status says so. The
 // segment itself stays, whatever happens here.
 import Logging
@@ -17,6 +18,12 @@ struct RenditionJob: Sendable {
     let counters: TaskCounters
 }
 
+/// What the thread is given.
+enum RenditionWork: Sendable {
+    case rendition(RenditionJob)
+    case clip(ClipJob)
+}
+
 final class RenditionThread: Sendable {
     /// Segments that may wait: four hours of one camera by the minute, or four minutes of sixty.
     static let mostWaiting = 256
@@ -25,10 +32,11 @@ final class RenditionThread: Sendable {
     /// So many times its footage's length may a rendition take: VP8 of the largest cameras on a busy core.
     static let mostTimes: Int64 = 6
 
-    private let jobs = Mailbox<RenditionJob>(maximumBytes: mostWaiting)
+    private let jobs = Mailbox<RenditionWork>(maximumBytes: mostWaiting)
     private let keeper: VolumeKeeper
     private let busy: BusyNames
     private let maker: RenditionMaker
+    private let cutter: ClipCutter
     private let instance: String
     private let record: @Sendable (MediaRecord) -> Void
     private let isClosed = Atomic(false)
@@ -45,18 +53,33 @@ final class RenditionThread: Sendable {
         self.record = record
         self.logger = logger
         maker = RenditionMaker(executable: mediaWorker)
+        cutter = ClipCutter(busy: busy, instance: instance)
         startThread("renditions") { [self] in
-            while let taken = jobs.take(waitingAtMost: 3600) { for job in taken { make(job) } }
+            while let taken = jobs.take(waitingAtMost: 3600) {
+                for work in taken {
+                    switch work {
+                    case .rendition(let job): make(job)
+                    case .clip(let job): make(job)
+                    }
+                }
+            }
         }
     }
 
     /// Adds a job; where too many wait, it is not made.
     func put(_ job: RenditionJob) {
-        if !jobs.put(job, bytes: 1) {
+        if !jobs.put(.rendition(job), bytes: 1) {
             job.counters.dropped(
                 1,
                 error: "\(job.plan.format.rawValue) was not made of \(job.segment.path ?? ""): "
                     + "\(Self.mostWaiting) others wait; the footage is there as mp4")
+        }
+    }
+
+    /// Adds an exact clip; where too many wait, it is not made.
+    func put(_ job: ClipJob) {
+        if !jobs.put(.clip(job), bytes: 1) {
+            job.counters.dropped(1, error: "a clip was not made: \(Self.mostWaiting) others wait; the footage is there")
         }
     }
 
@@ -82,11 +105,32 @@ final class RenditionThread: Sendable {
         }
     }
 
-    /// Nil where it is there already.
-    private func made(_ job: RenditionJob) throws -> (MediaFile, note: String)? {
+    private func make(_ job: ClipJob) {
+        guard !isClosed.load(ordering: .relaxed) else { return }
+        do {
+            let volume = try openVolume()
+            try checkRoom(volume, job.sizeBytes)
+            for (file, note) in try cutter.cut(job, on: volume) {
+                record(MediaRecord(file: file))
+                job.counters.produced(file.path ?? "", atUs: file.endUs ?? 0, note: note)
+            }
+        } catch {
+            if let error = error as? VolumeError { keeper.failed(error) }
+            job.counters.dropped(1, error: "a clip was not made: \(error)")
+            logger.warning("a clip was not made: \(error)", metadata: ["stream": "\(job.roll.stream)"])
+        }
+    }
+
+    private func openVolume() throws -> VolumeRoot {
         guard let volume = keeper.current else {
             throw VolumeError(.missing, path: keeper.path, keeper.error ?? "the recording volume is not open")
         }
+        return volume
+    }
+
+    /// Nil where it is there already.
+    private func made(_ job: RenditionJob) throws -> (MediaFile, note: String)? {
+        let volume = try openVolume()
         let path = try RenditionFiles.path(of: job.segment, job.plan)
         guard !volume.exists(path) else { return nil }
         let reader = try volume.reader(try RelativePath(job.segment.path ?? ""))

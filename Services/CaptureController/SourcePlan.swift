@@ -40,6 +40,22 @@ struct RenditionPlan: Sendable, Equatable {
     let folder: String
 }
 
+/// A clip-to-fs task whose clips begin before its run, or go on after it: exact clips of the source's footage, from a moment to another.
+struct RollPlan: Sendable, Equatable {
+    let stream: StreamKey
+    let taskRunID: String
+    let startUs: Int64
+    /// Nil while the run has no end that is known.
+    let endUs: Int64?
+    /// Where the run is not heard of any more it ended then, and this comes on top.
+    let postRollUs: Int64
+    /// Length of a clip; the last one may be shorter.
+    let pieceUs: Int64
+    let wantsAudio: Bool
+    /// Relative to the volume's root; empty for the root itself.
+    let folder: String
+}
+
 /// A running snapshot task.
 struct SnapshotPlan: Sendable, Equatable {
     enum Target: Sendable, Equatable {
@@ -80,9 +96,10 @@ struct SourcePlan: Sendable, Equatable {
     var leaseEpoch: UInt64
     let connection: CameraConnection
     let standby: Standby
-    let ringSeconds: Int
+    var ringSeconds: Int
     var clip: ClipPlan?
     var renditions: [RenditionPlan] = []
+    var rolls: [RollPlan] = []
     var snapshots: [SnapshotPlan] = []
     var pushes: [PushPlan] = []
     var quiet: [QuietStream] = []
@@ -165,6 +182,11 @@ struct Planner: Sendable {
         if let issue = definition.issues.first(where: { $0.severity == .error }) {
             return quiet(.failed, issue.message ?? "the stream's configuration has an error")
         }
+        if type == .clipToFs, Self.isRolled(settings), deviceEnabled, definition.enabled ?? false {
+            // The ring must have what comes before, from a keyframe on, whenever the run begins.
+            plan.ringSeconds = max(plan.ringSeconds, Int(settings.preRollS ?? 0) + Self.keyframeAllowanceSeconds)
+            return addRoll(settings, definition.desired, stream: stream, to: &plan, nowUs: nowUs)
+        }
         let ended = definition.desired?.endsAtUs.map { $0 <= nowUs } ?? false
         guard deviceEnabled, definition.enabled ?? false, definition.desired?.running ?? false, !ended else {
             return quiet(.stopped, nil)
@@ -227,6 +249,43 @@ struct Planner: Sendable {
                     audioEnabled: settings.audioEnabled ?? true))
         case .unspecified, .unrecognized: quiet(.failed, "the stream's task type is not known to this controller")
         }
+    }
+
+    /// Groups of pictures are rarely longer.
+    private static let keyframeAllowanceSeconds = 10
+
+    private static func isRolled(_ settings: TaskSettings) -> Bool {
+        (settings.preRollS ?? 0) + (settings.postRollS ?? 0) > 0
+    }
+
+    private func addRoll(
+        _ settings: TaskSettings, _ desired: DesiredState?, stream: StreamKey, to plan: inout SourcePlan, nowUs: Int64
+    ) {
+        func quiet(_ state: TaskState, _ error: String?) {
+            plan.quiet.append(
+                QuietStream(stream: stream, type: .clipToFs, state: state, error: error, taskRunID: desired?.runID))
+        }
+        guard let desired, let runID = desired.runID, !runID.isEmpty else { return quiet(.stopped, nil) }
+        guard let startedUs = desired.startedUs else {
+            return quiet(.failed, "the registry does not say when the run began: stop the task and start it again")
+        }
+        let folder: String
+        switch self.folder(settings.path) {
+        case .failure(let problem): return quiet(.failed, problem.text)
+        case .success(let path): folder = path
+        }
+        let isRunning = desired.running ?? false
+        let stopUs = isRunning ? desired.endsAtUs : min(desired.changedUs ?? nowUs, desired.endsAtUs ?? .max)
+        let postRollUs = Int64(settings.postRollS ?? 0) * 1_000_000
+        let endUs = stopUs.map { $0 + postRollUs }
+        if let endUs, endUs <= nowUs { quiet(.stopped, nil) }
+        if let endUs, endUs + RolledClips.rememberUs <= nowUs { return }
+        plan.rolls.append(
+            RollPlan(
+                stream: stream, taskRunID: runID, startUs: startedUs - Int64(settings.preRollS ?? 0) * 1_000_000,
+                endUs: endUs, postRollUs: postRollUs,
+                pieceUs: Int64(min(max(settings.durationS ?? defaultSegmentSeconds, 1), 3600)) * 1_000_000,
+                wantsAudio: settings.audioEnabled ?? true, folder: folder))
     }
 
     private struct Problem: Error {

@@ -33,6 +33,7 @@ final class SourceSession: Sendable, SegmentOwner {
         var verdict: ConnectionFailure?
         var stopped = false
         var outputs = TaskOutputs()
+        var rolls = RolledClips()
     }
     private let state: Mutex<State>
     private let finished = Mailbox<Bool>(maximumBytes: 0)
@@ -64,6 +65,7 @@ final class SourceSession: Sendable, SegmentOwner {
             state.pipeline.takeFootageEnd(footageEndUs, wallUs: wallClockUs())
             state.outputs.apply(state.pipeline.plan, equipment: equipment)
         }
+        locked { takeRolls(&$0, &$1) }
         logger.debug("source started")
     }
 
@@ -74,6 +76,7 @@ final class SourceSession: Sendable, SegmentOwner {
             let reconnects = state.pipeline.plan.connection != plan.connection
             effects += state.pipeline.apply(plan, wallUs: wallClockUs(), nowUs: monotonicUs())
             state.outputs.apply(plan, equipment: equipment)
+            takeRolls(&state, &effects)
             state.camera?.setLive(plan.needsEachPacket)
             state.camera?.setPoll(ns: plan.pollNs)
             if plan.needsEachPacket { gathers.store(false, ordering: .relaxed) }
@@ -114,6 +117,32 @@ final class SourceSession: Sendable, SegmentOwner {
             return (state.pipeline.plan, state.sessionNumber)
         }
         if let attempt { connect(attempt.plan, attempt.number) }
+        if isCoarse { cutRolls() }
+    }
+
+    /// The footage that the plan's exact clips need is asked for.
+    private func takeRolls(_ state: inout State, _ effects: inout [PipelineEffect]) {
+        let nowUs = wallClockUs()
+        for window in state.rolls.apply(state.pipeline.plan.rolls, of: source, nowUs: nowUs) {
+            effects += state.pipeline.ensure(window, wallUs: nowUs, nowUs: monotonicUs()).1
+        }
+        for endUs in state.rolls.endsUs() { state.pipeline.driver.requestSeal(atUs: endUs) }
+    }
+
+    private func cutRolls() {
+        let jobs: [ClipJob] = state.withLock { state in
+            guard !state.rolls.isEmpty else { return [] }
+            let openFromUs = state.pipeline.driver.openSpan?.startUs
+            let pieces = state.rolls.due(openFromUs: openFromUs, nowUs: wallClockUs())
+            guard !pieces.isEmpty else { return [] }
+            for endUs in state.rolls.endsUs() { state.pipeline.driver.requestSeal(atUs: endUs) }
+            return pieces.map { piece in
+                ClipJob(
+                    source: source, leaseEpoch: state.pipeline.plan.leaseEpoch, roll: piece.roll, span: piece.span,
+                    files: piece.files, counters: state.outputs.rolls[piece.roll.stream]?.counters ?? TaskCounters())
+            }
+        }
+        for job in jobs { equipment.renditions.put(job) }
     }
 
     /// Called once a second.
@@ -150,7 +179,11 @@ final class SourceSession: Sendable, SegmentOwner {
 
     /// A segment of an earlier life, found again: it gets the renditions that its stream wants now.
     func found(_ segment: MediaFile) {
-        for job in state.withLock({ $0.outputs.missing(segment) }) { equipment.renditions.put(job) }
+        let jobs = state.withLock { state in
+            if let sealed = RolledClips.Segment(segment) { state.rolls.sealed(sealed) }
+            return state.outputs.missing(segment)
+        }
+        for job in jobs { equipment.renditions.put(job) }
     }
 
     /// For the status.
@@ -184,6 +217,7 @@ final class SourceSession: Sendable, SegmentOwner {
     func segmentSealed(id: UInt64, file: MediaFile) {
         let renditions = state.withLock { state in
             state.pipeline.recordingError = nil
+            if let sealed = RolledClips.Segment(file) { state.rolls.sealed(sealed) }
             return state.outputs.sealed(file)
         }
         for job in renditions { equipment.renditions.put(job) }

@@ -54,7 +54,7 @@ struct StatusReporter: Service, CustomStringConvertible {
         let all = sessions.all.sorted { $0.key < $1.key }.map(\.value)
         var report = ReportStatusRequest(controllerID: instance)
         for session in all {
-            let (source, tasks) = session.view { ($0.sourceStatus(), $0.taskStatuses()) }
+            let (source, tasks) = session.view { ($0.sourceStatus(), $0.taskStatuses(nowUs: wallClockUs())) }
             report.sources.append(source)
             report.tasks += tasks
         }

@@ -8,6 +8,8 @@ struct TaskOutputs: Sendable {
     private(set) var pushes: [StreamKey: PushTask] = [:]
     private(set) var clip: (plan: ClipPlan, counters: TaskCounters)?
     private(set) var renditions: [StreamKey: (plan: RenditionPlan, counters: TaskCounters)] = [:]
+    /// Of the exact clips of a run.
+    private(set) var rolls: [StreamKey: (runID: String, counters: TaskCounters)] = [:]
 
     /// Starts what is new, stops what is gone or changed, leaves the rest alone.
     mutating func apply(_ plan: SourcePlan, equipment: Equipment) {
@@ -34,6 +36,10 @@ struct TaskOutputs: Sendable {
             let isSame = known[next.stream]?.plan.taskRunID == next.taskRunID
             renditions[next.stream] = (next, isSame ? known[next.stream]?.counters ?? TaskCounters() : TaskCounters())
         }
+        for roll in plan.rolls where rolls[roll.stream]?.runID != roll.taskRunID {
+            rolls[roll.stream] = (roll.taskRunID, TaskCounters())
+        }
+        rolls = rolls.filter { stream, _ in plan.rolls.contains { $0.stream == stream } }
         guard let next = plan.clip else {
             clip = nil
             return

@@ -7,6 +7,51 @@
 #endif
 
 #include "sightglass/v1/registry.pb-c.h"
+void   sightglass__v1__transcode__init
+                     (Sightglass__V1__Transcode         *message)
+{
+  static const Sightglass__V1__Transcode init_value = SIGHTGLASS__V1__TRANSCODE__INIT;
+  *message = init_value;
+}
+size_t sightglass__v1__transcode__get_packed_size
+                     (const Sightglass__V1__Transcode *message)
+{
+  assert(message->base.descriptor == &sightglass__v1__transcode__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t sightglass__v1__transcode__pack
+                     (const Sightglass__V1__Transcode *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &sightglass__v1__transcode__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t sightglass__v1__transcode__pack_to_buffer
+                     (const Sightglass__V1__Transcode *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &sightglass__v1__transcode__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Sightglass__V1__Transcode *
+       sightglass__v1__transcode__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Sightglass__V1__Transcode *)
+     protobuf_c_message_unpack (&sightglass__v1__transcode__descriptor,
+                                allocator, len, data);
+}
+void   sightglass__v1__transcode__free_unpacked
+                     (Sightglass__V1__Transcode *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &sightglass__v1__transcode__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
 void   sightglass__v1__secret_reference__init
                      (Sightglass__V1__SecretReference         *message)
 {
@@ -1267,6 +1312,96 @@ void   sightglass__v1__list_leases_reply__free_unpacked
   assert(message->base.descriptor == &sightglass__v1__list_leases_reply__descriptor);
   protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
 }
+static const ProtobufCFieldDescriptor sightglass__v1__transcode__field_descriptors[5] =
+{
+  {
+    "codec",
+    1,
+    PROTOBUF_C_LABEL_OPTIONAL,
+    PROTOBUF_C_TYPE_STRING,
+    0,   /* quantifier_offset */
+    offsetof(Sightglass__V1__Transcode, codec),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "max_width_px",
+    2,
+    PROTOBUF_C_LABEL_OPTIONAL,
+    PROTOBUF_C_TYPE_UINT32,
+    offsetof(Sightglass__V1__Transcode, has_max_width_px),
+    offsetof(Sightglass__V1__Transcode, max_width_px),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "max_height_px",
+    3,
+    PROTOBUF_C_LABEL_OPTIONAL,
+    PROTOBUF_C_TYPE_UINT32,
+    offsetof(Sightglass__V1__Transcode, has_max_height_px),
+    offsetof(Sightglass__V1__Transcode, max_height_px),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "frames_per_second",
+    4,
+    PROTOBUF_C_LABEL_OPTIONAL,
+    PROTOBUF_C_TYPE_DOUBLE,
+    offsetof(Sightglass__V1__Transcode, has_frames_per_second),
+    offsetof(Sightglass__V1__Transcode, frames_per_second),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "bit_rate_bps",
+    5,
+    PROTOBUF_C_LABEL_OPTIONAL,
+    PROTOBUF_C_TYPE_UINT32,
+    offsetof(Sightglass__V1__Transcode, has_bit_rate_bps),
+    offsetof(Sightglass__V1__Transcode, bit_rate_bps),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned sightglass__v1__transcode__field_indices_by_name[] = {
+  4,   /* field[4] = bit_rate_bps */
+  0,   /* field[0] = codec */
+  3,   /* field[3] = frames_per_second */
+  2,   /* field[2] = max_height_px */
+  1,   /* field[1] = max_width_px */
+};
+static const ProtobufCIntRange sightglass__v1__transcode__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 5 }
+};
+const ProtobufCMessageDescriptor sightglass__v1__transcode__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "sightglass.v1.Transcode",
+  "Transcode",
+  "Sightglass__V1__Transcode",
+  "sightglass.v1",
+  sizeof(Sightglass__V1__Transcode),
+  5,
+  sightglass__v1__transcode__field_descriptors,
+  sightglass__v1__transcode__field_indices_by_name,
+  1,  sightglass__v1__transcode__number_ranges,
+  (ProtobufCMessageInit) sightglass__v1__transcode__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
 static const ProtobufCFieldDescriptor sightglass__v1__secret_reference__field_descriptors[1] =
 {
   {
@@ -1473,7 +1608,7 @@ const ProtobufCMessageDescriptor sightglass__v1__inbound_endpoint__descriptor =
   (ProtobufCMessageInit) sightglass__v1__inbound_endpoint__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor sightglass__v1__task_settings__field_descriptors[15] =
+static const ProtobufCFieldDescriptor sightglass__v1__task_settings__field_descriptors[19] =
 {
   {
     "type",
@@ -1655,12 +1790,61 @@ static const ProtobufCFieldDescriptor sightglass__v1__task_settings__field_descr
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "frame",
+    16,
+    PROTOBUF_C_LABEL_OPTIONAL,
+    PROTOBUF_C_TYPE_ENUM,
+    offsetof(Sightglass__V1__TaskSettings, has_frame),
+    offsetof(Sightglass__V1__TaskSettings, frame),
+    &sightglass__v1__snapshot_frame__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "pre_roll_s",
+    17,
+    PROTOBUF_C_LABEL_OPTIONAL,
+    PROTOBUF_C_TYPE_UINT32,
+    offsetof(Sightglass__V1__TaskSettings, has_pre_roll_s),
+    offsetof(Sightglass__V1__TaskSettings, pre_roll_s),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "post_roll_s",
+    18,
+    PROTOBUF_C_LABEL_OPTIONAL,
+    PROTOBUF_C_TYPE_UINT32,
+    offsetof(Sightglass__V1__TaskSettings, has_post_roll_s),
+    offsetof(Sightglass__V1__TaskSettings, post_roll_s),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "transcode",
+    19,
+    PROTOBUF_C_LABEL_OPTIONAL,
+    PROTOBUF_C_TYPE_MESSAGE,
+    0,   /* quantifier_offset */
+    offsetof(Sightglass__V1__TaskSettings, transcode),
+    &sightglass__v1__transcode__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned sightglass__v1__task_settings__field_indices_by_name[] = {
   11,   /* field[11] = audio_enabled */
   1,   /* field[1] = autostart */
   4,   /* field[4] = duration_s */
   2,   /* field[2] = format */
+  15,   /* field[15] = frame */
   12,   /* field[12] = jpeg_quality */
   14,   /* field[14] = max_height_px */
   13,   /* field[13] = max_width_px */
@@ -1670,13 +1854,16 @@ static const unsigned sightglass__v1__task_settings__field_indices_by_name[] = {
   7,   /* field[7] = media_server_username */
   10,   /* field[10] = mqtt */
   5,   /* field[5] = path */
+  17,   /* field[17] = post_roll_s */
+  16,   /* field[16] = pre_roll_s */
   3,   /* field[3] = snapshots_per_second */
+  18,   /* field[18] = transcode */
   0,   /* field[0] = type */
 };
 static const ProtobufCIntRange sightglass__v1__task_settings__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 15 }
+  { 0, 19 }
 };
 const ProtobufCMessageDescriptor sightglass__v1__task_settings__descriptor =
 {
@@ -1686,7 +1873,7 @@ const ProtobufCMessageDescriptor sightglass__v1__task_settings__descriptor =
   "Sightglass__V1__TaskSettings",
   "sightglass.v1",
   sizeof(Sightglass__V1__TaskSettings),
-  15,
+  19,
   sightglass__v1__task_settings__field_descriptors,
   sightglass__v1__task_settings__field_indices_by_name,
   1,  sightglass__v1__task_settings__number_ranges,
@@ -1770,7 +1957,7 @@ const ProtobufCMessageDescriptor sightglass__v1__mqtt_destination__descriptor =
   (ProtobufCMessageInit) sightglass__v1__mqtt_destination__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor sightglass__v1__desired_state__field_descriptors[6] =
+static const ProtobufCFieldDescriptor sightglass__v1__desired_state__field_descriptors[7] =
 {
   {
     "running",
@@ -1844,6 +2031,18 @@ static const ProtobufCFieldDescriptor sightglass__v1__desired_state__field_descr
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "started_us",
+    7,
+    PROTOBUF_C_LABEL_OPTIONAL,
+    PROTOBUF_C_TYPE_INT64,
+    offsetof(Sightglass__V1__DesiredState, has_started_us),
+    offsetof(Sightglass__V1__DesiredState, started_us),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned sightglass__v1__desired_state__field_indices_by_name[] = {
   4,   /* field[4] = changed_us */
@@ -1852,11 +2051,12 @@ static const unsigned sightglass__v1__desired_state__field_indices_by_name[] = {
   1,   /* field[1] = run_id */
   0,   /* field[0] = running */
   3,   /* field[3] = started_by */
+  6,   /* field[6] = started_us */
 };
 static const ProtobufCIntRange sightglass__v1__desired_state__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 6 }
+  { 0, 7 }
 };
 const ProtobufCMessageDescriptor sightglass__v1__desired_state__descriptor =
 {
@@ -1866,7 +2066,7 @@ const ProtobufCMessageDescriptor sightglass__v1__desired_state__descriptor =
   "Sightglass__V1__DesiredState",
   "sightglass.v1",
   sizeof(Sightglass__V1__DesiredState),
-  6,
+  7,
   sightglass__v1__desired_state__field_descriptors,
   sightglass__v1__desired_state__field_indices_by_name,
   1,  sightglass__v1__desired_state__number_ranges,
@@ -3293,6 +3493,36 @@ const ProtobufCEnumDescriptor sightglass__v1__standby__descriptor =
   sightglass__v1__standby__enum_values_by_name,
   1,
   sightglass__v1__standby__value_ranges,
+  NULL,NULL,NULL,NULL   /* reserved[1234] */
+};
+static const ProtobufCEnumValue sightglass__v1__snapshot_frame__enum_values_by_number[3] =
+{
+  { "SNAPSHOT_FRAME_UNSPECIFIED", "SIGHTGLASS__V1__SNAPSHOT_FRAME__SNAPSHOT_FRAME_UNSPECIFIED", 0 },
+  { "SNAPSHOT_FRAME_KEYFRAME", "SIGHTGLASS__V1__SNAPSHOT_FRAME__SNAPSHOT_FRAME_KEYFRAME", 1 },
+  { "SNAPSHOT_FRAME_EXACT", "SIGHTGLASS__V1__SNAPSHOT_FRAME__SNAPSHOT_FRAME_EXACT", 2 },
+};
+static const ProtobufCIntRange sightglass__v1__snapshot_frame__value_ranges[] = {
+{0, 0},{0, 3}
+};
+static const ProtobufCEnumValueIndex sightglass__v1__snapshot_frame__enum_values_by_name[3] =
+{
+  { "SNAPSHOT_FRAME_EXACT", 2 },
+  { "SNAPSHOT_FRAME_KEYFRAME", 1 },
+  { "SNAPSHOT_FRAME_UNSPECIFIED", 0 },
+};
+const ProtobufCEnumDescriptor sightglass__v1__snapshot_frame__descriptor =
+{
+  PROTOBUF_C__ENUM_DESCRIPTOR_MAGIC,
+  "sightglass.v1.SnapshotFrame",
+  "SnapshotFrame",
+  "Sightglass__V1__SnapshotFrame",
+  "sightglass.v1",
+  3,
+  sightglass__v1__snapshot_frame__enum_values_by_number,
+  3,
+  sightglass__v1__snapshot_frame__enum_values_by_name,
+  1,
+  sightglass__v1__snapshot_frame__value_ranges,
   NULL,NULL,NULL,NULL   /* reserved[1234] */
 };
 static const ProtobufCEnumValue sightglass__v1__authentication_method__enum_values_by_number[2] =

@@ -6,8 +6,7 @@
 //   - Files of one run that follow each other are one stretch of the clip. Where footage is missing before the first, an empty edit
 //     stands for it; between two, the last picture stays: so the clip's time is that of the wall clock. (FFmpeg 5.1 takes an empty
 //     edit between two others for a time, and shows the beginning again.)
-//   - Parameter sets of all files are sample descriptions of one track. Another codec, or other ticks, need another clip:
-//     `endUs` tells where the next one begins.
+//   - Parameter sets of all files are sample descriptions of one track. Another codec, or other ticks, need another clip.
 
 /// What is written for a clip, and in which order.
 public struct ExactClip: Sendable {
@@ -29,8 +28,10 @@ public struct ExactClip: Sendable {
     public let frames: UInt32
     /// Wall time of the first picture shown, microseconds.
     public let startUs: Int64
-    /// Wall time of the end of the last one, or where the files need another clip.
+    /// Wall time of the end of the last one.
     public let endUs: Int64
+    /// So many of the files could be in this clip; those behind them need another one.
+    public let filesTaken: Int
     /// Wall time without pictures in between, microseconds.
     public let missingUs: Int64
 
@@ -49,8 +50,10 @@ public struct ExactClip: Sendable {
     ) throws(MediaError) {
         var stretches: [ClipStretch] = []
         var first: ClipFile?
+        var taken = 0
         for (index, file) in files.enumerated() {
             if let first, !first.sharesTracks(with: file) { break }
+            taken = index + 1
             if let last = stretches.indices.last, stretches[last].take(file, index) { continue }
             stretches.append(ClipStretch(file, index))
             first = first ?? file
@@ -82,6 +85,7 @@ public struct ExactClip: Sendable {
             waitTicks: rescale(
                 max(0, begin.startUs - fromUs), from: 1_000_000, to: ProgressiveMovie.timescale))
         head = movie.head(chunks: chunks)
+        filesTaken = taken
         pieces = Self.joined(chunks)
         frames = UInt32(clamping: shown.reduce(0) { $0 + $1.frames })
         startUs = begin.startUs

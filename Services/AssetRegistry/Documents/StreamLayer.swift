@@ -9,7 +9,8 @@ import Wire
 /// The keys of a stream's configuration, as the AIO media connector names them.
 enum StreamKey: String, CaseIterable {
     case taskType, autostart, format, snapshotsPerSecond, duration, path, audioEnabled
-    case quality, maxWidth, maxHeight
+    case quality, maxWidth, maxHeight, frame
+    case preRoll, postRoll, transcode
     case mediaServerAddress, mediaServerPort, mediaServerPath
     case mediaServerUsernameRef, mediaServerPasswordRef, mediaServerCertificateRef
 
@@ -18,8 +19,9 @@ enum StreamKey: String, CaseIterable {
         switch self {
         case .taskType, .autostart: true
         case .format: [.snapshotToMqtt, .snapshotToFs, .clipToFs].contains(type)
-        case .snapshotsPerSecond, .quality, .maxWidth, .maxHeight: [.snapshotToMqtt, .snapshotToFs].contains(type)
-        case .duration: type == .clipToFs
+        case .snapshotsPerSecond, .quality, .maxWidth, .maxHeight, .frame: [.snapshotToMqtt, .snapshotToFs].contains(type)
+        case .duration, .preRoll, .postRoll: type == .clipToFs
+        case .transcode: [.streamToRtsp, .streamToRtsps].contains(type)
         case .path: [.snapshotToFs, .clipToFs].contains(type)
         case .audioEnabled: [.clipToFs, .streamToRtsp, .streamToRtsps].contains(type)
         case .mediaServerAddress, .mediaServerPort, .mediaServerPath, .mediaServerUsernameRef, .mediaServerPasswordRef:

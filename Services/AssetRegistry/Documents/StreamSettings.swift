@@ -7,13 +7,17 @@
 //   both snapshots     snapshotsPerSecond           1                0 to 60; 0, "" and null: every frame
 //                      quality                      85               1 to 100; counts for jpeg
 //                      maxWidth, maxHeight          as it comes      16 to 16384 pixels; scaled down to fit, in proportion
-//   clip-to-fs         format                       mkv              avi mp4 mkv mts mjpeg mpg mpeg flv webm
+//                      frame                        keyframe         keyframe exact
+//   clip-to-fs         format                       mkv              avi mp4 mkv mts mjpeg mpg mpeg flv webm; with a roll mp4
 //                      duration                     60               1 to 3600 seconds
+//                      preRoll, postRoll            0                0 to 600, 0 to 3600 seconds
 //   file tasks         path                         ""               absolute folder; "": the volume's layout
 //   stream-to-rtsp(s)  mediaServerAddress           see below        name or IP address
 //                      mediaServerPort              8554             1 to 65535
 //                      mediaServerPath              ""               "": {namespace}/data/{asset}
 //                      mediaServerUsernameRef, -PasswordRef  ""      secret; stream-to-rtsps also mediaServerCertificateRef
+//                      transcode                    none             {codec: h264 h265, maxWidth, maxHeight,
+//                                                                    framesPerSecond: 0.1 to 60, bitRate: 50000 to 100000000}
 //   all                autostart                    true             clips and streams also audioEnabled, true
 //
 // A destination's path comes before `path` and `mediaServer…`: a folder for file tasks, the server's address for streams.
@@ -78,12 +82,13 @@ struct StreamSettings {
             readSnapshot(&result, defaultFormat: "png")
             result.path = folder()
         case .clipToFs:
-            result.format = word(.format, default: "mkv", allowed: Self.clipFormats)
+            readRolls(&result)
             result.durationS = UInt32(integer(.duration, default: Self.defaultDurationSeconds, 1...3600, "seconds"))
             result.path = folder()
             result.audioEnabled = bool(.audioEnabled, default: true)
         default:
             readMediaServer(&result, type: type)
+            readTranscode(&result)
             result.audioEnabled = bool(.audioEnabled, default: true)
         }
         // A run with another task type leaves the stream's own keys unused on purpose.
@@ -115,6 +120,7 @@ struct StreamSettings {
         result.jpegQuality = number(.quality, 1...100, "100 is the best")
         result.maxWidthPx = number(.maxWidth, Self.sides, "pixels")
         result.maxHeightPx = number(.maxHeight, Self.sides, "pixels")
+        if word(.frame, default: "keyframe", allowed: ["keyframe", "exact"]) == "exact" { result.frame = .exact }
         result.snapshotsPerSecond = 1
         guard let entry = layer[.snapshotsPerSecond] else { return }
         if entry.value.isNull || entry.value.string == "" {
@@ -124,6 +130,50 @@ struct StreamSettings {
         } else {
             invalid(entry, "must be a number from 0 (every frame) to 60; 0.5 is one picture in two seconds")
         }
+    }
+
+    /// An exact clip is cut by its edit list, which only MP4 has.
+    private mutating func readRolls(_ result: inout TaskSettings) {
+        result.preRollS = number(.preRoll, 0...600, "seconds")
+        result.postRollS = number(.postRoll, 0...3600, "seconds")
+        let isRolled = (result.preRollS ?? 0) + (result.postRollS ?? 0) > 0
+        result.format = word(.format, default: isRolled ? "mp4" : "mkv", allowed: Self.clipFormats)
+        if isRolled, result.format != "mp4" {
+            invalid(layer[.format], "must be mp4 where preRoll or postRoll is given: leave it out, or leave those out")
+        }
+    }
+
+    private mutating func readTranscode(_ result: inout TaskSettings) {
+        guard let entry = layer[.transcode], !entry.value.isNull else { return }
+        guard let members = entry.value.members else {
+            return invalid(entry, "must be an object such as {\"codec\":\"h264\",\"maxWidth\":1280}")
+        }
+        var transcode = Transcode()
+        for member in members {
+            let at = StreamLayer.Entry(value: member.value, field: "\(entry.field).\(member.key)")
+            func integer(_ range: ClosedRange<Int>, _ unit: String) -> UInt32? {
+                if let value = member.value.integer, range.contains(value) { return UInt32(value) }
+                invalid(at, "must be a whole number from \(range.lowerBound) to \(range.upperBound) (\(unit))")
+                return nil
+            }
+            switch member.key {
+            case "codec":
+                transcode.codec = member.value.string?.lowercased()
+                if !["h264", "h265"].contains(transcode.codec) { invalid(at, "must be h264 or h265") }
+            case "maxWidth": transcode.maxWidthPx = integer(Self.sides, "pixels")
+            case "maxHeight": transcode.maxHeightPx = integer(Self.sides, "pixels")
+            case "bitRate": transcode.bitRateBps = integer(50_000...100_000_000, "bits per second")
+            case "framesPerSecond":
+                transcode.framesPerSecond = member.value.number
+                if !(0.1...60).contains(transcode.framesPerSecond ?? 0) {
+                    invalid(at, "must be a number from 0.1 to 60 (pictures per second)")
+                }
+            default:
+                issues.warn(
+                    .unknownKey, at.field, "\(at.field) is not a known key and has no effect", stream: context.stream)
+            }
+        }
+        result.transcode = transcode
     }
 
     private mutating func bool(_ key: StreamKey, default standard: Bool) -> Bool {

@@ -16,7 +16,8 @@ enum DesiredTransition {
             guard autostart, current.running != true, (current.runID ?? "").isEmpty else { return nil }
         }
         guard autostart else { return DesiredState(running: false, runID: "", changedUs: nowUs) }
-        return DesiredState(running: true, runID: runID, startedBy: "autostart", changedUs: nowUs)
+        return DesiredState(
+            running: true, runID: runID, startedBy: "autostart", changedUs: nowUs, startedUs: nowUs)
     }
 
     /// A start. Nil where the task runs already with these settings and this end.
@@ -26,7 +27,7 @@ enum DesiredTransition {
         guard let current, current.running == true, current.overrideJSON == overrideJSON else {
             return DesiredState(
                 running: true, runID: runID, overrideJSON: overrideJSON, startedBy: by, changedUs: nowUs,
-                endsAtUs: endsAtUs)
+                endsAtUs: endsAtUs, startedUs: nowUs)
         }
         guard current.endsAtUs != endsAtUs else { return nil }
         var next = current
@@ -39,7 +40,8 @@ enum DesiredTransition {
     /// A stop. The id of the last run stays for those who look; its override goes with it. Nil where it does not run.
     static func stop(_ current: DesiredState?, by: String, nowUs: Int64) -> DesiredState? {
         guard let current, current.running == true else { return nil }
-        return DesiredState(running: false, runID: current.runID, startedBy: by, changedUs: nowUs)
+        return DesiredState(
+            running: false, runID: current.runID, startedBy: by, changedUs: nowUs, startedUs: current.startedUs)
     }
 
     /// The stop of a run whose end has come. Nil where it has not.

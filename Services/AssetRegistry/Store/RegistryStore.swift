@@ -65,7 +65,8 @@ final class RegistryStore: Sendable {
             for row in try Row.fetchAll(database, sql: "SELECT * FROM desired_states") {
                 let state = DesiredState(
                     running: row["running"], runID: row["run_id"], overrideJSON: row["override_json"],
-                    startedBy: row["started_by"], changedUs: row["changed_us"], endsAtUs: row["ends_at_us"])
+                    startedBy: row["started_by"], changedUs: row["changed_us"], endsAtUs: row["ends_at_us"],
+                    startedUs: row["started_us"])
                 loaded.desired[StreamName(asset: row["asset"], stream: row["stream"])] = RegistryModel.StoredDesired(
                     state: state, revision: UInt64(row["revision"] as Int64))
             }
@@ -160,13 +161,14 @@ final class RegistryStore: Sendable {
             try database.execute(
                 sql: """
                     INSERT OR REPLACE INTO desired_states
-                    (asset, stream, running, run_id, override_json, started_by, changed_us, ends_at_us, revision)
-                    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
+                    (asset, stream, running, run_id, override_json, started_by, changed_us, ends_at_us, revision,
+                     started_us)
+                    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
                     """,
                 arguments: [
                     name.asset, name.stream, stored.state.running ?? false, stored.state.runID ?? "",
                     stored.state.overrideJSON, stored.state.startedBy, stored.state.changedUs ?? write.nowUs,
-                    stored.state.endsAtUs, Int64(stored.revision),
+                    stored.state.endsAtUs, Int64(stored.revision), stored.state.startedUs,
                 ])
         }
     }

@@ -72,6 +72,11 @@ enum RegistrySchema {
     static var migrator: DatabaseMigrator {
         var migrator = DatabaseMigrator()
         migrator.registerMigration("1") { database in try database.execute(sql: version1) }
+        migrator.registerMigration("2-run-starts") { database in
+            // When the present or last run began; NULL for one that began before there was this column. Wrong: clips with a
+            // pre-roll begin at another moment than asked.
+            try database.execute(sql: "ALTER TABLE desired_states ADD COLUMN started_us INTEGER")
+        }
         return migrator
     }
 }

@@ -119,6 +119,54 @@ public enum Standby: Sendable, Hashable, RawRepresentable, CustomStringConvertib
     public var description: String { name }
 }
 
+/// Which picture of the camera a snapshot is.
+public enum SnapshotFrame: Sendable, Hashable, RawRepresentable, CustomStringConvertible {
+    /// 0.
+    case unspecified
+    /// The newest keyframe at each tick: the cheapest. The default.
+    case keyframe
+    /// The first one at or after each tick, whatever it is coded from.
+    case exact
+    /// A value of a newer contract.
+    case unrecognized(Int32)
+
+    /// Every value that this contract names, in its order.
+    public static let known: [SnapshotFrame] = [.unspecified, .keyframe, .exact]
+
+    /// The value with this number; never fails.
+    public init(rawValue: Int32) {
+        switch rawValue {
+        case 0: self = .unspecified
+        case 1: self = .keyframe
+        case 2: self = .exact
+        default: self = .unrecognized(rawValue)
+        }
+    }
+
+    /// The number on the wire.
+    public var rawValue: Int32 {
+        switch self {
+        case .unspecified: 0
+        case .keyframe: 1
+        case .exact: 2
+        case .unrecognized(let value): value
+        }
+    }
+
+    /// The contract's name without its prefix, in lower case: "exact".
+    public var name: String {
+        switch self {
+        case .unspecified: "unspecified"
+        case .keyframe: "keyframe"
+        case .exact: "exact"
+        case .unrecognized(let value): "unrecognized_\(value)"
+        }
+    }
+
+    /// The same as `name`.
+    public var description: String { name }
+}
+
 /// `sightglass.v1.AuthenticationMethod` of the contract.
 public enum AuthenticationMethod: Sendable, Hashable, RawRepresentable, CustomStringConvertible {
     /// 0.
@@ -208,6 +256,96 @@ public enum DocumentKind: Sendable, Hashable, RawRepresentable, CustomStringConv
 
     /// The same as `name`.
     public var description: String { name }
+}
+
+/// What a stream is coded to anew before it is pushed. A field that is absent or 0: as the camera has it.
+public struct Transcode: Sendable, Hashable {
+    /// "h264" (the default) or "h265".
+    public var codec: String?
+    /// A wider picture is scaled down in proportion, 16 to 16384.
+    public var maxWidthPx: UInt32?
+    /// The same for its height.
+    public var maxHeightPx: UInt32?
+    /// At most so many pictures a second, 0.1 to 60.
+    public var framesPerSecond: Double?
+    /// Bits per second, 50000 to 100000000.
+    public var bitRateBps: UInt32?
+
+    /// Absent fields stay absent on the wire.
+    public init(
+        codec: String? = nil,
+        maxWidthPx: UInt32? = nil,
+        maxHeightPx: UInt32? = nil,
+        framesPerSecond: Double? = nil,
+        bitRateBps: UInt32? = nil
+    ) {
+        self.codec = codec
+        self.maxWidthPx = maxWidthPx
+        self.maxHeightPx = maxHeightPx
+        self.framesPerSecond = framesPerSecond
+        self.bitRateBps = bitRateBps
+    }
+}
+
+extension Transcode: WireMessage {
+    /// All fields absent.
+    public init() {
+        self.init(codec: nil)
+    }
+
+    /// "sightglass.v1.Transcode".
+    public static let fullName = "sightglass.v1.Transcode"
+
+    /// Decodes; unknown fields are passed over.
+    public init(wire: UnsafeRawBufferPointer) throws(WireError) {
+        let arena = WireArena()
+        let bytes = wire.baseAddress?.assumingMemoryBound(to: UInt8.self)
+        guard let c = sightglass__v1__transcode__unpack(arena.allocator, wire.count, bytes) else {
+            throw WireError(messageName: Self.fullName, sizeBytes: wire.count)
+        }
+        self.init(c: c, in: arena)
+        withExtendedLifetime(arena) {}
+    }
+
+    /// Lends the C form, ready to be packed.
+    public func withPacking<R>(_ body: (WirePacking) -> R) -> R {
+        let arena = WireArena()
+        let result = body(WirePacking(fill(arena)))
+        return withExtendedLifetime(arena) { result }
+    }
+
+    init(c: UnsafePointer<Sightglass__V1__Transcode>, in arena: WireArena) {
+        self.init()
+        let c = c.pointee
+        if let value = c.codec { codec = String(cString: value) }
+        if c.has_max_width_px != 0 { maxWidthPx = c.max_width_px }
+        if c.has_max_height_px != 0 { maxHeightPx = c.max_height_px }
+        if c.has_frames_per_second != 0 { framesPerSecond = c.frames_per_second }
+        if c.has_bit_rate_bps != 0 { bitRateBps = c.bit_rate_bps }
+    }
+
+    func fill(_ arena: WireArena) -> UnsafeMutablePointer<Sightglass__V1__Transcode> {
+        let c = arena.make(Sightglass__V1__Transcode.self)
+        sightglass__v1__transcode__init(c)
+        if let codec { c.pointee.codec = arena.string(codec) }
+        if let maxWidthPx {
+            c.pointee.has_max_width_px = 1
+            c.pointee.max_width_px = maxWidthPx
+        }
+        if let maxHeightPx {
+            c.pointee.has_max_height_px = 1
+            c.pointee.max_height_px = maxHeightPx
+        }
+        if let framesPerSecond {
+            c.pointee.has_frames_per_second = 1
+            c.pointee.frames_per_second = framesPerSecond
+        }
+        if let bitRateBps {
+            c.pointee.has_bit_rate_bps = 1
+            c.pointee.bit_rate_bps = bitRateBps
+        }
+        return c
+    }
 }
 
 /// A secret is named here, never carried. Names are files below the service's secrets folder.
@@ -425,6 +563,15 @@ public struct TaskSettings: Sendable, Hashable {
     public var maxWidthPx: UInt32?
     /// The same for its height.
     public var maxHeightPx: UInt32?
+    /// Of a snapshot. Absent: keyframe.
+    public var frame: SnapshotFrame?
+    /// A clip begins so many seconds before its run, 0 to 600. With either of the two the stream's files are exact clips in MP4: the first
+    /// one begins with the picture that was to be seen then, the last one ends with it.
+    public var preRollS: UInt32?
+    /// It goes on for so many seconds after its run, 0 to 3600.
+    public var postRollS: UInt32?
+    /// Of a pushed stream. Absent: as it comes.
+    public var transcode: Transcode?
 
     /// Absent fields stay absent on the wire.
     public init(
@@ -442,7 +589,11 @@ public struct TaskSettings: Sendable, Hashable {
         audioEnabled: Bool? = nil,
         jpegQuality: UInt32? = nil,
         maxWidthPx: UInt32? = nil,
-        maxHeightPx: UInt32? = nil
+        maxHeightPx: UInt32? = nil,
+        frame: SnapshotFrame? = nil,
+        preRollS: UInt32? = nil,
+        postRollS: UInt32? = nil,
+        transcode: Transcode? = nil
     ) {
         self.type = type
         self.autostart = autostart
@@ -459,6 +610,10 @@ public struct TaskSettings: Sendable, Hashable {
         self.jpegQuality = jpegQuality
         self.maxWidthPx = maxWidthPx
         self.maxHeightPx = maxHeightPx
+        self.frame = frame
+        self.preRollS = preRollS
+        self.postRollS = postRollS
+        self.transcode = transcode
     }
 }
 
@@ -507,6 +662,10 @@ extension TaskSettings: WireMessage {
         if c.has_jpeg_quality != 0 { jpegQuality = c.jpeg_quality }
         if c.has_max_width_px != 0 { maxWidthPx = c.max_width_px }
         if c.has_max_height_px != 0 { maxHeightPx = c.max_height_px }
+        if c.has_frame != 0 { frame = SnapshotFrame(rawValue: Int32(bitPattern: c.frame.rawValue)) }
+        if c.has_pre_roll_s != 0 { preRollS = c.pre_roll_s }
+        if c.has_post_roll_s != 0 { postRollS = c.post_roll_s }
+        if let value = c.transcode { transcode = Transcode(c: value, in: arena) }
     }
 
     func fill(_ arena: WireArena) -> UnsafeMutablePointer<Sightglass__V1__TaskSettings> {
@@ -551,6 +710,19 @@ extension TaskSettings: WireMessage {
             c.pointee.has_max_height_px = 1
             c.pointee.max_height_px = maxHeightPx
         }
+        if let frame {
+            c.pointee.has_frame = 1
+            c.pointee.frame = Sightglass__V1__SnapshotFrame(UInt32(bitPattern: frame.rawValue))
+        }
+        if let preRollS {
+            c.pointee.has_pre_roll_s = 1
+            c.pointee.pre_roll_s = preRollS
+        }
+        if let postRollS {
+            c.pointee.has_post_roll_s = 1
+            c.pointee.post_roll_s = postRollS
+        }
+        if let transcode { c.pointee.transcode = transcode.fill(arena) }
         return c
     }
 }
@@ -650,6 +822,8 @@ public struct DesiredState: Sendable, Hashable {
     public var changedUs: Int64?
     /// The task ends by itself then. Absent: no end.
     public var endsAtUs: Int64?
+    /// When the run began, also after its end. Absent while the task never ran.
+    public var startedUs: Int64?
 
     /// Absent fields stay absent on the wire.
     public init(
@@ -658,7 +832,8 @@ public struct DesiredState: Sendable, Hashable {
         overrideJSON: String? = nil,
         startedBy: String? = nil,
         changedUs: Int64? = nil,
-        endsAtUs: Int64? = nil
+        endsAtUs: Int64? = nil,
+        startedUs: Int64? = nil
     ) {
         self.running = running
         self.runID = runID
@@ -666,6 +841,7 @@ public struct DesiredState: Sendable, Hashable {
         self.startedBy = startedBy
         self.changedUs = changedUs
         self.endsAtUs = endsAtUs
+        self.startedUs = startedUs
     }
 }
 
@@ -705,6 +881,7 @@ extension DesiredState: WireMessage {
         if let value = c.started_by { startedBy = String(cString: value) }
         if c.has_changed_us != 0 { changedUs = c.changed_us }
         if c.has_ends_at_us != 0 { endsAtUs = c.ends_at_us }
+        if c.has_started_us != 0 { startedUs = c.started_us }
     }
 
     func fill(_ arena: WireArena) -> UnsafeMutablePointer<Sightglass__V1__DesiredState> {
@@ -724,6 +901,10 @@ extension DesiredState: WireMessage {
         if let endsAtUs {
             c.pointee.has_ends_at_us = 1
             c.pointee.ends_at_us = endsAtUs
+        }
+        if let startedUs {
+            c.pointee.has_started_us = 1
+            c.pointee.started_us = startedUs
         }
         return c
     }

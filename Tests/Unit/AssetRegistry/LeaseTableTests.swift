@@ -136,7 +136,7 @@ private let c = SourceName(device: "c", endpoint: "e")
 @Suite struct DesiredTransitionTests {
     @Test func autostartBeginsARunOnce() throws {
         let first = try #require(DesiredTransition.firstSight(nil, autostart: true, nowUs: 1, runID: "r1"))
-        #expect(first == DesiredState(running: true, runID: "r1", startedBy: "autostart", changedUs: 1))
+        #expect(first == DesiredState(running: true, runID: "r1", startedBy: "autostart", changedUs: 1, startedUs: 1))
         #expect(DesiredTransition.firstSight(first, autostart: true, nowUs: 2, runID: "r2") == nil)
         let stopped = try #require(DesiredTransition.stop(first, by: "op", nowUs: 3))
         #expect(
@@ -166,7 +166,7 @@ private let c = SourceName(device: "c", endpoint: "e")
         #expect(DesiredTransition.end(run, nowUs: 99) == nil)
         #expect(
             DesiredTransition.end(run, nowUs: 100)
-                == DesiredState(running: false, runID: "r1", startedBy: "timer", changedUs: 100))
+                == DesiredState(running: false, runID: "r1", startedBy: "timer", changedUs: 100, startedUs: 1))
         #expect(DesiredTransition.stop(nil, by: "op", nowUs: 1) == nil)
     }
 }

@@ -73,6 +73,15 @@ func evaluate(
         (#"{"taskType":"snapshot-to-fs","quality":0}"#, "quality"),
         (#"{"taskType":"snapshot-to-mqtt","quality":101}"#, "quality"),
         (#"{"taskType":"snapshot-to-mqtt","maxWidth":15}"#, "maxWidth"),
+        (#"{"taskType":"snapshot-to-mqtt","frame":"any"}"#, "frame"),
+        (#"{"taskType":"clip-to-fs","preRoll":601}"#, "preRoll"),
+        (#"{"taskType":"clip-to-fs","postRoll":-1}"#, "postRoll"),
+        (#"{"taskType":"clip-to-fs","preRoll":5,"format":"mkv"}"#, "format"),
+        (#"{"taskType":"stream-to-rtsp","transcode":"h264"}"#, "transcode"),
+        (#"{"taskType":"stream-to-rtsp","transcode":{"codec":"vp8"}}"#, "transcode.codec"),
+        (#"{"taskType":"stream-to-rtsp","transcode":{"maxWidth":8}}"#, "transcode.maxWidth"),
+        (#"{"taskType":"stream-to-rtsp","transcode":{"bitRate":1}}"#, "transcode.bitRate"),
+        (#"{"taskType":"stream-to-rtsp","transcode":{"framesPerSecond":0}}"#, "transcode.framesPerSecond"),
         (#"{"taskType":"snapshot-to-mqtt","maxHeight":16385}"#, "maxHeight"),
         (#"{"taskType":"stream-to-rtsp","mediaServerPort":0}"#, "mediaServerPort"),
         (#"{"taskType":"stream-to-rtsp","mediaServerPort":65536}"#, "mediaServerPort"),
@@ -104,6 +113,31 @@ func evaluate(
         let clip = try evaluate(#"{"taskType":"clip-to-fs","quality":50}"#)
         #expect(clip.issues.issues.map(\.code) == ["NotUsed"])
         #expect(clip.settings?.jpegQuality == nil)
+    }
+
+    @Test func whichPictureASnapshotIs() throws {
+        #expect(try evaluate(#"{"taskType":"snapshot-to-fs","frame":"exact"}"#).settings?.frame == .exact)
+        #expect(try evaluate(#"{"taskType":"snapshot-to-fs","frame":"keyframe"}"#).settings?.frame == nil)
+    }
+
+    @Test func clipsThatBeginBeforeTheirRunAreMP4() throws {
+        let settings = try #require(try evaluate(#"{"taskType":"clip-to-fs","preRoll":600,"postRoll":3600}"#).settings)
+        #expect(settings.preRollS == 600 && settings.postRollS == 3600 && settings.format == "mp4")
+        let plain = try #require(try evaluate(#"{"taskType":"clip-to-fs","preRoll":0}"#).settings)
+        #expect(plain.format == "mkv")
+    }
+
+    @Test func whatAPushedStreamIsCodedTo() throws {
+        let own =
+            #"{"taskType":"stream-to-rtsp","transcode":{"codec":"h265","maxWidth":640,"maxHeight":480,"framesPerSecond":5,"bitRate":500000,"x":1}}"#
+        let result = try evaluate(own)
+        #expect(
+            result.settings?.transcode
+                == Transcode(
+                    codec: "h265", maxWidthPx: 640, maxHeightPx: 480, framesPerSecond: 5, bitRateBps: 500_000))
+        #expect(result.issues.issues.map(\.code) == ["UnknownKey"])
+        #expect(try evaluate(#"{"taskType":"stream-to-rtsp","transcode":null}"#).settings?.transcode == nil)
+        #expect(try evaluate(#"{"taskType":"stream-to-rtsp","transcode":{}}"#).settings?.transcode == Transcode())
     }
 
     @Test func theStreamsKeysWinOverTheDefaultsAndTheOverrideOverBoth() throws {

@@ -56,6 +56,34 @@ struct PlannerTests {
         #expect(plan.leaseEpoch == 7)
     }
 
+    private func rolled(_ running: Bool, startedUs: Int64?, changedUs: Int64, endsAtUs: Int64? = nil) -> StreamDefinition {
+        var rolled = stream(
+            "event", TaskSettings(type: .clipToFs, format: "mp4", durationS: 30, preRollS: 45, postRollS: 20))
+        rolled.desired = DesiredState(
+            running: running, runID: startedUs == nil ? "" : "r", changedUs: changedUs, endsAtUs: endsAtUs,
+            startedUs: startedUs)
+        return rolled
+    }
+
+    @Test func aRunWithRollsAsksForFootageAroundIt() throws {
+        let s: Int64 = 1_000_000
+        let idle = try plan([rolled(false, startedUs: nil, changedUs: 0)], nowUs: 100 * s)
+        #expect(idle.rolls.isEmpty && idle.quiet.map(\.state) == [.stopped])
+        #expect(idle.ringSeconds == 55, "the ring has the pre-roll before the run begins")
+        let running = try plan([rolled(true, startedUs: 100 * s, changedUs: 100 * s)], nowUs: 101 * s)
+        #expect(running.rolls.map(\.startUs) == [55 * s] && running.rolls[0].endUs == nil && running.quiet.isEmpty)
+        #expect(running.rolls[0].pieceUs == 30 * s && running.clip == nil)
+        let limited = try plan(
+            [rolled(true, startedUs: 100 * s, changedUs: 100 * s, endsAtUs: 130 * s)], nowUs: 101 * s)
+        #expect(limited.rolls[0].endUs == 150 * s)
+        let after = try plan([rolled(false, startedUs: 100 * s, changedUs: 140 * s)], nowUs: 141 * s)
+        #expect(after.rolls[0].endUs == 160 * s && after.quiet.isEmpty)
+        let over = try plan([rolled(false, startedUs: 100 * s, changedUs: 140 * s)], nowUs: 161 * s)
+        #expect(over.rolls[0].endUs == 160 * s && over.quiet.map(\.state) == [.stopped])
+        let forgotten = try plan([rolled(false, startedUs: 100 * s, changedUs: 140 * s)], nowUs: 4000 * s)
+        #expect(forgotten.rolls.isEmpty && forgotten.quiet.map(\.state) == [.stopped])
+    }
+
     @Test(arguments: ["/elsewhere", "/data/sub10", "/data/sub1/../x", "data/sub1", "/data/sub1/.staging"])
     func aPathOutsideTheVolumeFailsThatStreamAndNamesBoth(_ path: String) throws {
         let plan = try plan([stream("a", TaskSettings(type: .clipToFs, path: path))])

@@ -206,7 +206,7 @@ private struct Recording {
         let files = try [one.files[0], other.files[1]].map { try ClipFile(MemoryBytes($0)) }
         let clip = try ExactClip(
             of: files, fromUs: Recording.startUs, toUs: Recording.startUs + 2_000_000, createdUs: 0)
-        #expect(clip.frames == 25 && clip.endUs == Recording.startUs + 1_000_000)
+        #expect(clip.frames == 25 && clip.endUs == Recording.startUs + 1_000_000 && clip.filesTaken == 1)
     }
 
     @Test func aTimeWithoutPicturesIsAnError() throws {

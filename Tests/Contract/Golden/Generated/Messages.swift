@@ -15,6 +15,7 @@ let messageTypes: [String: any WireMessage.Type] = [
     "sightglass.v1.HealthReply": HealthReply.self,
     "sightglass.v1.Neighbour": Neighbour.self,
     "sightglass.v1.MetricValue": MetricValue.self,
+    "sightglass.v1.Transcode": Transcode.self,
     "sightglass.v1.SecretReference": SecretReference.self,
     "sightglass.v1.InboundEndpoint": InboundEndpoint.self,
     "sightglass.v1.TaskSettings": TaskSettings.self,

@@ -149,6 +149,18 @@ extension MetricValue: Sampled {
     }
 }
 
+extension Transcode: Sampled {
+    static func sample(_ random: inout SampleRandom) -> Transcode {
+        var value = Transcode()
+        if random.bool() { value.codec = random.string() }
+        if random.bool() { value.maxWidthPx = UInt32(truncatingIfNeeded: random.bits()) }
+        if random.bool() { value.maxHeightPx = UInt32(truncatingIfNeeded: random.bits()) }
+        if random.bool() { value.framesPerSecond = random.double() }
+        if random.bool() { value.bitRateBps = UInt32(truncatingIfNeeded: random.bits()) }
+        return value
+    }
+}
+
 extension SecretReference: Sampled {
     static func sample(_ random: inout SampleRandom) -> SecretReference {
         var value = SecretReference()
@@ -193,6 +205,10 @@ extension TaskSettings: Sampled {
         if random.bool() { value.jpegQuality = UInt32(truncatingIfNeeded: random.bits()) }
         if random.bool() { value.maxWidthPx = UInt32(truncatingIfNeeded: random.bits()) }
         if random.bool() { value.maxHeightPx = UInt32(truncatingIfNeeded: random.bits()) }
+        if random.bool() { value.frame = random.pick(SnapshotFrame.known) }
+        if random.bool() { value.preRollS = UInt32(truncatingIfNeeded: random.bits()) }
+        if random.bool() { value.postRollS = UInt32(truncatingIfNeeded: random.bits()) }
+        if random.bool() { value.transcode = Transcode.sample(&random) }
         return value
     }
 }
@@ -217,6 +233,7 @@ extension DesiredState: Sampled {
         if random.bool() { value.startedBy = random.string() }
         if random.bool() { value.changedUs = Int64(truncatingIfNeeded: random.bits()) }
         if random.bool() { value.endsAtUs = Int64(truncatingIfNeeded: random.bits()) }
+        if random.bool() { value.startedUs = Int64(truncatingIfNeeded: random.bits()) }
         return value
     }
 }
@@ -1270,6 +1287,7 @@ let everyMessage: [any Sampled.Type] = [
     HealthReply.self,
     Neighbour.self,
     MetricValue.self,
+    Transcode.self,
     SecretReference.self,
     InboundEndpoint.self,
     TaskSettings.self,

@@ -16,6 +16,7 @@ PROTOBUF_C__BEGIN_DECLS
 
 #include "sightglass/v1/common.pb-c.h"
 
+typedef struct Sightglass__V1__Transcode Sightglass__V1__Transcode;
 typedef struct Sightglass__V1__SecretReference Sightglass__V1__SecretReference;
 typedef struct Sightglass__V1__InboundEndpoint Sightglass__V1__InboundEndpoint;
 typedef struct Sightglass__V1__TaskSettings Sightglass__V1__TaskSettings;
@@ -73,6 +74,21 @@ typedef enum _Sightglass__V1__Standby {
   SIGHTGLASS__V1__STANDBY__STANDBY_RECORD = 3
     PROTOBUF_C__FORCE_ENUM_TO_BE_INT_SIZE(SIGHTGLASS__V1__STANDBY)
 } Sightglass__V1__Standby;
+/*
+ * Which picture of the camera a snapshot is.
+ */
+typedef enum _Sightglass__V1__SnapshotFrame {
+  SIGHTGLASS__V1__SNAPSHOT_FRAME__SNAPSHOT_FRAME_UNSPECIFIED = 0,
+  /*
+   * The newest keyframe at each tick: the cheapest. The default.
+   */
+  SIGHTGLASS__V1__SNAPSHOT_FRAME__SNAPSHOT_FRAME_KEYFRAME = 1,
+  /*
+   * The first one at or after each tick, whatever it is coded from.
+   */
+  SIGHTGLASS__V1__SNAPSHOT_FRAME__SNAPSHOT_FRAME_EXACT = 2
+    PROTOBUF_C__FORCE_ENUM_TO_BE_INT_SIZE(SIGHTGLASS__V1__SNAPSHOT_FRAME)
+} Sightglass__V1__SnapshotFrame;
 typedef enum _Sightglass__V1__AuthenticationMethod {
   SIGHTGLASS__V1__AUTHENTICATION_METHOD__AUTHENTICATION_METHOD_ANONYMOUS = 0,
   SIGHTGLASS__V1__AUTHENTICATION_METHOD__AUTHENTICATION_METHOD_USERNAME_PASSWORD = 1
@@ -86,6 +102,42 @@ typedef enum _Sightglass__V1__DocumentKind {
 } Sightglass__V1__DocumentKind;
 
 /* --- messages --- */
+
+/*
+ * What a stream is coded to anew before it is pushed. A field that is absent or 0: as the camera has it.
+ */
+struct  Sightglass__V1__Transcode
+{
+  ProtobufCMessage base;
+  /*
+   * "h264" (the default) or "h265".
+   */
+  char *codec;
+  /*
+   * A wider picture is scaled down in proportion, 16 to 16384.
+   */
+  protobuf_c_boolean has_max_width_px;
+  uint32_t max_width_px;
+  /*
+   * The same for its height.
+   */
+  protobuf_c_boolean has_max_height_px;
+  uint32_t max_height_px;
+  /*
+   * At most so many pictures a second, 0.1 to 60.
+   */
+  protobuf_c_boolean has_frames_per_second;
+  double frames_per_second;
+  /*
+   * Bits per second, 50000 to 100000000.
+   */
+  protobuf_c_boolean has_bit_rate_bps;
+  uint32_t bit_rate_bps;
+};
+#define SIGHTGLASS__V1__TRANSCODE__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&sightglass__v1__transcode__descriptor) \
+    , NULL, 0, 0, 0, 0, 0, 0, 0, 0 }
+
 
 /*
  * A secret is named here, never carried. Names are files below the service's secrets folder.
@@ -205,10 +257,30 @@ struct  Sightglass__V1__TaskSettings
    */
   protobuf_c_boolean has_max_height_px;
   uint32_t max_height_px;
+  /*
+   * Of a snapshot. Absent: keyframe.
+   */
+  protobuf_c_boolean has_frame;
+  Sightglass__V1__SnapshotFrame frame;
+  /*
+   * A clip begins so many seconds before its run, 0 to 600. With either of the two the stream's files are exact clips in MP4: the first
+   * one begins with the picture that was to be seen then, the last one ends with it.
+   */
+  protobuf_c_boolean has_pre_roll_s;
+  uint32_t pre_roll_s;
+  /*
+   * It goes on for so many seconds after its run, 0 to 3600.
+   */
+  protobuf_c_boolean has_post_roll_s;
+  uint32_t post_roll_s;
+  /*
+   * Of a pushed stream. Absent: as it comes.
+   */
+  Sightglass__V1__Transcode *transcode;
 };
 #define SIGHTGLASS__V1__TASK_SETTINGS__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&sightglass__v1__task_settings__descriptor) \
-    , 0, SIGHTGLASS__V1__TASK_TYPE__TASK_TYPE_UNSPECIFIED, 0, 0, NULL, 0, 0, 0, 0, NULL, NULL, NULL, NULL, NULL, NULL, 0, 0, 0, 0, 0, 0, 0, 0 }
+    , 0, SIGHTGLASS__V1__TASK_TYPE__TASK_TYPE_UNSPECIFIED, 0, 0, NULL, 0, 0, 0, 0, NULL, NULL, NULL, NULL, NULL, NULL, 0, 0, 0, 0, 0, 0, 0, 0, 0, SIGHTGLASS__V1__SNAPSHOT_FRAME__SNAPSHOT_FRAME_UNSPECIFIED, 0, 0, 0, 0, NULL }
 
 
 /*
@@ -266,10 +338,15 @@ struct  Sightglass__V1__DesiredState
    */
   protobuf_c_boolean has_ends_at_us;
   int64_t ends_at_us;
+  /*
+   * When the run began, also after its end. Absent while the task never ran.
+   */
+  protobuf_c_boolean has_started_us;
+  int64_t started_us;
 };
 #define SIGHTGLASS__V1__DESIRED_STATE__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&sightglass__v1__desired_state__descriptor) \
-    , 0, 0, NULL, NULL, NULL, 0, 0, 0, 0 }
+    , 0, 0, NULL, NULL, NULL, 0, 0, 0, 0, 0, 0 }
 
 
 /*
@@ -716,6 +793,25 @@ struct  Sightglass__V1__ListLeasesReply
     , 0,NULL }
 
 
+/* Sightglass__V1__Transcode methods */
+void   sightglass__v1__transcode__init
+                     (Sightglass__V1__Transcode         *message);
+size_t sightglass__v1__transcode__get_packed_size
+                     (const Sightglass__V1__Transcode   *message);
+size_t sightglass__v1__transcode__pack
+                     (const Sightglass__V1__Transcode   *message,
+                      uint8_t             *out);
+size_t sightglass__v1__transcode__pack_to_buffer
+                     (const Sightglass__V1__Transcode   *message,
+                      ProtobufCBuffer     *buffer);
+Sightglass__V1__Transcode *
+       sightglass__v1__transcode__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   sightglass__v1__transcode__free_unpacked
+                     (Sightglass__V1__Transcode *message,
+                      ProtobufCAllocator *allocator);
 /* Sightglass__V1__SecretReference methods */
 void   sightglass__v1__secret_reference__init
                      (Sightglass__V1__SecretReference         *message);
@@ -1250,6 +1346,9 @@ void   sightglass__v1__list_leases_reply__free_unpacked
                       ProtobufCAllocator *allocator);
 /* --- per-message closures --- */
 
+typedef void (*Sightglass__V1__Transcode_Closure)
+                 (const Sightglass__V1__Transcode *message,
+                  void *closure_data);
 typedef void (*Sightglass__V1__SecretReference_Closure)
                  (const Sightglass__V1__SecretReference *message,
                   void *closure_data);
@@ -1435,8 +1534,10 @@ void sightglass__v1__asset_registry__list_leases(ProtobufCService *service,
 
 extern const ProtobufCEnumDescriptor    sightglass__v1__task_type__descriptor;
 extern const ProtobufCEnumDescriptor    sightglass__v1__standby__descriptor;
+extern const ProtobufCEnumDescriptor    sightglass__v1__snapshot_frame__descriptor;
 extern const ProtobufCEnumDescriptor    sightglass__v1__authentication_method__descriptor;
 extern const ProtobufCEnumDescriptor    sightglass__v1__document_kind__descriptor;
+extern const ProtobufCMessageDescriptor sightglass__v1__transcode__descriptor;
 extern const ProtobufCMessageDescriptor sightglass__v1__secret_reference__descriptor;
 extern const ProtobufCMessageDescriptor sightglass__v1__inbound_endpoint__descriptor;
 extern const ProtobufCMessageDescriptor sightglass__v1__task_settings__descriptor;
