@@ -34,6 +34,16 @@ struct SnapshotJob: Sendable {
     let runID: String
 }
 
+/// A packet of a camera whose snapshots may be of any frame.
+struct ExactJob: Sendable {
+    let stream: StreamKey
+    let packet: MediaPacket
+    let timeUs: Int64
+    let runID: String
+    /// It is to become a picture.
+    let isWanted: Bool
+}
+
 enum PipelineEffect: Sendable {
     case open(SegmentTicket)
     /// Packets of one fragment, in their order of decoding; `endUs` is the end of the frame that is shown last, `startUs` the start
@@ -42,6 +52,7 @@ enum PipelineEffect: Sendable {
     case seal(SegmentEnd)
     case record(MediaRecord)
     case snapshot(SnapshotJob)
+    case exact(ExactJob)
     case push(MediaPacket)
     /// The run ended: pushes start a new session, because times begin anew.
     case pushesRestart

@@ -34,7 +34,7 @@ extension SourcePipeline {
                     explained.insert(Span(startUs: startUs, endUs: endUs))
                 }
             case .open(let ticket): if isOfThisClock { opened(atUs: ticket.info.startUs, &effects) }
-            case .fragment, .snapshot, .push, .pushesRestart: break
+            case .fragment, .snapshot, .exact, .push, .pushesRestart: break
             }
         }
     }

@@ -30,6 +30,7 @@ final class PushTask: Sendable {
         var stopped = false
     }
     private let state = Mutex(State())
+    private let transcoder: Mutex<StreamTranscoder?> = Mutex(nil)
 
     init(_ plan: PushPlan, source: SourceKey, equipment: Equipment) {
         self.plan = plan
@@ -38,10 +39,25 @@ final class PushTask: Sendable {
         logger[metadataKey: "stream"] = "\(plan.stream)"
         self.logger = logger
         state.withLock { $0.reconnect.setWanted(true, nowUs: monotonicUs()) }
+        guard let coding = plan.coding else { return }
+        let made = StreamTranscoder(
+            "transcode \(plan.stream)", executable: equipment.mediaWorker, coding
+        ) { [weak self] in
+            self?.offer($0)
+        } failed: { [weak self] count, why in
+            self?.counters.dropped(count, error: "pictures were left out: \(why)")
+        }
+        transcoder.withLock { $0 = made }
     }
 
-    /// Offers a packet; never waits.
+    /// Offers a packet of the camera; never waits.
     func put(_ packet: MediaPacket) {
+        if packet.kind == .video, let transcoder = transcoder.withLock({ $0 }) { return transcoder.put(packet) }
+        offer(packet)
+    }
+
+    /// Offers a packet as it is pushed.
+    private func offer(_ packet: MediaPacket) {
         guard packet.kind == .video || plan.audioEnabled else { return }
         state.withLock { state in
             guard !state.stopped else { return }
@@ -60,9 +76,13 @@ final class PushTask: Sendable {
     }
 
     /// The camera's run ended: the next keyframe begins a new publication.
-    func restart() { state.withLock { end(&$0) } }
+    func restart() {
+        transcoder.withLock { $0?.restart() }
+        state.withLock { end(&$0) }
+    }
 
     func stop() {
+        transcoder.withLock { $0?.stop() }
         state.withLock { state in
             state.stopped = true
             end(&state)

@@ -1,10 +1,12 @@
 // A running snapshot-to-fs or snapshot-to-mqtt task: an own thread that has a media-worker decode keyframes, the newest first.
-// When a picture takes longer than the next keyframe, the older one is dropped and counted; the camera never waits.
+// When a picture takes longer than the next keyframe, the older one is dropped and counted; the camera never waits. A task of exact
+// frames has a media-worker of its own besides, that decodes on (LiveFeed.swift); ExactFrames.swift says what it must see.
 import Logging
 import Media
 import MediaWork
 import RPC
 import ServiceKit
+import Synchronization
 import Wire
 
 final class SnapshotTask: Sendable {
@@ -15,6 +17,8 @@ final class SnapshotTask: Sendable {
     private let equipment: Equipment
     private let jobs = Mailbox<SnapshotJob>(maximumBytes: .max)
     private let publisher: SnapshotPublisher?
+    private let frames = Mutex(ExactFrames())
+    private let feed: Mutex<LiveFeed?> = Mutex(nil)
 
     init(_ plan: SnapshotPlan, source: SourceKey, leaseEpoch: UInt64, equipment: Equipment) {
         self.plan = plan
@@ -28,6 +32,12 @@ final class SnapshotTask: Sendable {
             publisher = nil
         }
         startThread("pictures \(plan.stream)") { [self] in run() }
+        if plan.wantsExactFrames {
+            let made = LiveFeed(
+                "frames \(plan.stream)", executable: equipment.mediaWorker, .pictures(plan.style)
+            ) { [weak self] in self?.take($0) }
+            feed.withLock { $0 = made }
+        }
     }
 
     /// Takes a keyframe; drops the one that waits.
@@ -35,8 +45,41 @@ final class SnapshotTask: Sendable {
         counters.dropped(jobs.replace(with: job, bytes: job.packet.sizeBytes))
     }
 
+    /// Takes a packet of a camera whose frames are wanted.
+    func follow(_ job: ExactJob) {
+        guard let feed = feed.withLock({ $0 }) else { return }
+        guard let sent = frames.withLock({ $0.take(job) }) else {
+            return counters.dropped(1, error: "no picture could be made: the camera sent no keyframe before it")
+        }
+        for one in sent {
+            feed.put(
+                LiveFeed.Item(
+                    packet: one.job.packet, startsAnew: one.startsAnew, isWanted: one.job.isWanted,
+                    timeUs: one.job.timeUs, runID: one.job.runID))
+        }
+    }
+
+    private func take(_ event: LiveFeed.Event) {
+        switch event {
+        case .picture(let item, let picture):
+            frames.withLock { $0.came() }
+            deliver(
+                picture,
+                SnapshotJob(stream: plan.stream, packet: item.packet, timeUs: item.timeUs, runID: item.runID))
+        case .failed(let item, let error):
+            guard item.isWanted else { return }
+            frames.withLock { $0.came() }
+            counters.dropped(1, error: "no picture could be made: \(error.description)")
+        case .lost(let item, let why):
+            frames.withLock { $0.giveUp() }
+            if item.isWanted { counters.dropped(1, error: "no picture could be made: \(why)") }
+        case .sample: break
+        }
+    }
+
     func stop() {
         jobs.close()
+        feed.withLock { $0?.stop() }
         publisher?.stop()
     }
 

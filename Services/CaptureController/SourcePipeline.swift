@@ -193,11 +193,23 @@ struct SourcePipeline: Sendable {
             // Before the packet: a recording that nothing wants any more ends in front of this keyframe.
             updateWant(wallUs: wallUs, nowUs: nowUs, isInOrder: true, effects: &effects)
             for snapshot in plan.snapshots
-            where ticks[snapshot.stream, default: SnapshotTicks(perSecond: snapshot.perSecond)].takes(
-                keyframeAtUs: head.startUs)
+            where !snapshot.isExact(of: packet)
+                && ticks[snapshot.stream, default: SnapshotTicks(perSecond: snapshot.perSecond)].takes(
+                    frameAtUs: head.startUs)
             {
                 let job = SnapshotJob(stream: snapshot.stream, packet: packet, timeUs: head.startUs, runID: run.runID)
                 effects.append(.snapshot(job))
+            }
+        }
+        if packet.kind == .video {
+            for snapshot in plan.snapshots where snapshot.isExact(of: packet) {
+                let isWanted = ticks[snapshot.stream, default: SnapshotTicks(perSecond: snapshot.perSecond)].takes(
+                    frameAtUs: head.startUs)
+                effects.append(
+                    .exact(
+                        ExactJob(
+                            stream: snapshot.stream, packet: packet, timeUs: head.startUs, runID: run.runID,
+                            isWanted: isWanted)))
             }
         }
         if !plan.pushes.isEmpty { effects.append(.push(packet)) }

@@ -1,6 +1,7 @@
 // What every source is to do now: made from the configuration, the leases and the time, as one value that can be compared.
 // Pure. Engine makes it at each change and once a second, and applies only what differs; a changed stream must not cost
 // the camera's connection, so the connection's settings stand apart.
+import Media
 import MediaWork
 import Wire
 
@@ -67,6 +68,11 @@ struct SnapshotPlan: Sendable, Equatable {
     let style: PictureStyle
     let perSecond: Double
     let target: Target
+    /// Of the frame at each tick, not of the newest keyframe.
+    var wantsExactFrames = false
+
+    /// Whether a picture of this packet needs those before it: one of Motion JPEG never does.
+    func isExact(of packet: MediaPacket) -> Bool { wantsExactFrames && packet.configuration.codec != .mjpeg }
 }
 
 /// A running stream-to-rtsp task.
@@ -79,6 +85,8 @@ struct PushPlan: Sendable, Equatable {
     /// The certificates that the server may be known by, for rtsps; nil: those of the system.
     let certificateReference: String?
     let audioEnabled: Bool
+    /// Pictures are coded anew; nil: they are sent as they come.
+    var coding: StreamCoding?
 }
 
 /// A stream that has a state but no work: stopped, failed, or recorded by another stream's task.
@@ -223,7 +231,7 @@ struct Planner: Sendable {
                 plan.snapshots.append(
                     SnapshotPlan(
                         stream: stream, taskRunID: run, style: style, perSecond: settings.snapshotsPerSecond ?? 1,
-                        target: .files(folder: folder)))
+                        target: .files(folder: folder), wantsExactFrames: settings.frame == .exact))
             }
         case .snapshotToMqtt:
             guard fresh else { return quiet(.waiting, Self.staleLease) }
@@ -233,7 +241,7 @@ struct Planner: Sendable {
             plan.snapshots.append(
                 SnapshotPlan(
                     stream: stream, taskRunID: run, style: style, perSecond: settings.snapshotsPerSecond ?? 1,
-                    target: .mqtt(settings.mqtt ?? MqttDestination())))
+                    target: .mqtt(settings.mqtt ?? MqttDestination()), wantsExactFrames: settings.frame == .exact))
         case .streamToRtsp, .streamToRtsps:
             guard fresh else { return quiet(.waiting, Self.staleLease) }
             let url = settings.mediaServerURL ?? ""
@@ -241,12 +249,17 @@ struct Planner: Sendable {
             guard url.hasPrefix(scheme) else {
                 return quiet(.failed, "the media server's address is not an \(scheme) URL")
             }
+            let coding = settings.transcode.map(Self.coding)
+            if case .some(.none) = coding {
+                return quiet(
+                    .failed, "a stream cannot be coded to \(settings.transcode?.codec ?? ""); use h264 or h265")
+            }
             plan.pushes.append(
                 PushPlan(
                     stream: stream, taskRunID: run, url: url, usernameReference: settings.mediaServerUsername?.path,
                     passwordReference: settings.mediaServerPassword?.path,
                     certificateReference: settings.mediaServerCertificate?.path,
-                    audioEnabled: settings.audioEnabled ?? true))
+                    audioEnabled: settings.audioEnabled ?? true, coding: coding ?? nil))
         case .unspecified, .unrecognized: quiet(.failed, "the stream's task type is not known to this controller")
         }
     }
@@ -323,6 +336,17 @@ struct Planner: Sendable {
         PictureStyle(
             format: settings.format, quality: settings.jpegQuality, maximumWidthPx: settings.maxWidthPx,
             maximumHeightPx: settings.maxHeightPx)
+    }
+
+    /// Nil for a codec that is not known.
+    private static func coding(_ transcode: Transcode) -> StreamCoding? {
+        let codecs: [String: Codec] = ["": .h264, "h264": .h264, "h265": .hevc]
+        return codecs[transcode.codec ?? ""].flatMap { codec in
+            StreamCoding(
+                codec, maximumWidthPx: Int(transcode.maxWidthPx ?? 0), maximumHeightPx: Int(transcode.maxHeightPx ?? 0),
+                maximumMillihertz: UInt32((min(max(transcode.framesPerSecond ?? 0, 0), 60) * 1000).rounded()),
+                bitRateBps: transcode.bitRateBps ?? 0)
+        }
     }
 
     /// Footage is always MP4: `.some(nil)`. Nil for a format that is not known.

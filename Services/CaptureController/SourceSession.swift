@@ -351,6 +351,7 @@ final class SourceSession: Sendable, SegmentOwner {
             equipment.outbox.put(record)
             if let gap = record.gap { _ = equipment.disk.put(.gap(gap)) }
         case .snapshot(let job): state.outputs.snapshot(job)
+        case .exact(let job): state.outputs.exact(job)
         case .push(let packet): state.outputs.push(packet)
         case .pushesRestart: state.outputs.restartPushes()
         }

@@ -60,6 +60,8 @@ struct TaskOutputs: Sendable {
 
     func snapshot(_ job: SnapshotJob) { snapshots[job.stream]?.put(job) }
 
+    func exact(_ job: ExactJob) { snapshots[job.stream]?.follow(job) }
+
     func push(_ packet: MediaPacket) { for task in pushes.values { task.put(packet) } }
 
     func restartPushes() { for task in pushes.values { task.restart() } }

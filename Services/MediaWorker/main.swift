@@ -1,4 +1,4 @@
-// media-worker: makes a picture of a keyframe, or a rendition of a segment, or reads a film, and nothing else. A child of another
+// media-worker: makes a picture of a keyframe, or a rendition of a segment, reads a film, or decodes a stream on, and nothing else. A child of another
 // executable (Shared/MediaWork starts it), the only one that links libav. What a camera sends is read here by C code; should it
 // take that over, it finds no network, no files, no credentials, and a process that its parent replaces.
 //
@@ -59,6 +59,8 @@ struct SocketTransport: RenditionTransport {
 }
 
 let socket = FrameSocket(descriptor: SG_CHILD_SOCKET)
+/// What follows a stream, once one is to be followed.
+var live: LiveWork?
 while true {
     do {
         let (number, message) = try socket.receive()
@@ -76,6 +78,14 @@ while true {
                     try FilmDemuxer.read(
                         sizeBytes: sizeBytes, through: SocketTransport(socket: socket, number: number)
                     ) { try socket.send($0, number: number) })
+            case .follow(let order):
+                live = LiveWork(order)
+                if case .stream = order { _ = nice(10) }
+                continue
+            case .packet(let packet):
+                guard let live else { stop(Exit.protocolError, "a packet came before its order") }
+                try live.take(packet, number: number) { try socket.send($1, number: $0) }
+                answer = .taken
             default: stop(Exit.protocolError, "what came is no request")
             }
         } catch let error as PictureError {

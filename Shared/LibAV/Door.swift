@@ -39,12 +39,12 @@ enum CodecNames {
     }
 
     /// Fills the parameters of a decoder. False: no memory.
-    static func fill(_ parameters: UnsafeMutablePointer<AVCodecParameters>, _ request: PictureRequest) -> Bool {
-        parameters.pointee.codec_id = id(request.codec)
+    static func fill(_ parameters: UnsafeMutablePointer<AVCodecParameters>, _ source: DecoderSource) -> Bool {
+        parameters.pointee.codec_id = id(source.codec)
         parameters.pointee.codec_type = AVMEDIA_TYPE_VIDEO
-        parameters.pointee.width = Int32(request.widthPx)
-        parameters.pointee.height = Int32(request.heightPx)
-        return setExtradata(parameters, request.decoderConfiguration)
+        parameters.pointee.width = Int32(source.widthPx)
+        parameters.pointee.height = Int32(source.heightPx)
+        return setExtradata(parameters, source.decoderConfiguration)
     }
 
     private static func setExtradata(_ parameters: UnsafeMutablePointer<AVCodecParameters>, _ bytes: [UInt8]) -> Bool {

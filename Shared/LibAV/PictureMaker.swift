@@ -27,17 +27,25 @@ public enum PictureMaker {
         try decode(request, into: decoded)
         let width = Int(decoded.frame.pointee.width)
         let height = Int(decoded.frame.pointee.height)
-        try check(width, height)
         let size = request.style.size(ofWidthPx: width, heightPx: height)
         if request.codec == .mjpeg && request.style.format == .jpeg && size == (width, height) {
             // Decoded only to know that it is whole: coding it again would lose quality.
             return Picture(bytes: request.packet.array, widthPx: width, heightPx: height, format: .jpeg)
         }
-        let coding = PictureCoding(request.style.format)
+        return try picture(of: decoded, request.style)
+    }
+
+    /// Encodes a decoded frame as wanted.
+    static func picture(of decoded: PictureFrame, _ style: PictureStyle) throws(PictureError) -> Picture {
+        let width = Int(decoded.frame.pointee.width)
+        let height = Int(decoded.frame.pointee.height)
+        try check(width, height)
+        let size = style.size(ofWidthPx: width, heightPx: height)
+        let coding = PictureCoding(style.format)
         let converted = try PictureFrame()
         try convert(decoded, into: converted, of: size, to: coding)
-        let bytes = try encode(converted, coding, quality: request.style.quality)
-        return Picture(bytes: bytes, widthPx: size.widthPx, heightPx: size.heightPx, format: request.style.format)
+        let bytes = try encode(converted, coding, quality: style.quality)
+        return Picture(bytes: bytes, widthPx: size.widthPx, heightPx: size.heightPx, format: style.format)
     }
 
     private static func check(_ width: Int, _ height: Int) throws(PictureError) {
@@ -50,7 +58,7 @@ public enum PictureMaker {
         if request.codec == .mjpeg && !request.packet.withUnsafeBytes(JPEGHeader.isWhole) {
             throw PictureError(.corrupt, "the JPEG picture is cut off")
         }
-        let decoder = try CodecContext(decoderFor: request)
+        let decoder = try CodecContext(decoderFor: DecoderSource(request), isAlone: true)
         let packet = try PacketBuffer(copying: request.packet)
         let sent = avcodec_send_packet(decoder.context, packet.packet)
         let flushed = avcodec_send_packet(decoder.context, nil)
@@ -59,8 +67,7 @@ public enum PictureMaker {
             let code = sent < 0 ? sent : received
             throw PictureError(.corrupt, "the keyframe cannot be decoded (\(AVFailure.text(code)))")
         }
-        guard target.frame.pointee.decode_error_flags == 0, target.frame.pointee.flags & AV_FRAME_FLAG_CORRUPT == 0
-        else {
+        guard target.isWhole else {
             throw PictureError(.corrupt, "the keyframe is damaged: parts of the picture are missing")
         }
     }

@@ -10,7 +10,7 @@ final class RenditionCoder {
     private let decoded: PictureFrame
     private let converted: PictureFrame
     private let coded: PacketBuffer
-    private var scaler: OpaquePointer?
+    private let scaler = FrameScaler()
     private var lastTicks: Int64?
 
     /// JPEG's quantiser: no visible loss, half the size of the best.
@@ -44,7 +44,6 @@ final class RenditionCoder {
             var owned: UnsafeMutablePointer<AVCodecContext>? = context
             avcodec_free_context(&owned)
         }
-        sws_freeContext(scaler)
     }
 
     private static func decoder(
@@ -127,33 +126,12 @@ final class RenditionCoder {
     }
 
     private func convert() throws(PictureError) {
-        let from = decoded.frame
-        let to = converted.frame
-        guard Picture.isAllowed(widthPx: Int(from.pointee.width), heightPx: Int(from.pointee.height)) else {
-            throw PictureError.tooLarge(widthPx: Int(from.pointee.width), heightPx: Int(from.pointee.height))
-        }
-        av_frame_unref(to)
-        to.pointee.width = encoder.pointee.width
-        to.pointee.height = encoder.pointee.height
-        to.pointee.format = encoder.pointee.pix_fmt.rawValue
-        guard av_frame_get_buffer(to, 0) >= 0 else { throw PictureError(.internal, "no memory for a picture") }
         // A stream may change its size; the rendition keeps that of its beginning.
-        scaler = sws_getCachedContext(
-            scaler, from.pointee.width, from.pointee.height, AVPixelFormat(from.pointee.format), to.pointee.width,
-            to.pointee.height, encoder.pointee.pix_fmt, SWS_BILINEAR, nil, nil, nil)
-        guard let scaler else { throw PictureError(.corrupt, "pictures in this pixel format cannot be converted") }
-        let isFull =
-            from.pointee.color_range == AVCOL_RANGE_JPEG
-            || PictureCoding.isFullRange(AVPixelFormat(from.pointee.format))
-        let coefficients = sws_getCoefficients(SWS_CS_DEFAULT)
-        _ = sws_setColorspaceDetails(
-            scaler, coefficients, isFull ? 1 : 0, coefficients, encoder.pointee.color_range == AVCOL_RANGE_JPEG ? 1 : 0,
-            0, 1 << 16, 1 << 16)
-        guard sws_scale_frame(scaler, to, from) >= 0 else {
-            throw PictureError(.internal, "a picture cannot be converted")
-        }
-        to.pointee.pts = nextTicks(from.pointee.best_effort_timestamp)
-        to.pointee.quality = encoder.pointee.global_quality
+        try scaler.scale(
+            decoded, into: converted, widthPx: encoder.pointee.width, heightPx: encoder.pointee.height,
+            encoder.pointee.pix_fmt, isFull: encoder.pointee.color_range == AVCOL_RANGE_JPEG)
+        converted.frame.pointee.pts = nextTicks(decoded.frame.pointee.best_effort_timestamp)
+        converted.frame.pointee.quality = encoder.pointee.global_quality
     }
 
     /// Encoders take times that grow only.

@@ -119,7 +119,9 @@ struct ProgressiveMovie: Sendable {
                 SampleEntries.track(
                     &moov, id: UInt32(index + 1), head(of: track, movieTicks: lengths[index]),
                     createdUs: createdUs
-                ) { trak in edits(&trak, track) } sampleTable: { stbl in
+                ) { trak in
+                    edits(&trak, track)
+                } sampleTable: { stbl in
                     table(&stbl, track, places[track.kind] ?? [], isLarge: isLarge)
                 }
             }

@@ -93,7 +93,7 @@ public final class FilmReader {
                     end()
                     return .end
                 case .failure(let error): throw error
-                case .request, .picture, .rendition, .piece, .write, .film:
+                case .request, .picture, .rendition, .piece, .write, .film, .follow, .packet, .taken:
                     throw PictureError(.unavailable, "the media-worker's answer makes no sense")
                 }
             }

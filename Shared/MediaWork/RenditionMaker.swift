@@ -72,7 +72,7 @@ public final class RenditionMaker: Sendable {
                 try files.write(bytes, at: offset)
             case .made(let rendition): return rendition
             case .failure(let error): throw error
-            case .request, .picture, .rendition, .piece, .film, .track, .sample:
+            case .request, .picture, .rendition, .piece, .film, .track, .sample, .follow, .packet, .taken:
                 throw FrameSocket.Failure.nonsense(WorkProtocolError("a message that only we send"))
             }
         }

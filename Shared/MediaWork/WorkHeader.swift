@@ -34,14 +34,20 @@ public struct WorkHeader: Sendable, Hashable {
         case film = 9
         /// From the worker: a track of it.
         case track = 10
-        /// From the worker: a sample of a track.
+        /// From the worker: a sample of a track, or of a stream that is coded anew.
         case sample = 11
+        /// From the parent: decode on what comes.
+        case follow = 12
+        /// From the parent: it is this.
+        case packet = 13
+        /// From the worker: all that came of the packet was said.
+        case taken = 14
     }
 
     /// Length of a header.
     public static let byteCount = 14
     /// The only version there is.
-    public static let version: UInt8 = 3
+    public static let version: UInt8 = 4
     /// Of what is read or written at once.
     public static let maximumPieceBytes = 1 << 20
     /// Of a codec's name.
@@ -90,18 +96,21 @@ public struct WorkHeader: Sendable, Hashable {
         case .film: 8...8
         case .track: 10...10
         case .sample: 9...9
+        case .follow: 7...14
+        case .packet: 14...14 + PictureRequest.maximumConfigurationBytes
+        case .taken: 0...0
         }
     }
 
     private static func blobBounds(_ kind: Kind) -> ClosedRange<Int> {
         switch kind {
-        case .request: 1...PictureRequest.maximumPacketBytes
+        case .request, .packet: 1...PictureRequest.maximumPacketBytes
         case .picture: 1...Picture.maximumBytes
         case .piece: 0...maximumPieceBytes
         case .write: 1...maximumPieceBytes
         case .track: 0...PictureRequest.maximumConfigurationBytes
         case .sample: 1...PictureRequest.maximumPacketBytes
-        case .failure, .rendition, .read, .made, .film: 0...0
+        case .failure, .rendition, .read, .made, .film, .follow, .taken: 0...0
         }
     }
 }

@@ -3,7 +3,7 @@
 //
 // A frame, numbers big-endian:
 //
-//     version u8 = 3 | kind u8 | number u32 | length of fields u32 | length of blob u32 | fields | blob
+//     version u8 = 4 | kind u8 | number u32 | length of fields u32 | length of blob u32 | fields | blob
 //
 //     kind         fields                                                                     blob
 //     1 request    codec u8, format u8, quality u8, width u16, height u16, largest width      keyframe
@@ -18,10 +18,16 @@
 //     9 film       size of the file u64                                                       none
 //    10 track      codec u8, ticks per second u32, Hz u32, channels u8                        decoder configuration
 //    11 sample     codec u8, time u64 in two's complement                                     sample
+//    12 follow     1: format u8, quality u8, largest width u16, largest height u16            none
+//                  2: codec u8, largest width u16, height u16, pictures in 1000 s u32, bits per second u32
+//    13 packet     codec u8, 1 begins anew + 2 wanted u8, time u64 in two's complement,       packet
+//                  width u16, height u16, decoder configuration (the rest)
+//    14 taken      none                                                                       none
 //
 // A film is read as a rendition is (5 and 6); its tracks come first, then their samples in the order of the file, until 8. A
 // rendition is made of a file that the worker cannot see: it asks for pieces (5, answered by 6) and says what to write (7, which
-// has no answer), until 8 or 3 ends it. An answer carries the number of its request. Both sides are of one build: another version is an error, not a dialect.
+// has no answer), until 8 or 3 ends it. Behind 12 come packets, each answered by 2, 3 and 11 as often as need be (2 and 3 with the
+// number of the packet that wanted the picture), then by 14. An answer carries the number of its request. Both sides are of one build: another version is an error, not a dialect.
 import Media
 
 /// A message of either side.
@@ -46,8 +52,14 @@ public enum WorkMessage: Sendable {
     case film(sizeBytes: Int64)
     /// One of its tracks.
     case track(FilmTrack)
-    /// One of its samples.
+    /// One of its samples, or one of a stream that is coded anew.
     case sample(FilmSample)
+    /// Decode on what comes.
+    case follow(LiveOrder)
+    /// It is this.
+    case packet(LivePacket)
+    /// All that came of a packet was said.
+    case taken
 
     /// Header and fields; the blob follows. Sentences are cut to their bound.
     public func head(number: UInt32) -> [UInt8] {
@@ -105,6 +117,13 @@ public enum WorkMessage: Sendable {
             kind = .sample
             fields = [WorkCodes.any(sample.codec)]
             fields.append(UInt64(bitPattern: sample.ptsTicks), bytes: 8)
+        case .follow(let order):
+            kind = .follow
+            fields = LiveFields.bytes(order)
+        case .packet(let packet):
+            kind = .packet
+            fields = LiveFields.bytes(packet)
+        case .taken: kind = .taken
         }
         var head: [UInt8] = [WorkHeader.version, kind.rawValue]
         head.append(UInt64(number), bytes: 4)
@@ -121,7 +140,9 @@ public enum WorkMessage: Sendable {
         case .piece(let bytes), .write(_, let bytes): try bytes.withUnsafeBytes(body)
         case .track(let track): try track.decoderConfiguration.withUnsafeBytes(body)
         case .sample(let sample): try sample.bytes.withUnsafeBytes(body)
-        case .failure, .rendition, .read, .made, .film: try body(UnsafeRawBufferPointer(start: nil, count: 0))
+        case .packet(let packet): try packet.packet.withUnsafeBytes(body)
+        case .failure, .rendition, .read, .made, .film, .follow, .taken:
+            try body(UnsafeRawBufferPointer(start: nil, count: 0))
         }
     }
 
@@ -181,6 +202,9 @@ public enum WorkMessage: Sendable {
                 throw WorkProtocolError("a sample of an unknown codec")
             }
             self = .sample(FilmSample(codec: codec, ptsTicks: Int64(bitPattern: ticks), bytes: blob))
+        case .follow: self = .follow(try LiveFields.order(&reader))
+        case .packet: self = .packet(try LiveFields.packet(&reader, blob))
+        case .taken: self = .taken
         }
     }
 
@@ -235,7 +259,7 @@ public enum WorkMessage: Sendable {
 }
 
 /// Numbers of the values in a frame. A number once given keeps its meaning.
-private enum WorkCodes {
+enum WorkCodes {
     private static let codecs: [Codec] = [.h264, .hevc, .mjpeg]
     private static let formats: [PictureFormat] = [.jpeg, .png, .bmp, .tiff]
     private static let all = Codec.allCases
@@ -295,7 +319,7 @@ struct ByteReader {
 }
 
 extension [UInt8] {
-    fileprivate mutating func append(_ number: UInt64, bytes count: Int) {
+    mutating func append(_ number: UInt64, bytes count: Int) {
         for index in (0..<count).reversed() { append(UInt8(truncatingIfNeeded: number >> (8 * UInt64(index)))) }
     }
 }

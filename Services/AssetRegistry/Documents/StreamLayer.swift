@@ -19,7 +19,8 @@ enum StreamKey: String, CaseIterable {
         switch self {
         case .taskType, .autostart: true
         case .format: [.snapshotToMqtt, .snapshotToFs, .clipToFs].contains(type)
-        case .snapshotsPerSecond, .quality, .maxWidth, .maxHeight, .frame: [.snapshotToMqtt, .snapshotToFs].contains(type)
+        case .snapshotsPerSecond, .quality, .maxWidth, .maxHeight, .frame:
+            [.snapshotToMqtt, .snapshotToFs].contains(type)
         case .duration, .preRoll, .postRoll: type == .clipToFs
         case .transcode: [.streamToRtsp, .streamToRtsps].contains(type)
         case .path: [.snapshotToFs, .clipToFs].contains(type)

@@ -160,7 +160,7 @@ struct ClockScene {
                 if let info = tickets.removeValue(forKey: end.id) { lastSeal = (info.runID, end.endUs) }
             case .record(let record): records.append(record)
             case .snapshot(let job): snapshots.append(job)
-            case .push, .pushesRestart: break
+            case .exact, .push, .pushesRestart: break
             }
         }
     }

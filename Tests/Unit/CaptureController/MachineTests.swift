@@ -113,7 +113,7 @@ struct ArrivalAnchorTests {
 struct SnapshotTicksTests {
     @Test func oncePerMinuteStaysOncePerMinuteHoweverKeyframesFall() {
         var ticks = SnapshotTicks(perSecond: 1.0 / 60)
-        let taken = stride(from: Int64(0), to: 600_000_000, by: 1_900_000).filter { ticks.takes(keyframeAtUs: $0) }
+        let taken = stride(from: Int64(0), to: 600_000_000, by: 1_900_000).filter { ticks.takes(frameAtUs: $0) }
         #expect(taken.count == 10)
     }
 
@@ -121,7 +121,7 @@ struct SnapshotTicksTests {
         for rate in [0.0, 30, 1000] {
             var ticks = SnapshotTicks(perSecond: rate)
             for second in Int64(0)..<5 {
-                let taken = ticks.takes(keyframeAtUs: second * 1_000_000)
+                let taken = ticks.takes(frameAtUs: second * 1_000_000)
                 #expect(taken)
             }
         }

@@ -56,7 +56,9 @@ struct PlannerTests {
         #expect(plan.leaseEpoch == 7)
     }
 
-    private func rolled(_ running: Bool, startedUs: Int64?, changedUs: Int64, endsAtUs: Int64? = nil) -> StreamDefinition {
+    private func rolled(_ running: Bool, startedUs: Int64?, changedUs: Int64, endsAtUs: Int64? = nil)
+        -> StreamDefinition
+    {
         var rolled = stream(
             "event", TaskSettings(type: .clipToFs, format: "mp4", durationS: 30, preRollS: 45, postRollS: 20))
         rolled.desired = DesiredState(

@@ -11,7 +11,8 @@ struct RolledClipsTests {
     private func roll(_ startS: Int64, _ endS: Int64?, run: String = "r", pieceS: Int64 = 60) -> RollPlan {
         RollPlan(
             stream: StreamKey(asset: "press", stream: "event"), taskRunID: run, startUs: startS * second,
-            endUs: endS.map { $0 * second }, postRollUs: 2 * second, pieceUs: pieceS * second, wantsAudio: true, folder: "")
+            endUs: endS.map { $0 * second }, postRollUs: 2 * second, pieceUs: pieceS * second, wantsAudio: true,
+            folder: "")
     }
 
     private func segment(_ startS: Int64, _ endS: Int64) -> RolledClips.Segment {

@@ -31,35 +31,87 @@ private func request(
 
 @Suite struct GoldenFrameTests {
     static let requestFrame: [UInt8] =
-        [3, 1, 0x01, 0x02, 0x03, 0x04, 0, 0, 0, 14, 0, 0, 0, 2] + [2, 2, 90, 0x07, 0x80, 0x04, 0x38]
+        [4, 1, 0x01, 0x02, 0x03, 0x04, 0, 0, 0, 14, 0, 0, 0, 2] + [2, 2, 90, 0x07, 0x80, 0x04, 0x38]
         + [0x01, 0x40, 0x40, 0x00] + [1, 2, 3] + [0xAA, 0xBB]
     static let style = PictureStyle(.png, quality: 90, maximumWidthPx: 320, maximumHeightPx: 16384)
     static let pictureFrame: [UInt8] =
-        [3, 2, 0xFF, 0xFF, 0xFF, 0xFF, 0, 0, 0, 5, 0, 0, 0, 3] + [3, 0x40, 0x00, 0x00, 0x01] + [7, 8, 9]
+        [4, 2, 0xFF, 0xFF, 0xFF, 0xFF, 0, 0, 0, 5, 0, 0, 0, 3] + [3, 0x40, 0x00, 0x00, 0x01] + [7, 8, 9]
     static let failureFrame: [UInt8] =
-        [3, 3, 0, 0, 0, 7, 0, 0, 0, 6, 0, 0, 0, 0] + [2] + Array("large".utf8)
+        [4, 3, 0, 0, 0, 7, 0, 0, 0, 6, 0, 0, 0, 0] + [2] + Array("large".utf8)
 
     static let renditionFrame: [UInt8] =
-        [3, 4, 0, 0, 0, 1, 0, 0, 0, 10, 0, 0, 0, 0] + [5, 1] + [0, 0, 0, 1, 0, 0, 0, 2]
+        [4, 4, 0, 0, 0, 1, 0, 0, 0, 10, 0, 0, 0, 0] + [5, 1] + [0, 0, 0, 1, 0, 0, 0, 2]
     static let readFrame: [UInt8] =
-        [3, 5, 0, 0, 0, 1, 0, 0, 0, 12, 0, 0, 0, 0] + [0, 0, 0, 2, 0, 0, 0, 3] + [0, 0x10, 0, 0]
-    static let pieceFrame: [UInt8] = [3, 6, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 2, 7, 8]
+        [4, 5, 0, 0, 0, 1, 0, 0, 0, 12, 0, 0, 0, 0] + [0, 0, 0, 2, 0, 0, 0, 3] + [0, 0x10, 0, 0]
+    static let pieceFrame: [UInt8] = [4, 6, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 2, 7, 8]
     static let writeFrame: [UInt8] =
-        [3, 7, 0, 0, 0, 1, 0, 0, 0, 8, 0, 0, 0, 1] + [0, 0, 0, 3, 0, 0, 0, 4] + [9]
+        [4, 7, 0, 0, 0, 1, 0, 0, 0, 8, 0, 0, 0, 1] + [0, 0, 0, 3, 0, 0, 0, 4] + [9]
     static let madeFrame: [UInt8] =
-        [3, 8, 0, 0, 0, 1, 0, 0, 0, 20, 0, 0, 0, 0] + [0, 0, 0, 120] + [0, 4] + Array("h264".utf8) + [0, 3]
+        [4, 8, 0, 0, 0, 1, 0, 0, 0, 20, 0, 0, 0, 0] + [0, 0, 0, 120] + [0, 4] + Array("h264".utf8) + [0, 3]
         + Array("aac".utf8) + [0, 3] + Array("mum".utf8)
-    static let filmFrame: [UInt8] = [3, 9, 0, 0, 0, 1, 0, 0, 0, 8, 0, 0, 0, 0] + [0, 0, 0, 0, 0, 0, 1, 0]
+    static let filmFrame: [UInt8] = [4, 9, 0, 0, 0, 1, 0, 0, 0, 8, 0, 0, 0, 0] + [0, 0, 0, 0, 0, 0, 1, 0]
     static let trackFrame: [UInt8] =
-        [3, 10, 0, 0, 0, 1, 0, 0, 0, 10, 0, 0, 0, 2] + [4] + [0, 0, 0xBB, 0x80] + [0, 0, 0xBB, 0x80] + [2] + [
+        [4, 10, 0, 0, 0, 1, 0, 0, 0, 10, 0, 0, 0, 2] + [4] + [0, 0, 0xBB, 0x80] + [0, 0, 0xBB, 0x80] + [2] + [
             0x11, 0x90,
         ]
     static let sampleFrame: [UInt8] =
-        [3, 11, 0, 0, 0, 1, 0, 0, 0, 9, 0, 0, 0, 1] + [1] + [UInt8](repeating: 255, count: 8) + [5]
+        [4, 11, 0, 0, 0, 1, 0, 0, 0, 9, 0, 0, 0, 1] + [1] + [UInt8](repeating: 255, count: 8) + [5]
+    static let picturesFrame: [UInt8] =
+        [4, 12, 0, 0, 0, 1, 0, 0, 0, 7, 0, 0, 0, 0] + [1, 2, 90] + [0x01, 0x40, 0x40, 0x00]
+    static let streamFrame: [UInt8] =
+        [4, 12, 0, 0, 0, 1, 0, 0, 0, 14, 0, 0, 0, 0] + [2, 2, 0x05, 0x00, 0x02, 0xD0] + [0, 0, 0x27, 0x10]
+        + [0, 0x0F, 0x42, 0x40]
+    static let packetFrame: [UInt8] =
+        [4, 13, 0, 0, 0, 9, 0, 0, 0, 16, 0, 0, 0, 2] + [1, 3] + [UInt8](repeating: 255, count: 7) + [0xFE]
+        + [0x07, 0x80, 0x04, 0x38] + [1, 2] + [0xAA, 0xBB]
+    static let takenFrame: [UInt8] = [4, 14, 0, 0, 0, 9, 0, 0, 0, 0, 0, 0, 0, 0]
     static let all = [
         requestFrame, pictureFrame, failureFrame, renditionFrame, readFrame, pieceFrame, writeFrame, madeFrame,
-        filmFrame, trackFrame, sampleFrame,
+        filmFrame, trackFrame, sampleFrame, picturesFrame, streamFrame, packetFrame, takenFrame,
     ]
+
+    @Test func aStreamThatIsFollowed() throws {
+        #expect(bytes(.follow(.pictures(Self.style)), number: 1) == Self.picturesFrame)
+        guard case (1, .follow(.pictures(Self.style))) = try message(Self.picturesFrame) else {
+            Issue.record("not the pictures")
+            return
+        }
+        let coding = try #require(
+            StreamCoding(
+                .hevc, maximumWidthPx: 1280, maximumHeightPx: 720, maximumMillihertz: 10_000, bitRateBps: 1_000_000))
+        #expect(bytes(.follow(.stream(coding)), number: 1) == Self.streamFrame)
+        guard case (1, .follow(.stream(coding))) = try message(Self.streamFrame) else {
+            Issue.record("not the stream")
+            return
+        }
+        let packet = try #require(
+            LivePacket(
+                codec: .h264, decoderConfiguration: [1, 2], widthPx: 1920, heightPx: 1080,
+                packet: PacketBytes([0xAA, 0xBB]), ptsTicks: -2, startsAnew: true, isWanted: true))
+        #expect(bytes(.packet(packet), number: 9) == Self.packetFrame)
+        guard case (9, .packet(let found)) = try message(Self.packetFrame) else {
+            Issue.record("not the packet")
+            return
+        }
+        #expect(found.codec == .h264 && found.decoderConfiguration == [1, 2] && found.packet.array == [0xAA, 0xBB])
+        #expect(found.widthPx == 1920 && found.heightPx == 1080 && found.ptsTicks == -2)
+        #expect(found.startsAnew && found.isWanted)
+        #expect(bytes(.taken, number: 9) == Self.takenFrame)
+        guard case (9, .taken) = try message(Self.takenFrame) else {
+            Issue.record("not its end")
+            return
+        }
+    }
+
+    @Test func whatAStreamCannotBeCodedTo() throws {
+        #expect(StreamCoding(.mjpeg) == nil && StreamCoding(.aac) == nil)
+        let coding = try #require(
+            StreamCoding(.h264, maximumWidthPx: 641, maximumHeightPx: 99_999, maximumMillihertz: .max))
+        #expect(coding.maximumHeightPx == Picture.maximumSidePx && coding.maximumMillihertz == 60_000)
+        // In proportion, and even.
+        #expect(coding.size(ofWidthPx: 1920, heightPx: 1080) == (640, 360))
+        #expect(coding.size(ofWidthPx: 321, heightPx: 241) == (320, 240))
+    }
 
     @Test func aFilm() throws {
         #expect(bytes(.film(sizeBytes: 256), number: 1) == Self.filmFrame)
@@ -269,7 +321,7 @@ private func request(
 
     /// Lengths are refused by the header alone, before anything of that length is read.
     @Test(arguments: [
-        with(GoldenFrameTests.requestFrame, 0, [1]), with(GoldenFrameTests.requestFrame, 0, [2]),
+        with(GoldenFrameTests.requestFrame, 0, [1]), with(GoldenFrameTests.requestFrame, 0, [3]),
         with(GoldenFrameTests.requestFrame, 1, [0]), with(GoldenFrameTests.requestFrame, 1, [4]),
         with(GoldenFrameTests.requestFrame, 1, [255]),
         // Fields of 10 bytes, of 1 MiB and 12 bytes, of 4 GiB.
@@ -290,9 +342,9 @@ private func request(
     }
 
     @Test func boundsThemselvesAreTaken() throws {
-        let request = try WorkHeader([3, 1, 0, 0, 0, 0, 0, 0x10, 0, 11, 2, 0, 0, 0])
+        let request = try WorkHeader([4, 1, 0, 0, 0, 0, 0, 0x10, 0, 11, 2, 0, 0, 0])
         #expect(request.fieldBytes == 11 + 1 << 20 && request.blobBytes == 32 << 20)
-        #expect(try WorkHeader([3, 2, 0, 0, 0, 0, 0, 0, 0, 5, 0x0C, 0x80, 0, 0]).blobBytes == 200 << 20)
+        #expect(try WorkHeader([4, 2, 0, 0, 0, 0, 0, 0, 0, 5, 0x0C, 0x80, 0, 0]).blobBytes == 200 << 20)
     }
 
     @Test(arguments: 0..<WorkHeader.byteCount)
@@ -319,6 +371,13 @@ private func request(
         with(GoldenFrameTests.readFrame, 16, [1, 0, 0, 0, 0, 1]), with(GoldenFrameTests.readFrame, 22, [0, 0, 0, 0]),
         with(GoldenFrameTests.readFrame, 22, [0, 0x10, 0, 1]),
         with(GoldenFrameTests.writeFrame, 16, [1, 0, 0, 0, 0, 1]),
+        // An order of no kind, format, quality; of no codec, Motion JPEG, too wide, too fast; a packet of no codec, with a flag too many.
+        with(GoldenFrameTests.picturesFrame, 14, [0]), with(GoldenFrameTests.picturesFrame, 14, [2]),
+        with(GoldenFrameTests.picturesFrame, 15, [0]), with(GoldenFrameTests.picturesFrame, 16, [0]),
+        with(GoldenFrameTests.streamFrame, 14, [1]), with(GoldenFrameTests.streamFrame, 15, [0]),
+        with(GoldenFrameTests.streamFrame, 15, [3]), with(GoldenFrameTests.streamFrame, 16, [0x40, 1]),
+        with(GoldenFrameTests.streamFrame, 20, [0, 0, 0xEA, 0x61]), with(GoldenFrameTests.packetFrame, 14, [0]),
+        with(GoldenFrameTests.packetFrame, 15, [4]), with(GoldenFrameTests.packetFrame, 24, [0, 0]),
         // No bytes of a film; a track and a sample of no codec, a track without ticks.
         with(GoldenFrameTests.filmFrame, 20, [0]), with(GoldenFrameTests.trackFrame, 14, [0]),
         with(GoldenFrameTests.trackFrame, 14, [8]), with(GoldenFrameTests.trackFrame, 15, [0, 0, 0, 0]),

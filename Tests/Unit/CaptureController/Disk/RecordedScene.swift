@@ -279,7 +279,7 @@ final class RecordedScene {
                 }
             case .seal(let end): _ = put(.seal(end))
             case .record(let record): if let gap = record.gap { tell(gap) }
-            case .snapshot, .push, .pushesRestart: break
+            case .snapshot, .exact, .push, .pushesRestart: break
             }
         }
     }
