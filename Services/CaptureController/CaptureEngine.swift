@@ -168,13 +168,15 @@ final class SessionTable: Sendable {
 final class Ticker: Sendable {
     private let closing = Mailbox<Bool>(maximumBytes: 0)
 
-    /// Every 25 ms: with 120 ms of waiting a fragment is at most 145 ms old.
+    /// Every 25 ms: with 120 ms of waiting a fragment is at most 145 ms old. Every 100 ms while no session needs more.
     init(_ sessions: SessionTable) {
         startThread("ticker") { [closing] in
             var round = 0
-            while let end = closing.take(waitingAtMost: 0.025), end.isEmpty {
-                round &+= 1
-                for session in sessions.all.values { session.tick(isCoarse: round % 4 == 0) }
+            var isFine = true
+            while let end = closing.take(waitingAtMost: isFine ? 0.025 : 0.1), end.isEmpty {
+                round = isFine ? (round + 1) % 4 : 0
+                isFine = false
+                for session in sessions.all.values where session.tick(isCoarse: round == 0) { isFine = true }
             }
         }
     }

@@ -38,7 +38,7 @@ final class SourceSession: Sendable, SegmentOwner {
     private let state: Mutex<State>
     private let finished = Mailbox<Bool>(maximumBytes: 0)
     private let losses: SessionLosses
-    /// Packets come gathered, each 100 ms: then the session's events end fragments in time, and ticks need not.
+    /// The session says each 100 ms that all is here: that ends fragments in time, and ticks need not.
     private let gathers = Atomic(false)
 
     init(plan: SourcePlan, equipment: Equipment) {
@@ -79,7 +79,6 @@ final class SourceSession: Sendable, SegmentOwner {
             takeRolls(&state, &effects)
             state.camera?.setLive(plan.needsEachPacket)
             state.camera?.setPoll(ns: plan.pollNs)
-            if plan.needsEachPacket { gathers.store(false, ordering: .relaxed) }
             guard reconnects else { return }
             state.reconnect.settingsChanged(nowUs: monotonicUs())
             state.endReason = ("stopped", "the camera's settings changed")
@@ -88,9 +87,9 @@ final class SourceSession: Sendable, SegmentOwner {
     }
 
     /// Called every 25 ms by the ticker thread. `isCoarse`: one tick of four, which are all that a session needs whose packets come
-    /// gathered.
-    func tick(isCoarse: Bool) {
-        guard isCoarse || !gathers.load(ordering: .relaxed) else { return }
+    /// gathered. Whether the next one may not wait longer.
+    func tick(isCoarse: Bool) -> Bool {
+        guard isCoarse || !gathers.load(ordering: .relaxed) else { return false }
         let attempt: (plan: SourcePlan, number: UInt64)? = locked { state, effects in
             let wallUs = wallClockUs()
             let nowUs = monotonicUs()
@@ -118,6 +117,7 @@ final class SourceSession: Sendable, SegmentOwner {
         }
         if let attempt { connect(attempt.plan, attempt.number) }
         if isCoarse { cutRolls() }
+        return !gathers.load(ordering: .relaxed)
     }
 
     /// The footage that the plan's exact clips need is asked for.
@@ -271,7 +271,7 @@ final class SourceSession: Sendable, SegmentOwner {
     private func drained(_ number: UInt64) {
         locked { state, effects in
             guard !state.stopped, state.sessionNumber == number, state.endReason == nil else { return }
-            gathers.store(!state.pipeline.plan.needsEachPacket, ordering: .relaxed)
+            gathers.store(true, ordering: .relaxed)
             effects += state.pipeline.drained()
         }
     }

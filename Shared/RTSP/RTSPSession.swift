@@ -8,6 +8,8 @@ final class RTSPSession: ConnectionOwner {
     /// Bytes that the kernel gathers while packets come: the loop reads every 100 ms, and in between only what is more than a
     /// camera of 4 Mbit/s sends in that time, a keyframe.
     static let lowWaterBytes = 64 << 10
+    /// A live view waits no longer for a packet that is here: half a frame of 25 a second.
+    static let livePaceNs: Int64 = 20_000_000
     /// So long after PLAY each packet is wanted at once: the first ones tell when the session's pictures were taken.
     static let promptNs: Int64 = 2_000_000_000
 
@@ -76,7 +78,10 @@ final class RTSPSession: ConnectionOwner {
         for index in tracks.indices where tracks[index].isDatagrams {
             deliver { readers[index].expire(nowNs: nowNs, video: video, deliver: $0) }
         }
-        if nowNs >= gathersFromNs, !settings.isLive { connection?.setLowWater(bytes: Self.lowWaterBytes) }
+        if nowNs >= gathersFromNs {
+            if !settings.isLive { connection?.setLowWater(bytes: Self.lowWaterBytes) }
+            connection?.paceNs = settings.isLive ? Self.livePaceNs : 0
+        }
         for index in readers.indices where readers[index].kind == .video {
             deliver { readers[index].settle(beforeNs: nowNs - Self.settleNs, video: video, deliver: $0) }
         }

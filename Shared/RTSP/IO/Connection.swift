@@ -70,11 +70,15 @@ final class Connection {
     var state = State.resolving
     var buffer: ReceiveBuffer
     var unsent: ArraySlice<UInt8> = []
+    /// The kernel tells when it takes more of them.
+    var isWatchedForWriting = false
     /// Set by the owner's calls; carried out when its owner returns.
     var wishesEnd: ConnectionEnd?
     var connectUntilNs: Int64
     /// Bytes below which the kernel need not wake the loop.
     private(set) var lowWaterBytes = 1
+    /// The loop may let so much time pass between two of its rounds; 0: it must not. See `SocketLoop`.
+    var paceNs: Int64 = 0
     /// The address that answered, or is being tried.
     var peer: HostAddress?
     /// Ports that datagrams come to.

@@ -32,11 +32,14 @@ final class LoopCore {
         byteCount: ReceiveBuffer.firstCapacityBytes, alignment: 64)
     private let poll: Int32
     private let posts: LoopPosts
+    private let round = LoopRound()
     private var entries: [ConnectionID: Entry] = [:]
     private let forbidden: [NetworkRange]
     /// What is to be done at a time, the next first.
     private var alarms: [(atNs: Int64, body: @Sendable (Int64) -> Void)] = []
     private var nextTickNs: Int64 = 0
+    /// The shortest pace of a connection that has one; 0: none has.
+    private var paceNs: Int64 = 0
     private var ticks = 0
     private var stopped = false
 
@@ -58,7 +61,10 @@ final class LoopCore {
 
     func run() {
         var events = [epoll_event](repeating: epoll_event(), count: Self.eventsAtOnce)
+        round.begin()
         while !stopped {
+            round.end()
+            pause()
             let count = epoll_wait(poll, &events, Int32(events.count), waitMs())
             nowNs = Self.monotonicNs()
             for event in events.prefix(Int(max(0, count))) {
@@ -74,6 +80,16 @@ final class LoopCore {
             while let first = alarms.first, first.atNs <= nowNs { alarms.removeFirst().body(nowNs) }
         }
         for id in entries.keys { end(id, .closed) }
+        round.end()
+    }
+
+    /// Lets events gather where connections said that they may.
+    private func pause() {
+        guard paceNs > 0 else { return }
+        let restNs = nowNs + paceNs - Self.monotonicNs()
+        guard restNs > 0 else { return }
+        var rest = timespec(tv_sec: 0, tv_nsec: Int(min(restNs, SocketLoop.tickNs)))
+        nanosleep(&rest, nil)
     }
 
     private func waitMs() -> Int32 {
@@ -271,14 +287,14 @@ final class LoopCore {
                 number: connection.id.number | UInt64(port + 1) << 48)
         }
         if let socket = connection.socket, !connection.unsent.isEmpty {
-            let all = connection.unsent.count
             do throws(SocketError) {
                 connection.unsent = connection.unsent.dropFirst(try socket.write(connection.unsent))
             } catch {
                 return end(connection.id, .broken(error.description))
             }
             let isWaiting = !connection.unsent.isEmpty
-            if isWaiting || all > 0 {
+            if isWaiting != connection.isWatchedForWriting {
+                connection.isWatchedForWriting = isWaiting
                 watch(socket.descriptor, EPOLL_CTL_MOD, reading: true, writing: isWaiting, number: connection.id.number)
             }
         }
@@ -296,6 +312,7 @@ final class LoopCore {
         nextTickNs = nowNs + SocketLoop.tickNs
         ticks &+= 1
         let drains = ticks % SocketLoop.ticksToDrain == 0
+        paceNs = entries.values.lazy.map(\.connection.paceNs).filter { $0 > 0 }.min() ?? 0
         for (id, entry) in entries {
             switch entry.connection.state {
             case .resolving where nowNs >= entry.connection.connectUntilNs:
@@ -306,7 +323,8 @@ final class LoopCore {
             case .securing where nowNs >= entry.connection.connectUntilNs:
                 end(id, .distrusted("it does not finish the TLS handshake"))
                 continue
-            case .standing(let socket) where drains && entry.connection.lowWaterBytes > 1:
+            case .standing(let socket)
+            where drains && (entry.connection.lowWaterBytes > 1 || entry.connection.paceNs > 0):
                 read(entry, socket)
                 if entries[id] != nil { entry.owner.drained(nowNs: nowNs) }
             default: break

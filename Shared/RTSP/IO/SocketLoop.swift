@@ -3,7 +3,8 @@
 //
 // Wake-ups are the cost of recording, not bytes: with a low-water mark on a socket (Connection.setLowWater) the kernel does not
 // wake the thread for each packet. The thread reads all such sockets in one round each 100 ms, and a socket in between only
-// where it holds as much as the mark says.
+// where it holds as much as the mark says. Connections that are wanted sooner than that say how long they can wait
+// (Connection.paceNs): then rounds begin at least so far apart, and bring whatever came meanwhile, of all connections.
 
 import CEpoll
 import Glibc
@@ -13,7 +14,7 @@ import Synchronization
 final class SocketLoop: Sendable {
     /// How often owners are ticked.
     static let tickNs: Int64 = 50_000_000
-    /// Each so many ticks, what stays below a low-water mark is read: after 100 ms, so that a killed process loses no more.
+    /// Each so many ticks, what stays below a low-water mark or waits for a paced round is read, and owners hear that it was: after 100 ms, so that a killed process loses no more.
     static let ticksToDrain = 2
 
     private let posts: LoopPosts
@@ -73,41 +74,66 @@ final class SocketLoop: Sendable {
     func stop() { posts.post { core in core.stop() } }
 }
 
+/// The round that a loop's thread is in. What it asks of other loops meanwhile (packets of many cameras, pushed to media servers)
+/// wakes each of them once, at its end.
+final class LoopRound {
+    /// Failing, every post wakes its loop by itself.
+    private static let key: pthread_key_t? = {
+        var key = pthread_key_t()
+        return pthread_key_create(&key, nil) == 0 ? key : nil
+    }()
+    private var waiting: [LoopPosts] = []
+
+    /// Of the thread that calls.
+    static var current: LoopRound? {
+        // Sound: only `begin` sets it, to an object that its thread's core owns until the thread ends.
+        key.flatMap { pthread_getspecific($0) }.map { Unmanaged<LoopRound>.fromOpaque($0).takeUnretainedValue() }
+    }
+
+    /// This is the round of the thread that calls, from now on.
+    func begin() {
+        if let key = Self.key { pthread_setspecific(key, Unmanaged.passUnretained(self).toOpaque()) }
+    }
+
+    func wakeLater(_ posts: LoopPosts) { waiting.append(posts) }
+
+    /// Wakes whoever was asked for something.
+    func end() {
+        guard !waiting.isEmpty else { return }
+        for posts in waiting { posts.wake() }
+        waiting.removeAll(keepingCapacity: true)
+    }
+}
+
 /// What other threads ask of the loop; wakes it.
 final class LoopPosts: Sendable {
     typealias Post = @Sendable (LoopCore) -> Void
     /// Readable when something waits.
     let wakeDescriptor: Int32
-    private let writeDescriptor: Int32
     private let waiting = Mutex<[Post]>([])
 
     init() throws(SocketError) {
-        var ends: [Int32] = [-1, -1]
-        guard pipe(&ends) == 0 else { throw SocketError(code: errno) }
-        for end in ends {
-            _ = fcntl(end, F_SETFD, FD_CLOEXEC)
-            _ = fcntl(end, F_SETFL, O_NONBLOCK)
-        }
-        (wakeDescriptor, writeDescriptor) = (ends[0], ends[1])
+        wakeDescriptor = eventfd(0, Int32(EFD_CLOEXEC | EFD_NONBLOCK))
+        guard wakeDescriptor >= 0 else { throw SocketError(code: errno) }
     }
 
-    deinit {
-        close(wakeDescriptor)
-        close(writeDescriptor)
-    }
+    deinit { close(wakeDescriptor) }
 
     func post(_ post: @escaping Post) {
         let isFirst = waiting.withLock { waiting in
             waiting.append(post)
             return waiting.count == 1
         }
-        // One wake-up brings all that wait, so that the pipe never holds more than a byte or two.
-        if isFirst { _ = write(writeDescriptor, [1], 1) }
+        // One wake-up brings all that wait.
+        guard isFirst else { return }
+        if let round = LoopRound.current { round.wakeLater(self) } else { wake() }
     }
 
+    func wake() { _ = eventfd_write(wakeDescriptor, 1) }
+
     func take() -> [Post] {
-        var byte: UInt8 = 0
-        while read(wakeDescriptor, &byte, 1) > 0 {}
+        var count: eventfd_t = 0
+        _ = eventfd_read(wakeDescriptor, &count)
         return waiting.withLock { waiting in
             defer { waiting = [] }
             return waiting
