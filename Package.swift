@@ -72,7 +72,8 @@ let libraries: [Target] = [
     shared("RTSP", ["CEpoll", "COpenSSL", "Media"]),
     .target(name: "CConfinement", path: "Shared/CConfinement"),
     shared("MediaWork", ["CConfinement", "Media"]),
-    shared("LibAV", ["CLibAV", "Media", "MediaWork"]),
+    .target(name: "CColours", path: "Shared/CColours"),
+    shared("LibAV", ["CColours", "CLibAV", "Media", "MediaWork"]),
     shared("Footage", ["Wire", "RPC"]),
     shared("Claims", ["Wire", "RPC", "ServiceKit", "Volume", log, metrics]),
 ]

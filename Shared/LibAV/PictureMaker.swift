@@ -2,6 +2,7 @@
 // a core for 1080p). Only the media-worker calls it: what a camera sends is read by C code, which may crash on it.
 //
 // Ownership: every libav object is made and freed inside one call of `picture`; CodecContext.swift holds the pairs.
+import CColours
 import CLibAV
 import Media
 import MediaWork
@@ -98,7 +99,10 @@ public enum PictureMaker {
             && coding.pixelFormat == AV_PIX_FMT_YUVJ420P
             && to.pointee.width == from.pointee.width && to.pointee.height == from.pointee.height
         if isSimple, [SWS_CS_ITU709, SWS_CS_ITU601, SWS_CS_SMPTE170M].contains(sourceSpace) {
-            return sg_av_jpeg_colours(from, to, isFull ? 1 : 0, sourceSpace == SWS_CS_ITU709 ? 1 : 0)
+            var planes = (source.planes, target.planes)
+            return sg_colours_to_jpeg(
+                &planes.0, &planes.1, to.pointee.width, to.pointee.height, isFull ? 1 : 0,
+                sourceSpace == SWS_CS_ITU709 ? 1 : 0)
         }
         guard
             let scaler = sws_getContext(
@@ -129,5 +133,15 @@ public enum PictureMaker {
             throw PictureError(.internal, "a picture cannot be encoded (\(AVFailure.text(min(sent, received))))")
         }
         return Array(UnsafeBufferPointer(start: data, count: Int(packet.packet.pointee.size)))
+    }
+}
+
+extension PictureFrame {
+    /// Of a frame in 4:2:0; they live as long as the frame.
+    fileprivate var planes: sg_colours_picture {
+        let data = frame.pointee.data
+        let strides = frame.pointee.linesize
+        return sg_colours_picture(
+            planes: (data.0, data.1, data.2), strides: (strides.0, strides.1, strides.2))
     }
 }
