@@ -3,7 +3,8 @@
 //
 // Rules
 //   C1  A run's clips cover the time from its pre-roll to the end of its post-roll, in pieces of the stream's `duration`. The window
-//       that asks for the footage is kept like those of EnsureFootage, so what it needs is recorded and not deleted.
+//       that asks for the footage is kept like those of EnsureFootage, so what it needs is recorded and not deleted. It begins with the
+//       piece that is next: a run that never ends must not protect all that was ever recorded.
 //   C2  A piece is cut once footage is sealed beyond its end; where no more comes (the camera is dark), `graceUs` after its end.
 //   C3  A run that is not heard of any more (its stream was removed, or other settings took its place) ended when that was found.
 //   C4  After a restart the last run's pieces are looked at again, for as long as `rememberUs`; those that are there are not made anew.
@@ -70,13 +71,15 @@ struct RolledClips: Sendable {
             rolls[runID]?.plan = plan
             changed.append(plan)
         }
-        return changed.map { plan in
-            let endUs = plan.endUs ?? Self.openEndUs
-            return FootageWindow(
-                key: "run/\(plan.taskRunID)", source: source,
-                span: Span(startUs: plan.startUs, endUs: max(endUs, plan.startUs + 1)),
-                holdUntilUs: plan.endUs.map { max($0, nowUs) + Self.holdUs } ?? Self.openEndUs)
-        }
+        return changed.compactMap { rolls[$0.taskRunID] }.map { Self.window($0, of: source, nowUs: nowUs) }
+    }
+
+    private static func window(_ roll: Roll, of source: SourceKey, nowUs: Int64) -> FootageWindow {
+        let endUs = roll.plan.endUs ?? openEndUs
+        return FootageWindow(
+            key: "run/\(roll.plan.taskRunID)", source: source,
+            span: Span(startUs: roll.nextUs, endUs: max(endUs, roll.nextUs + 1)),
+            holdUntilUs: roll.plan.endUs.map { max($0, nowUs) + holdUs } ?? openEndUs)
     }
 
     /// A segment is sealed, or was found again.
@@ -92,9 +95,12 @@ struct RolledClips: Sendable {
     /// Ends of the pieces that are next: what is recorded is best sealed there.
     func endsUs() -> [Int64] { rolls.values.compactMap { Self.next($0).map(\.endUs) }.filter { $0 < Self.openEndUs } }
 
-    /// What can be cut now. `openFromUs`: start of the segment that is being written.
-    mutating func due(openFromUs: Int64?, nowUs: Int64) -> [Piece] {
+    /// What can be cut now, and the windows that are smaller for it. `openFromUs`: start of the segment that is being written.
+    mutating func due(
+        of source: SourceKey, openFromUs: Int64?, nowUs: Int64
+    ) -> (pieces: [Piece], windows: [FootageWindow]) {
         var pieces: [Piece] = []
+        var windows: [FootageWindow] = []
         for (runID, roll) in rolls.sorted(by: { $0.key < $1.key }) {
             var roll = roll
             while let span = Self.next(roll), isDue(span, roll, openFromUs: openFromUs, nowUs: nowUs) {
@@ -102,13 +108,16 @@ struct RolledClips: Sendable {
                 pieces.append(Piece(roll: roll.plan, span: span, files: files))
                 roll.nextUs = span.endUs
             }
+            let isMoved = roll.nextUs != rolls[runID]?.nextUs
             rolls[runID] = roll
             if let endUs = roll.plan.endUs, roll.nextUs >= endUs {
                 rolls[runID] = nil
                 done[roll.plan.stream] = runID
+            } else if isMoved {
+                windows.append(Self.window(roll, of: source, nowUs: nowUs))
             }
         }
-        return pieces
+        return (pieces, windows)
     }
 
     private func isDue(_ span: Span, _ roll: Roll, openFromUs: Int64?, nowUs: Int64) -> Bool {

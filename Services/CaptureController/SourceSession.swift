@@ -130,11 +130,14 @@ final class SourceSession: Sendable, SegmentOwner {
     }
 
     private func cutRolls() {
-        let jobs: [ClipJob] = state.withLock { state in
+        let jobs: [ClipJob] = locked { state, effects in
             guard !state.rolls.isEmpty else { return [] }
             let openFromUs = state.pipeline.driver.openSpan?.startUs
-            let pieces = state.rolls.due(openFromUs: openFromUs, nowUs: wallClockUs())
+            let (pieces, windows) = state.rolls.due(of: source, openFromUs: openFromUs, nowUs: wallClockUs())
             guard !pieces.isEmpty else { return [] }
+            for window in windows {
+                effects += state.pipeline.ensure(window, wallUs: wallClockUs(), nowUs: monotonicUs()).1
+            }
             for endUs in state.rolls.endsUs() { state.pipeline.driver.requestSeal(atUs: endUs) }
             return pieces.map { piece in
                 ClipJob(

@@ -20,8 +20,8 @@ struct RolledClipsTests {
             path: "\(startS)", span: Span(startUs: startS * second, endUs: endS * second), sizeBytes: 1)
     }
 
-    private func spans(_ pieces: [RolledClips.Piece]) -> [[Int64]] {
-        pieces.map { [$0.span.startUs / second, $0.span.endUs / second] }
+    private func spans(_ due: (pieces: [RolledClips.Piece], windows: [FootageWindow])) -> [[Int64]] {
+        due.pieces.map { [$0.span.startUs / second, $0.span.endUs / second] }
     }
 
     @Test func theWindowFollowsTheRun() {
@@ -39,10 +39,10 @@ struct RolledClipsTests {
         var clips = RolledClips()
         _ = clips.apply([roll(96, 107)], of: source, nowUs: 100 * second)
         clips.sealed(segment(94, 98))
-        #expect(clips.due(openFromUs: 98 * second, nowUs: 108 * second).isEmpty)
+        #expect(spans(clips.due(of: source, openFromUs: 98 * second, nowUs: 108 * second)).isEmpty)
         clips.sealed(segment(98, 108))
-        let pieces = clips.due(openFromUs: 108 * second, nowUs: 108 * second)
-        #expect(spans(pieces) == [[96, 107]] && pieces[0].files.map(\.path) == ["94", "98"])
+        let due = clips.due(of: source, openFromUs: 108 * second, nowUs: 108 * second)
+        #expect(spans(due) == [[96, 107]] && due.pieces[0].files.map(\.path) == ["94", "98"])
         #expect(clips.isEmpty)
         // The same run is heard of until nobody remembers it.
         #expect(clips.apply([roll(96, 107)], of: source, nowUs: 109 * second).isEmpty && clips.isEmpty)
@@ -53,20 +53,23 @@ struct RolledClipsTests {
         _ = clips.apply([roll(10, nil, pieceS: 20)], of: source, nowUs: 14 * second)
         #expect(clips.endsUs() == [30 * second])
         for start in stride(from: Int64(8), to: 80, by: 6) { clips.sealed(segment(start, start + 6)) }
-        #expect(spans(clips.due(openFromUs: nil, nowUs: 80 * second)) == [[10, 30], [30, 50], [50, 70]])
+        let due = clips.due(of: source, openFromUs: nil, nowUs: 80 * second)
+        #expect(spans(due) == [[10, 30], [30, 50], [50, 70]])
+        // A run without an end protects no more of the footage than its next piece needs.
+        #expect(due.windows.map(\.span.startUs) == [70 * second] && due.windows.map(\.key) == ["run/r"])
         #expect(clips.endsUs() == [90 * second])
         _ = clips.apply([roll(10, 75, pieceS: 20)], of: source, nowUs: 80 * second)
-        #expect(spans(clips.due(openFromUs: nil, nowUs: 80 * second)) == [[70, 75]])
+        #expect(spans(clips.due(of: source, openFromUs: nil, nowUs: 80 * second)) == [[70, 75]])
     }
 
     @Test func aDarkCamerasClipIsCutWithWhatThereIs() {
         var clips = RolledClips()
         _ = clips.apply([roll(96, 107)], of: source, nowUs: 100 * second)
         clips.sealed(segment(94, 103))
-        #expect(clips.due(openFromUs: nil, nowUs: 121 * second).isEmpty)
+        #expect(spans(clips.due(of: source, openFromUs: nil, nowUs: 121 * second)).isEmpty)
         // Something is being written that may be of that time: a camera without keyframes for long.
-        #expect(clips.due(openFromUs: 103 * second, nowUs: 130 * second).isEmpty)
-        #expect(spans(clips.due(openFromUs: nil, nowUs: 122 * second)) == [[96, 107]])
+        #expect(spans(clips.due(of: source, openFromUs: 103 * second, nowUs: 130 * second)).isEmpty)
+        #expect(spans(clips.due(of: source, openFromUs: nil, nowUs: 122 * second)) == [[96, 107]])
     }
 
     @Test func aRunThatIsNotHeardOfAnyMoreEndedThen() {
@@ -77,19 +80,19 @@ struct RolledClipsTests {
         let next = clips.apply([roll(109, nil, run: "r2")], of: source, nowUs: 113 * second)
         #expect(next.map(\.key) == ["run/r2"])
         clips.sealed(segment(90, 114))
-        #expect(spans(clips.due(openFromUs: nil, nowUs: 114 * second)) == [[96, 112]])
+        #expect(spans(clips.due(of: source, openFromUs: nil, nowUs: 114 * second)) == [[96, 112]])
     }
 
     @Test func afterARestartTheLastRunWaitsForItsSegmentsToBeFound() {
         var clips = RolledClips()
         _ = clips.apply([roll(96, 107)], of: source, nowUs: 200 * second)
-        #expect(clips.due(openFromUs: nil, nowUs: 230 * second).isEmpty)
+        #expect(spans(clips.due(of: source, openFromUs: nil, nowUs: 230 * second)).isEmpty)
         clips.sealed(segment(90, 110))
-        #expect(spans(clips.due(openFromUs: nil, nowUs: 231 * second)) == [[96, 107]])
+        #expect(spans(clips.due(of: source, openFromUs: nil, nowUs: 231 * second)) == [[96, 107]])
         var nothing = RolledClips()
         _ = nothing.apply([roll(96, 107)], of: source, nowUs: 200 * second)
-        let pieces = nothing.due(openFromUs: nil, nowUs: 260 * second)
-        #expect(spans(pieces) == [[96, 107]] && pieces[0].files.isEmpty)
+        let due = nothing.due(of: source, openFromUs: nil, nowUs: 260 * second)
+        #expect(spans(due) == [[96, 107]] && due.pieces[0].files.isEmpty)
     }
 
     @Test func segmentsThatNoRunCanNeedAreForgotten() {
@@ -97,9 +100,9 @@ struct RolledClipsTests {
         _ = clips.apply([roll(4000, nil)], of: source, nowUs: 4010 * second)
         for start in stride(from: Int64(0), to: 4020, by: 10) { clips.sealed(segment(start, start + 10)) }
         _ = clips.apply([roll(4000, 4010)], of: source, nowUs: 4020 * second)
-        #expect(clips.due(openFromUs: nil, nowUs: 4020 * second)[0].files.map(\.path) == ["4000"])
+        #expect(clips.due(of: source, openFromUs: nil, nowUs: 4020 * second).pieces[0].files.map(\.path) == ["4000"])
         clips.sealed(segment(9000, 9010))
         _ = clips.apply([roll(3990, 3999, run: "r3")], of: source, nowUs: 9020 * second)
-        #expect(clips.due(openFromUs: nil, nowUs: 9020 * second)[0].files.isEmpty)
+        #expect(clips.due(of: source, openFromUs: nil, nowUs: 9020 * second).pieces[0].files.isEmpty)
     }
 }
