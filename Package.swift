@@ -73,6 +73,7 @@ let libraries: [Target] = [
     .target(name: "CConfinement", path: "Shared/CConfinement"),
     shared("MediaWork", ["CConfinement", "Media"]),
     .target(name: "CColours", path: "Shared/CColours"),
+    .target(name: "CVideo", path: "Shared/CVideo"),
     shared("LibAV", ["CColours", "CLibAV", "Media", "MediaWork"]),
     shared("Footage", ["Wire", "RPC"]),
     shared("Claims", ["Wire", "RPC", "ServiceKit", "Volume", log, metrics]),
@@ -83,7 +84,8 @@ let services: [Target] = [
     service(
         "CaptureController",
         [
-            "CConfinement", "CivilTime", "ServiceKit", "Volume", "Media", "MediaWork", "RTSP", grdb, log, metrics,
+            "CConfinement", "CVideo", "CivilTime", "ServiceKit", "Volume", "Media", "MediaWork", "RTSP", grdb, log,
+            metrics,
             lifecycle,
         ]),
     service("Indexer", ["CivilTime", "ServiceKit", "Volume", grdb, crypto, log, metrics, lifecycle]),

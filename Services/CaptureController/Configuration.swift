@@ -67,10 +67,16 @@ enum ControllerKeys {
         help: "Folders that sources of the scheme file:// may be in, absolute, separated by commas.",
         reason: "Whoever writes configurations must not read the host's files where nobody said so.")
 
+    static let videoDevices = Setting<[String]>(
+        "video-devices", default: [],
+        help:
+            "Cameras of this host that sources may be, separated by commas: /dev/video0,/dev/v4l/by-id/usb-cam-index0.",
+        reason: "Whoever writes configurations must not look through a host's camera where nobody said so.")
+
     static let all: [any AnySetting] = [
         recordingVolume, stateDirectory, capacity, ringBytes, segmentSeconds, syncIntervalMs, diskQueueBytes,
         pushQueueBytes, spoolRecords, deletionSeconds, statusSeconds, mediaWorker, forbiddenNetworks,
-        mediaRoots,
+        mediaRoots, videoDevices,
     ]
 }
 
@@ -91,6 +97,7 @@ struct ControllerConfiguration: Sendable {
     let mediaWorker: String
     let forbiddenNetworks: [NetworkRange]
     let mediaRoots: [String]
+    let videoDevices: [String]
 
     /// - Throws: what is wrong with a setting that only this service can read.
     init(_ runtime: ServiceRuntime) throws(SettingsError) {
@@ -110,6 +117,10 @@ struct ControllerConfiguration: Sendable {
         mediaRoots = settings[ControllerKeys.mediaRoots]
         if let wrong = mediaRoots.first(where: { !$0.hasPrefix("/") }) {
             throw SettingsError("setting 'media-roots': \"\(wrong)\" is no absolute path: write it from / on")
+        }
+        videoDevices = settings[ControllerKeys.videoDevices]
+        if let wrong = videoDevices.first(where: { !$0.hasPrefix("/dev/") }) {
+            throw SettingsError("setting 'video-devices': \"\(wrong)\" is no device: write it from /dev/ on")
         }
         let worker = settings[ControllerKeys.mediaWorker]
         forbiddenNetworks = try settings[ControllerKeys.forbiddenNetworks].map { (text) throws(SettingsError) in

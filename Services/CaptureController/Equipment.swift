@@ -25,6 +25,7 @@ final class Equipment: Sendable {
     let pictures: MediaWorkerClient
     let renditions: RenditionThread
     let mediaRoots: MediaRoots
+    let videoDevices: VideoDevices
     /// Path of the executable.
     let mediaWorker: String
     let logger: Logger
@@ -44,6 +45,7 @@ final class Equipment: Sendable {
         self.cameras = cameras
         self.mediaServers = mediaServers
         mediaRoots = MediaRoots(configuration.mediaRoots)
+        videoDevices = VideoDevices(paths: configuration.videoDevices)
         mediaWorker = configuration.mediaWorker
         pictures = MediaWorkerClient(executable: configuration.mediaWorker)
         self.disk = disk

@@ -29,6 +29,12 @@ extension Equipment {
             return cameras.fetch(
                 url, pollNs: plan.pollNs, settings: try settings(isSecure: url.isSecure), user: user, tell: tell)
         }
+        if let device = VideoDevices.path(connection.address) {
+            try videoDevices.check(device)
+            let playback = VideoDevicePlayback(device, tell: tell)
+            playback.begin()
+            return playback
+        }
         if connection.address.lowercased().hasPrefix("file:") {
             let playback = FilePlayback(
                 try mediaRoots.open(connection.address), mediaWorker: mediaWorker, logger: logger, tell: tell)

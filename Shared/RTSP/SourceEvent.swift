@@ -23,8 +23,8 @@ public enum SourceEvent: Sendable {
     /// Packets come from now on.
     case playing([RTSPTrack])
     case packet(MediaPacket)
-    /// All that had come is handed on, and more is within 100 ms: what should be written by then is complete. Not told where each
-    /// packet is handed on as it comes.
+    /// All that had come is handed on, and more is within 100 ms: what should be written by then is complete. Not told where packets
+    /// do not come through a SocketLoop.
     case drained
     /// What was passed over so far, told every few seconds where it grew.
     case counted(SourceCounters)

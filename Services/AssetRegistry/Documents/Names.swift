@@ -63,10 +63,19 @@ enum Names {
             let path = String(written).removingPercentEncoding
         else { return "has a path with blanks or characters that must be percent-encoded" }
         if let problem = folderProblem(path) { return problem }
-        if ["/dev", "/proc", "/sys"].contains(where: { path == $0 || path.hasPrefix($0 + "/") }) {
-            return "names a device or the kernel's own files, which are not played: cameras of a node are not supported"
+        if ["/dev", "/proc", "/sys"].contains(where: { path == $0 || path.hasPrefix($0 + "/") }), !isCamera(path) {
+            return
+                "names the kernel's own files: a camera of the host is file:///dev/video0, or what is in /dev/v4l/by-id"
         }
         return nil
+    }
+
+    /// Whether a path names a camera of the host, as the kernel and udev name them. Which of them may be opened is the controller's to
+    /// say.
+    private static func isCamera(_ path: String) -> Bool {
+        ["/dev/video", "/dev/v4l/by-id/", "/dev/v4l/by-path/"].contains { prefix in
+            path.hasPrefix(prefix) && path.utf8.count > prefix.utf8.count && !path.dropFirst(prefix.count).contains("/")
+        }
     }
 
     /// Why a text cannot be a topic to publish on; nil where it can.

@@ -111,6 +111,7 @@ func device(_ inbound: String, enabled: String = "true") throws -> DeviceDocumen
 
     @Test(arguments: [
         "http://192.0.2.1/snapshot.jpg?channel=1", "https://camera.site:8443/video.mjpg", "file:///media/film%201.mkv",
+        "file://host/dev/video0", "file:///dev/v4l/by-id/usb-cam-video-index0",
         "file://localhost/media/folder/", "file://host/media/film.avi",
     ])
     func takesOtherSources(address: String) throws {
@@ -129,7 +130,8 @@ func device(_ inbound: String, enabled: String = "true") throws -> DeviceDocumen
     @Test(arguments: [
         ("file://server/x", "InvalidValue"), ("file:/etc/passwd", "InvalidValue"), ("file:etc", "InvalidValue"),
         ("file:///media/../etc/passwd", "InvalidValue"), ("file:///media/%2e%2e/etc/passwd", "InvalidValue"),
-        ("file://localhost/dev/video0", "InvalidValue"), ("file:///proc/self/environ", "InvalidValue"),
+        ("file:///dev/sda", "InvalidValue"), ("file:///dev/video", "InvalidValue"),
+        ("file:///dev/v4l/by-id/../../sda", "InvalidValue"), ("file:///proc/self/environ", "InvalidValue"),
         ("file:///a b", "InvalidValue"), ("file:///x?y", "InvalidValue"), ("concat:a", "InvalidValue"),
         ("ftp://x/y", "UnsupportedScheme"),
         ("concat:/etc/passwd|/etc/shadow", "InvalidValue"), ("concat://a|b", "UnsupportedScheme"),
