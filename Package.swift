@@ -58,6 +58,7 @@ let libraries: [Target] = [
     system("CMosquitto", pkgConfig: "libmosquitto"),
     system("CProtobufC", pkgConfig: "libprotobuf-c"),
     system("CLibAV", pkgConfig: "libavformat libavcodec libavutil libswscale"),
+    system("CTurboJPEG", pkgConfig: "libturbojpeg"),
     system("CEpoll"),
     system("COpenSSL"),
     .target(name: "CWire", dependencies: ["CProtobufC"], path: "Shared/CWire"),
@@ -74,7 +75,7 @@ let libraries: [Target] = [
     shared("MediaWork", ["CConfinement", "Media"]),
     .target(name: "CColours", path: "Shared/CColours"),
     .target(name: "CVideo", path: "Shared/CVideo"),
-    shared("LibAV", ["CColours", "CLibAV", "Media", "MediaWork"]),
+    shared("LibAV", ["CColours", "CLibAV", "CTurboJPEG", "Media", "MediaWork"]),
     shared("Footage", ["Wire", "RPC"]),
     shared("Claims", ["Wire", "RPC", "ServiceKit", "Volume", log, metrics]),
 ]

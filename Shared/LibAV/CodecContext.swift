@@ -152,7 +152,7 @@ final class CodecContext {
         }
     }
 
-    convenience init(encoder coding: PictureCoding, like picture: PictureFrame, scale: Int32) throws(PictureError) {
+    convenience init(encoder coding: PictureCoding, like picture: PictureFrame) throws(PictureError) {
         let codec = avcodec_find_encoder(coding.codec)
         try self.init(codec, "encoder for this picture format")
         context.pointee.width = picture.frame.pointee.width
@@ -160,10 +160,6 @@ final class CodecContext {
         context.pointee.pix_fmt = coding.pixelFormat
         context.pointee.color_range = AVCOL_RANGE_JPEG
         context.pointee.time_base = AVRational(num: 1, den: 25)
-        context.pointee.flags |= AV_CODEC_FLAG_QSCALE
-        context.pointee.global_quality = sg_av_quality(scale)
-        // The standard's own tables: tables made for the picture cost it a third of the time and save it a twentieth of the bytes.
-        if coding.codec == AV_CODEC_ID_MJPEG { _ = av_opt_set(context.pointee.priv_data, "huffman", "default", 0) }
         guard avcodec_open2(context, codec, nil) >= 0 else {
             throw PictureError(.internal, "an encoder for this picture cannot be opened")
         }

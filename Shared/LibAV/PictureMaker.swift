@@ -1,4 +1,4 @@
-// One keyframe to one picture file: decode, convert, encode, by libavcodec and libswscale. Blocking and busy (some 20 ms of
+// One keyframe to one picture file: decode, convert, encode, by libavcodec, libswscale and libjpeg-turbo. Blocking and busy (some 20 ms of
 // a core for 1080p). Only the media-worker calls it: what a camera sends is read by C code, which may crash on it.
 //
 // Ownership: every libav object is made and freed inside one call of `picture`; CodecContext.swift holds the pairs.
@@ -45,7 +45,9 @@ public enum PictureMaker {
         let coding = PictureCoding(style.format)
         let converted = try PictureFrame()
         try convert(decoded, into: converted, of: size, to: coding)
-        let bytes = try encode(converted, coding, quality: style.quality)
+        let bytes =
+            style.format == .jpeg
+            ? try JPEGCoding.encode(converted, quality: style.quality) : try encode(converted, coding)
         return Picture(bytes: bytes, widthPx: size.widthPx, heightPx: size.heightPx, format: style.format)
     }
 
@@ -118,13 +120,8 @@ public enum PictureMaker {
         }
     }
 
-    private static func encode(
-        _ source: PictureFrame, _ coding: PictureCoding, quality: Int
-    ) throws(PictureError) -> [UInt8] {
-        // libav's scale for JPEG goes from 2 (best) to 31.
-        let scale = Int32(2 + (100 - quality) * 29 / 99)
-        source.frame.pointee.quality = sg_av_quality(scale)
-        let encoder = try CodecContext(encoder: coding, like: source, scale: scale)
+    private static func encode(_ source: PictureFrame, _ coding: PictureCoding) throws(PictureError) -> [UInt8] {
+        let encoder = try CodecContext(encoder: coding, like: source)
         let packet = try PacketBuffer()
         let sent = avcodec_send_frame(encoder.context, source.frame)
         let flushed = avcodec_send_frame(encoder.context, nil)

@@ -71,7 +71,7 @@ public struct Picture: Sendable, Hashable {
 
 /// What a picture is to be: its format, how well it is coded, and how large it may be.
 public struct PictureStyle: Sendable, Hashable {
-    /// JPEG quality where nothing is said: no visible loss, a third of the size of 95.
+    /// JPEG quality where nothing is said: no visible loss, less than half of the size of 95.
     public static let defaultQuality = 85
 
     /// How it is coded.
