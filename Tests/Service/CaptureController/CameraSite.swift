@@ -65,14 +65,14 @@ final class CameraSite: Sendable {
         return camera
     }
 
-    /// Starts a media server that asks for the camera's user.
-    func startMediaServer(port: UInt16) async throws -> ServiceProcess {
+    /// Starts a media server that asks for the camera's user. `tls`: options that name its certificate and key.
+    func startMediaServer(port: UInt16, _ tls: [String] = []) async throws -> ServiceProcess {
         let server = try ServiceProcess(
             "bash",
             [
                 "-c", "exec \"$0\" \"$@\"", Executables.repository.path + "/.build/cameras/rtsprelay", "-p", "\(port)",
                 "-A", "digest", "-u", folder.path("camera.users"),
-            ], logs: folder, label: "relay")
+            ] + tls, logs: folder, label: "relay")
         try await eventually("the media server listens") { server.standardOutput.contains("ready") ? true : nil }
         return server
     }
