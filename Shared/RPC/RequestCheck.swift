@@ -44,6 +44,10 @@ struct CheckedRequest: Sendable {
         try checkLength(envelope.idempotencyKey, "idempotency_key", 128)
         try checkLength(envelope.caller, "caller", 128)
         try checkLength(envelope.traceparent, "traceparent", 64)
+        // What names no method is no call, of whatever version.
+        guard let method = envelope.method, !method.isEmpty else {
+            throw refuse("method", "the envelope names no method")
+        }
         let version = envelope.version ?? 1000
         guard WireVersion.answers(version) else {
             let ours = WireVersion.current
@@ -52,9 +56,6 @@ struct CheckedRequest: Sendable {
                 error: .unimplemented(
                     "version \(version / 1000).\(version % 1000) of the contract is not spoken here, which is version "
                         + "\(ours / 1000).\(ours % 1000): update the older of the two services"))
-        }
-        guard let method = envelope.method, !method.isEmpty else {
-            throw refuse("method", "the envelope names no method")
         }
         let remaining = envelope.remainingMs.map { Duration.milliseconds($0) } ?? RPCContractLimits.defaultRemaining
         guard remaining > .zero, remaining <= RPCContractLimits.longestRemaining else {

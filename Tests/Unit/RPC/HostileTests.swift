@@ -37,13 +37,15 @@ struct HostileTests {
         // A length-delimited field in a length-delimited field, ten thousand deep, and groups that never end.
         var nested: [UInt8] = []
         for _ in 0..<10_000 { nested = [0x42] + varint(nested.count) + nested }
-        let reply = try await answer(to: RequestEnvelope(method: sayMethod.name, body: nested).encoded())
+        let reply = try await answer(
+            to: RequestEnvelope(method: sayMethod.name, version: WireVersion.current, body: nested).encoded())
         #expect(reply.code == nil || reply.code == .invalidArgument)
         #expect(try await answer(to: [UInt8](repeating: 0x0b, count: 100_000)).code == .invalidArgument)
     }
 
     @Test func anUnknownMethodIsUnimplemented() async throws {
-        let envelope = RequestEnvelope(method: "sightglass.v1.Indexer/DropEverything", requestID: "r1")
+        let envelope = RequestEnvelope(
+            method: "sightglass.v1.Indexer/DropEverything", version: WireVersion.current, requestID: "r1")
         let reply = try await answer(to: envelope.encoded())
         #expect(reply.code == .unimplemented)
         #expect(reply.requestID == "r1")
@@ -51,20 +53,23 @@ struct HostileTests {
     }
 
     @Test func anotherMajorVersionIsUnimplemented() async throws {
-        let reply = try await answer(to: RequestEnvelope(method: sayMethod.name, version: 2_000).encoded())
+        let reply = try await answer(
+            to: RequestEnvelope(method: sayMethod.name, version: 2_000).encoded())
         #expect(reply.code == .unimplemented)
         #expect(reply.message?.contains("version") == true)
     }
 
     @Test func aBodyThatDoesNotDecodeIsRefused() async throws {
-        let reply = try await answer(to: RequestEnvelope(method: sayMethod.name, body: [0xff, 0xff]).encoded())
+        let reply = try await answer(
+            to: RequestEnvelope(method: sayMethod.name, version: WireVersion.current, body: [0xff, 0xff]).encoded())
         #expect(reply.code == .invalidArgument)
         #expect(reply.field == "body")
     }
 
     @Test func aMessageALittleOverTheBoundIsAnswered() async throws {
         let body = [UInt8](repeating: 0, count: RPCContractLimits.messageBytes)
-        let reply = try await answer(to: RequestEnvelope(method: sayMethod.name, body: body).encoded())
+        let reply = try await answer(
+            to: RequestEnvelope(method: sayMethod.name, version: WireVersion.current, body: body).encoded())
         #expect(reply.code == .invalidArgument)
         #expect(reply.message?.contains("1048576") == true)
     }

@@ -11,7 +11,7 @@ struct RequestCheckTests {
     }
 
     @Test func fillsInWhatMayBeAbsent() throws {
-        let request = try check(RequestEnvelope(method: "a/b"))
+        let request = try check(RequestEnvelope(method: "a/b", version: WireVersion.current))
         #expect(request.method == "a/b")
         #expect(request.requestID == "made")
         #expect(request.caller == "")
@@ -21,7 +21,8 @@ struct RequestCheckTests {
 
     @Test func passesOnWhatTheEnvelopeSays() throws {
         let bytes = RequestEnvelope(
-            method: "a/b", version: 1000, requestID: "r", idempotencyKey: "k", caller: "c", traceparent: "t",
+            method: "a/b", version: WireVersion.current, requestID: "r", idempotencyKey: "k", caller: "c",
+            traceparent: "t",
             remainingMs: 5, body: [1, 2]
         ).encoded()
         let request = try check(bytes)
@@ -41,8 +42,8 @@ struct RequestCheckTests {
         (RequestEnvelope(method: "m", idempotencyKey: String(repeating: "k", count: 129)), "idempotency_key"),
         (RequestEnvelope(method: "m", caller: String(repeating: "c", count: 129)), "caller"),
         (RequestEnvelope(method: "m", traceparent: String(repeating: "t", count: 65)), "traceparent"),
-        (RequestEnvelope(method: "m", remainingMs: 0), "remaining_ms"),
-        (RequestEnvelope(method: "m", remainingMs: 600_001), "remaining_ms"),
+        (RequestEnvelope(method: "m", version: WireVersion.current, remainingMs: 0), "remaining_ms"),
+        (RequestEnvelope(method: "m", version: WireVersion.current, remainingMs: 600_001), "remaining_ms"),
     ])
     func namesTheFieldThatIsWrong(envelope: RequestEnvelope, field: String) {
         #expect { try check(envelope) } throws: { error in

@@ -19,7 +19,8 @@ struct TimeTests {
             // RPCClient stops listening at its deadline; this caller hears what the server says.
             let caller = try RawCaller(server.listeningAddresses[0])
             let reply = try await caller.exchange(
-                RequestEnvelope(method: sayMethod.name, requestID: "mine", remainingMs: 30)
+                RequestEnvelope(
+                    method: sayMethod.name, version: WireVersion.current, requestID: "mine", remainingMs: 30)
             ).get()
             #expect(reply.code == .deadlineExceeded)
             #expect(reply.requestID == "mine")
@@ -37,10 +38,10 @@ struct TimeTests {
             }
         } _: { server async throws in
             let caller = try RawCaller(server.listeningAddresses[0])
-            let late = RequestEnvelope(method: sayMethod.name, remainingMs: 20)
+            let late = RequestEnvelope(method: sayMethod.name, version: WireVersion.current, remainingMs: 20)
             #expect(try await caller.exchange(late).get().code == .deadlineExceeded)
             // The handler still works, so that it still counts.
-            let next = RequestEnvelope(method: askMethod.name, remainingMs: 20_000)
+            let next = RequestEnvelope(method: askMethod.name, version: WireVersion.current, remainingMs: 20_000)
             #expect(try await caller.exchange(next).get().code == .resourceExhausted)
             gate.open()
             try await eventually("the handler's end makes room") {
@@ -60,9 +61,13 @@ struct TimeTests {
         } _: { server async throws in
             let long = try RawCaller(server.listeningAddresses[0])
             let short = try RawCaller(server.listeningAddresses[0])
-            let first = Task { await long.exchange(RequestEnvelope(method: sayMethod.name, remainingMs: 600_000)) }
+            let first = Task {
+                await long.exchange(
+                    RequestEnvelope(method: sayMethod.name, version: WireVersion.current, remainingMs: 600_000))
+            }
             try await eventually("the long call is under way") { gate.arrived == 1 }
-            let reply = await short.exchange(RequestEnvelope(method: sayMethod.name, remainingMs: 20))
+            let reply = await short.exchange(
+                RequestEnvelope(method: sayMethod.name, version: WireVersion.current, remainingMs: 20))
             #expect(try reply.get().code == .deadlineExceeded)
             gate.open()
             #expect(try await first.value.get().code == nil)
