@@ -5,7 +5,7 @@
 //   snapshot-to-mqtt   format                       jpeg             png bmp jpg jpeg tif tiff
 //   snapshot-to-fs     format                       png              the same
 //   both snapshots     snapshotsPerSecond           1                0 to 60; 0, "" and null: every frame
-//                      quality                      85               1 to 100; counts for jpeg
+//                      quality                      75               1 to 100; counts for jpeg
 //                      maxWidth, maxHeight          as it comes      16 to 16384 pixels; scaled down to fit, in proportion
 //                      frame                        keyframe         keyframe exact
 //   clip-to-fs         format                       mkv              avi mp4 mkv mts mjpeg mpg mpeg flv webm; with a roll mp4

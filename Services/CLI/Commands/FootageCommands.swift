@@ -135,7 +135,7 @@ struct SnapshotCommand: AsyncParsableCommand {
     @Argument(help: "ASSET/STREAM or DEVICE/ENDPOINT") var stream: StreamArgument
     @Option(name: [.customShort("o"), .long], help: "File to write, which must not exist.") var output: String
     @Option(help: "jpeg, png, bmp or tiff.") var format = "jpeg"
-    @Option(help: "Of a JPEG, 1 to 100; 85 where it is not given.") var quality: UInt32?
+    @Option(help: "Of a JPEG, 1 to 100; 75 where it is not given.") var quality: UInt32?
     @Option(help: "Pixels, 16 to 16384: a wider picture is scaled down.") var maxWidth: UInt32?
     @Option(help: "Pixels, 16 to 16384: a higher picture is scaled down.") var maxHeight: UInt32?
 

@@ -724,7 +724,7 @@ public struct TakeSnapshotRequest: Sendable, Hashable {
     public var source: SourceName?
     /// jpeg, png, bmp or tiff; default jpeg.
     public var format: String?
-    /// Of a JPEG, 1 to 100; default 85.
+    /// Of a JPEG, 1 to 100; default 75.
     public var jpegQuality: UInt32?
     /// A picture that is wider is scaled down in proportion, 16 to 16384. Absent: as wide as it comes.
     public var maxWidthPx: UInt32?

@@ -557,7 +557,7 @@ public struct TaskSettings: Sendable, Hashable {
     public var mqtt: MqttDestination?
     /// Default true.
     public var audioEnabled: Bool?
-    /// Of a snapshot in JPEG, 1 to 100. Absent: 85.
+    /// Of a snapshot in JPEG, 1 to 100. Absent: 75.
     public var jpegQuality: UInt32?
     /// A snapshot that is wider is scaled down in proportion, 16 to 16384. Absent: as wide as it comes.
     public var maxWidthPx: UInt32?

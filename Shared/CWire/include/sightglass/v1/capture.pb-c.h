@@ -276,7 +276,7 @@ struct  Sightglass__V1__TakeSnapshotRequest
    */
   char *format;
   /*
-   * Of a JPEG, 1 to 100; default 85.
+   * Of a JPEG, 1 to 100; default 75.
    */
   protobuf_c_boolean has_jpeg_quality;
   uint32_t jpeg_quality;

@@ -243,7 +243,7 @@ struct  Sightglass__V1__TaskSettings
   protobuf_c_boolean has_audio_enabled;
   protobuf_c_boolean audio_enabled;
   /*
-   * Of a snapshot in JPEG, 1 to 100. Absent: 85.
+   * Of a snapshot in JPEG, 1 to 100. Absent: 75.
    */
   protobuf_c_boolean has_jpeg_quality;
   uint32_t jpeg_quality;
