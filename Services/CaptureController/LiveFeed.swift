@@ -62,6 +62,8 @@ final class LiveFeed: Sendable {
         var coder: LiveCoder?
         var waiting: [UInt32: Item] = [:]
         var awaitsKeyframe = false
+        // What came before the next keyframe was not all decoded, whatever its owner believes.
+        var isBroken = false
         var startUs = Int64.min
         while let taken = items.take(waitingAtMost: 3600) {
             for item in taken {
@@ -70,12 +72,14 @@ final class LiveFeed: Sendable {
                     awaitsKeyframe = true
                 }
                 guard !awaitsKeyframe else {
+                    isBroken = true
                     tell(.lost(item, "the media-worker is too slow for the stream"))
                     continue
                 }
                 // A new worker can only begin with a keyframe, and not too often.
                 if coder == nil {
                     guard item.packet.isKeyframe, monotonicUs() >= startUs else {
+                        isBroken = true
                         tell(.lost(item, "the media-worker is being started again"))
                         continue
                     }
@@ -84,7 +88,8 @@ final class LiveFeed: Sendable {
                 do throws(PictureError) {
                     let running = if let coder { coder } else { try LiveCoder(executable: executable, order) }
                     coder = running
-                    try feed(item, running, &waiting)
+                    try feed(item, startsAnew: item.startsAnew || isBroken, running, &waiting)
+                    if item.packet.isKeyframe { isBroken = false }
                 } catch {
                     coder = nil
                     for lost in waiting.values { tell(.lost(lost, error.description)) }
@@ -96,10 +101,12 @@ final class LiveFeed: Sendable {
         }
     }
 
-    private func feed(_ item: Item, _ coder: LiveCoder, _ waiting: inout [UInt32: Item]) throws(PictureError) {
+    private func feed(
+        _ item: Item, startsAnew: Bool, _ coder: LiveCoder, _ waiting: inout [UInt32: Item]
+    ) throws(PictureError) {
         guard
             let packet = LivePacket(
-                item.packet, startsAnew: item.startsAnew && item.packet.isKeyframe, isWanted: item.isWanted)
+                item.packet, startsAnew: startsAnew && item.packet.isKeyframe, isWanted: item.isWanted)
         else { return tell(.failed(item, PictureError(.limit, "the packet is larger than any decoder takes"))) }
         if item.isWanted { waiting[coder.nextNumber] = item }
         for outcome in try coder.take(packet) {

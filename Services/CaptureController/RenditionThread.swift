@@ -1,7 +1,6 @@
 // Renditions: sealed segments in other formats, made one after the other by a media-worker, and exact clips (ClipCutter.swift), on a
-// thread of their own. Footage comes
-// first: what waits too long, or would take the room that recording needs, is not made, and its task's status says so. The
-// segment itself stays, whatever happens here.
+// thread of their own. Footage comes first: what waits too long, or would take the room that recording needs, is not made, and its
+// task's status says so. The segment itself stays, whatever happens here.
 import Logging
 import Media
 import MediaWork

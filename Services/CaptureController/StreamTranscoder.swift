@@ -6,7 +6,8 @@ import Synchronization
 
 final class StreamTranscoder: Sendable {
     private struct State {
-        var isContinuous = false
+        /// The next keyframe begins another run of the camera.
+        var beginsRun = true
         var assembler: VideoAssembler
     }
 
@@ -23,9 +24,7 @@ final class StreamTranscoder: Sendable {
             guard let self else { return }
             switch event {
             case .sample(let sample): if let packet = assemble(sample) { deliver(packet) }
-            case .lost(_, let why):
-                restart()
-                failed(1, why)
+            case .lost(_, let why): failed(1, why)
             case .failed(_, let error): failed(1, error.description)
             case .picture: break
             }
@@ -36,16 +35,15 @@ final class StreamTranscoder: Sendable {
     /// Takes a packet of video; never waits.
     func put(_ packet: MediaPacket) {
         let startsAnew = state.withLock { state in
-            let startsAnew = packet.isKeyframe && !state.isContinuous
-            if packet.isKeyframe { state.isContinuous = true }
-            return startsAnew
+            defer { if packet.isKeyframe { state.beginsRun = false } }
+            return packet.isKeyframe && state.beginsRun
         }
         feed.withLock { $0 }?.put(
             LiveFeed.Item(packet: packet, startsAnew: startsAnew, isWanted: false, timeUs: 0, runID: ""))
     }
 
     /// The camera's run ended: what comes next follows nothing.
-    func restart() { state.withLock { $0.isContinuous = false } }
+    func restart() { state.withLock { $0.beginsRun = true } }
 
     func stop() { feed.withLock { $0?.stop() } }
 
