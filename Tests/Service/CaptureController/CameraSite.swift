@@ -133,9 +133,21 @@ final class CameraSite: Sendable {
     var records: [MediaRecord] { indexer.recordMedia.requests.flatMap(\.records) }
     /// Segments in the order in which the indexer first heard of them. The fake remembers nothing, so reconciliation tells it
     /// of files again.
-    var segments: [MediaFile] {
+    var segments: [MediaFile] { told(.segment) }
+
+    /// Files of a kind, in that order.
+    func told(_ kind: MediaKind) -> [MediaFile] {
         var seen: Set<String> = []
-        return records.compactMap(\.file).filter { $0.kind == .segment && seen.insert($0.path ?? "").inserted }
+        return records.compactMap(\.file).filter { $0.kind == kind && seen.insert($0.path ?? "").inserted }
+    }
+
+    /// Hashes of the pictures of a file anywhere, decoded.
+    static func pictureHashes(_ path: String) async throws -> [Substring] {
+        let result = try await runTool(
+            "ffmpeg", ["-nostdin", "-v", "error", "-i", path, "-map", "0:v:0", "-f", "framemd5", "-"],
+            within: .seconds(60))
+        guard result.exitCode == 0 else { throw HarnessError(result.error) }
+        return result.output.split(separator: "\n").filter { !$0.hasPrefix("#") }.map { $0.split(separator: ",")[5] }
     }
 
     /// Finished files on the volume.

@@ -27,15 +27,6 @@ import Wire
         site.registry.configure(endpoints: [endpoint], streams: streams)
     }
 
-    /// Hashes of the pictures of a file, decoded.
-    private func pictures(_ path: String) async throws -> [Substring] {
-        let result = try await runTool(
-            "ffmpeg", ["-nostdin", "-v", "error", "-i", path, "-map", "0:v:0", "-f", "framemd5", "-"],
-            within: .seconds(60))
-        guard result.exitCode == 0 else { throw HarnessError(result.error) }
-        return result.output.split(separator: "\n").filter { !$0.hasPrefix("#") }.map { $0.split(separator: ",")[5] }
-    }
-
     /// B-frames, another container, sound: what is stored is the film, again and again, without a gap.
     @Test(arguments: ["small-h264b-aac.mkv", "small-hevc-pcmu.mkv", "small-mjpeg.mkv"])
     func aFilmIsRecordedAgainAndAgain(name: String) async throws {
@@ -46,9 +37,11 @@ import Wire
         // 4.8 s long: into the third round.
         try await eventually("six files are sealed", within: .seconds(40)) { site.segments.count >= 6 ? true : nil }
         try await controller.terminate()
-        let expected = try await pictures(film(name))
+        let expected = try await CameraSite.pictureHashes(film(name))
         var stored: [Substring] = []
-        for segment in site.segments { stored += try await pictures(site.volume + "/" + (segment.path ?? "")) }
+        for segment in site.segments {
+            stored += try await CameraSite.pictureHashes(site.volume + "/" + (segment.path ?? ""))
+        }
         #expect(stored.count >= 240 && expected.count == 120)
         #expect(stored.indices.allSatisfy { stored[$0] == expected[$0 % 120] })
         for (one, next) in zip(site.segments, site.segments.dropFirst()) { #expect(one.endUs == next.startUs) }

@@ -8,13 +8,6 @@ import Testing
 import Wire
 
 @Suite(.serialized, .timeLimit(.minutes(5))) struct LiveCodingTests {
-    private func pictures(_ site: CameraSite) -> [MediaFile] {
-        var seen: Set<String> = []
-        return site.records.compactMap(\.file).filter {
-            $0.kind == .snapshot && seen.insert($0.path ?? "").inserted
-        }
-    }
-
     /// Children of a process by name.
     private func children(of pid: Int32) async throws -> [Int32] {
         let result = try await runTool("pgrep", ["-P", "\(pid)", "media-worker"], within: .seconds(10))
@@ -47,13 +40,13 @@ import Wire
             ])
         let controller = try site.startController()
         try await eventually("pictures of three segments", within: .seconds(40)) {
-            site.segments.count >= 3 && pictures(site).count >= 20 ? true : nil
+            site.segments.count >= 3 && site.told(.snapshot).count >= 20 ? true : nil
         }
         let status = try #require(try await site.task("exact"))
         #expect(status.state == .running && status.dropped == 0 && status.error == nil)
         try await controller.terminate()
 
-        let made = pictures(site).sorted { ($0.startUs ?? 0) < ($1.startUs ?? 0) }
+        let made = site.told(.snapshot).sorted { ($0.startUs ?? 0) < ($1.startUs ?? 0) }
         // 15 frames a second, 2.5 pictures: each the first frame at or after its tick of 400 ms.
         for picture in made.dropFirst() { #expect((picture.startUs ?? 0) % 400_000 < 67_000) }
         let ticks = made.map { ($0.startUs ?? 0) / 400_000 }
@@ -91,13 +84,13 @@ import Wire
         let controller = try site.startController()
         for round in 1...5 {
             try await eventually("pictures are made", within: .seconds(30)) {
-                pictures(site).count >= 8 * round ? true : nil
+                site.told(.snapshot).count >= 8 * round ? true : nil
             }
             for child in try await children(of: controller.processID) { kill(child, SIGKILL) }
         }
-        let before = pictures(site).count
+        let before = site.told(.snapshot).count
         try await eventually("pictures are made again", within: .seconds(20)) {
-            pictures(site).count >= before + 10 ? true : nil
+            site.told(.snapshot).count >= before + 10 ? true : nil
         }
         let status = try #require(try await site.task("exact"))
         #expect((status.dropped ?? 0) > 0, "what is missing is counted")

@@ -23,14 +23,6 @@ import Wire
         try site.folder.write(pem, to: "secrets/relay/ca.pem")
     }
 
-    private func hashes(_ path: String) async throws -> [Substring] {
-        let result = try await runTool(
-            "ffmpeg", ["-nostdin", "-v", "error", "-i", path, "-map", "0:v:0", "-f", "framemd5", "-"],
-            within: .seconds(60))
-        #expect(result.exitCode == 0, "\(result.error)")
-        return result.output.split(separator: "\n").filter { !$0.hasPrefix("#") }.map { $0.split(separator: ",")[5] }
-    }
-
     @Test(arguments: [false, true]) func aServerThatIsKilledPausedAndRestarted(isSecure: Bool) async throws {
         let site = try CameraSite()
         let camera = try await site.startCamera()
@@ -77,9 +69,11 @@ import Wire
         try await controller.terminate()
         #expect(!controller.standardError.contains(CameraSite.password))
 
-        let film = try await hashes(Executables.repository.path + "/.build/media/dock.mkv")
+        let film = try await CameraSite.pictureHashes(Executables.repository.path + "/.build/media/dock.mkv")
         var stored: [Substring] = []
-        for segment in site.segments { stored += try await hashes(site.volume + "/" + (segment.path ?? "")) }
+        for segment in site.segments {
+            stored += try await CameraSite.pictureHashes(site.volume + "/" + (segment.path ?? ""))
+        }
         let offset = try #require(stored.first.flatMap { film.firstIndex(of: $0) })
         #expect(stored.count > 60)
         #expect(stored.indices.allSatisfy { stored[$0] == film[(offset + $0) % film.count] }, "a picture is missing")

@@ -20,13 +20,6 @@ import Wire
         return stream
     }
 
-    private func clips(_ site: CameraSite) -> [MediaFile] {
-        var seen: Set<String> = []
-        return site.records.compactMap(\.file).filter {
-            $0.kind == .rendition && seen.insert($0.path ?? "").inserted
-        }
-    }
-
     /// Hash of each picture that a player shows, and when it does, in seconds.
     private func pictures(_ site: CameraSite, _ path: String) async throws -> [(seconds: Double, hash: String)] {
         let result = try await runTool(
@@ -81,8 +74,8 @@ import Wire
         try await eventually("the post-roll is a run still", within: .seconds(2)) {
             try await site.task("event")?.state == .running ? true : nil
         }
-        try await eventually("the clip is there", within: .seconds(30)) { clips(site).isEmpty ? nil : true }
-        let clip = try #require(clips(site).first)
+        try await eventually("the clip is there", within: .seconds(30)) { site.told(.rendition).isEmpty ? nil : true }
+        let clip = try #require(site.told(.rendition).first)
         #expect(try await site.task("event")?.state == .stopped)
         try await controller.terminate()
 
@@ -121,8 +114,10 @@ import Wire
         site.registry.configure(
             endpoints: [site.endpoint()],
             streams: [stream(site, running: true, startedUs: startedUs, changedUs: startedUs, settings)])
-        try await eventually("two pieces are there", within: .seconds(30)) { clips(site).count >= 2 ? true : nil }
-        let pieces = clips(site).sorted { ($0.startUs ?? 0) < ($1.startUs ?? 0) }
+        try await eventually("two pieces are there", within: .seconds(30)) {
+            site.told(.rendition).count >= 2 ? true : nil
+        }
+        let pieces = site.told(.rendition).sorted { ($0.startUs ?? 0) < ($1.startUs ?? 0) }
         // One ends where the next begins: no picture is in both, none in neither.
         var shown: [String] = []
         for piece in pieces.prefix(2) { shown += try await pictures(site, piece.path ?? "").map(\.hash) }
@@ -134,7 +129,9 @@ import Wire
         let second = try site.startController()
         let ends = stoppedUs + 2_000_000
         try await eventually("the run's last piece is made up for", within: .seconds(90)) {
-            clips(site).contains { ($0.endUs ?? 0) > ends - 3_200_000 && ($0.startUs ?? 0) > startedUs + 3_900_000 }
+            site.told(.rendition).contains {
+                ($0.endUs ?? 0) > ends - 3_200_000 && ($0.startUs ?? 0) > startedUs + 3_900_000
+            }
                 ? true : nil
         }
         try await second.terminate()

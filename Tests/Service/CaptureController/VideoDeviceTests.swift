@@ -46,14 +46,6 @@ import Wire
             ], logs: site.folder)
     }
 
-    private func hashes(_ path: String) async throws -> [Substring] {
-        let result = try await runTool(
-            "ffmpeg", ["-nostdin", "-v", "error", "-i", path, "-map", "0:v:0", "-f", "framemd5", "-"],
-            within: .seconds(60))
-        #expect(result.exitCode == 0, "\(result.error)")
-        return result.output.split(separator: "\n").filter { !$0.hasPrefix("#") }.map { $0.split(separator: ",")[5] }
-    }
-
     @Test func itsPicturesAreRecordedAndDamagedOnesCounted() async throws {
         let site = try await prepare()
         let controller = try start(site)
@@ -62,10 +54,12 @@ import Wire
         #expect(status.state == .streaming && status.videoCodec == "mjpeg")
         #expect(status.widthPx == 320 && status.heightPx == 240, "the largest size, not the one it was set to")
         try await controller.terminate()
-        let sent = try await hashes(site.folder.path("film.mjpeg"))
+        let sent = try await CameraSite.pictureHashes(site.folder.path("film.mjpeg"))
         let whole = sent.indices.filter { $0 % 7 != 6 }.map { sent[$0] }
         var stored: [Substring] = []
-        for segment in site.segments { stored += try await hashes(site.volume + "/" + (segment.path ?? "")) }
+        for segment in site.segments {
+            stored += try await CameraSite.pictureHashes(site.volume + "/" + (segment.path ?? ""))
+        }
         #expect(stored.count > 100)
         #expect(
             stored.indices.allSatisfy { stored[$0] == whole[$0 % whole.count] },
