@@ -5,9 +5,10 @@
 //   C1  A run's clips cover the time from its pre-roll to the end of its post-roll, in pieces of the stream's `duration`. The window
 //       that asks for the footage is kept like those of EnsureFootage, so what it needs is recorded and not deleted. It begins with the
 //       piece that is next: a run that never ends must not protect all that was ever recorded.
-//   C2  A piece is cut once footage is sealed beyond its end; where no more comes (the camera is dark), `graceUs` after its end.
+//   C2  A piece is cut once footage is sealed to its end; where no more comes (the camera is dark), `graceUs` after its end.
 //   C3  A run that is not heard of any more (its stream was removed, or other settings took its place) ended when that was found.
-//   C4  After a restart the last run's pieces are looked at again, for as long as `rememberUs`; those that are there are not made anew.
+//   C4  After a restart the pieces of the last `rememberUs` are looked at again; those that are there are not made anew. For `searchUs`
+//       no piece is given up: segments of the earlier life are still being found.
 import Wire
 
 struct RolledClips: Sendable {
@@ -29,8 +30,6 @@ struct RolledClips: Sendable {
         var plan: RollPlan
         /// Start of the piece that is next.
         var nextUs: Int64
-        /// Before that nothing is given up: segments of an earlier life are still being found.
-        var patientUntilUs: Int64
     }
 
     /// A segment whose camera has no keyframe for long is sealed late; a dark camera's clip is there so long after its end.
@@ -43,6 +42,8 @@ struct RolledClips: Sendable {
     static let holdUs: Int64 = 600_000_000
     /// The longest pre-roll, and the longest segment before it.
     private static let segmentsUs: Int64 = 1_500_000_000
+    /// Times of files differ by rounding; a frame is longer.
+    private static let roundingUs: Int64 = 10_000
     /// Where a run has no end yet.
     private static let openEndUs: Int64 = 1 << 60
 
@@ -51,19 +52,22 @@ struct RolledClips: Sendable {
     private var done: [StreamKey: String] = [:]
     private var segments: [Segment] = []
     private var sealedToUs: Int64 = .min
+    /// From the first plans on.
+    private var searchesUntilUs: Int64?
 
     var isEmpty: Bool { rolls.isEmpty }
 
     /// Takes the runs there are. Gives windows of footage that are new or changed: C1.
     mutating func apply(_ plans: [RollPlan], of source: SourceKey, nowUs: Int64) -> [FootageWindow] {
+        searchesUntilUs = searchesUntilUs ?? nowUs + Self.searchUs
         var changed: [RollPlan] = []
         for plan in plans where done[plan.stream] != plan.taskRunID {
             let known = rolls[plan.taskRunID]
             guard known?.plan != plan else { continue }
-            let isOver = plan.endUs.map { $0 <= nowUs } ?? false
+            // Of a run that began long before this process only the newest pieces: C4.
+            let piecesBefore = max(0, nowUs - Self.rememberUs - plan.startUs) / plan.pieceUs
             rolls[plan.taskRunID] = Roll(
-                plan: plan, nextUs: known?.nextUs ?? plan.startUs,
-                patientUntilUs: known?.patientUntilUs ?? (isOver ? nowUs + Self.searchUs : .min))
+                plan: plan, nextUs: known?.nextUs ?? plan.startUs + piecesBefore * plan.pieceUs)
             changed.append(plan)
         }
         for (runID, roll) in rolls where roll.plan.endUs == nil && !plans.contains(where: { $0.taskRunID == runID }) {
@@ -103,7 +107,7 @@ struct RolledClips: Sendable {
         var windows: [FootageWindow] = []
         for (runID, roll) in rolls.sorted(by: { $0.key < $1.key }) {
             var roll = roll
-            while let span = Self.next(roll), isDue(span, roll, openFromUs: openFromUs, nowUs: nowUs) {
+            while let span = Self.next(roll), isDue(span, openFromUs: openFromUs, nowUs: nowUs) {
                 let files = segments.filter { $0.span.overlaps(span) }
                 pieces.append(Piece(roll: roll.plan, span: span, files: files))
                 roll.nextUs = span.endUs
@@ -120,11 +124,22 @@ struct RolledClips: Sendable {
         return (pieces, windows)
     }
 
-    private func isDue(_ span: Span, _ roll: Roll, openFromUs: Int64?, nowUs: Int64) -> Bool {
+    private func isDue(_ span: Span, openFromUs: Int64?, nowUs: Int64) -> Bool {
         guard span.endUs <= nowUs else { return false }
+        if covers(span) { return true }
+        guard nowUs >= searchesUntilUs ?? .min else { return false }
         if sealedToUs >= span.endUs { return true }
         let isBeingWritten = openFromUs.map { $0 < span.endUs } ?? false
-        return !isBeingWritten && nowUs >= max(span.endUs + Self.graceUs, roll.patientUntilUs)
+        return !isBeingWritten && nowUs >= span.endUs + Self.graceUs
+    }
+
+    /// Whether all of it is sealed, without a hole.
+    private func covers(_ span: Span) -> Bool {
+        var reachedUs = span.startUs
+        for segment in segments where segment.span.startUs <= reachedUs + Self.roundingUs {
+            reachedUs = max(reachedUs, segment.span.endUs)
+        }
+        return reachedUs >= span.endUs
     }
 
     /// Nil where all are cut.

@@ -64,6 +64,7 @@ struct RolledClipsTests {
 
     @Test func aDarkCamerasClipIsCutWithWhatThereIs() {
         var clips = RolledClips()
+        _ = clips.apply([], of: source, nowUs: 0)
         _ = clips.apply([roll(96, 107)], of: source, nowUs: 100 * second)
         clips.sealed(segment(94, 103))
         #expect(spans(clips.due(of: source, openFromUs: nil, nowUs: 121 * second)).isEmpty)
@@ -95,14 +96,26 @@ struct RolledClipsTests {
         #expect(spans(due) == [[96, 107]] && due.pieces[0].files.isEmpty)
     }
 
+    /// Bug: a run without an end was cut again from its first day on, and all that footage protected meanwhile.
+    @Test func ofARunThatBeganLongAgoOnlyTheNewestPiecesAreLookedAtAgain() {
+        var clips = RolledClips()
+        let window = clips.apply([roll(100, nil, pieceS: 60)], of: source, nowUs: 1_000_030 * second)
+        // On the grid of the run's own pieces, an hour back.
+        #expect(window.map(\.span.startUs) == [(100 + 60 * ((1_000_030 - 3600 - 100) / 60)) * second])
+        #expect(spans(clips.due(of: source, openFromUs: nil, nowUs: 1_000_031 * second)).isEmpty)
+        clips.sealed(segment(1_000_030, 1_000_060))
+        #expect(spans(clips.due(of: source, openFromUs: nil, nowUs: 1_000_061 * second)).isEmpty, "still searching")
+        #expect(spans(clips.due(of: source, openFromUs: nil, nowUs: 1_000_091 * second)).count == 61)
+    }
+
     @Test func segmentsThatNoRunCanNeedAreForgotten() {
         var clips = RolledClips()
         _ = clips.apply([roll(4000, nil)], of: source, nowUs: 4010 * second)
         for start in stride(from: Int64(0), to: 4020, by: 10) { clips.sealed(segment(start, start + 10)) }
         _ = clips.apply([roll(4000, 4010)], of: source, nowUs: 4020 * second)
         #expect(clips.due(of: source, openFromUs: nil, nowUs: 4020 * second).pieces[0].files.map(\.path) == ["4000"])
-        clips.sealed(segment(9000, 9010))
-        _ = clips.apply([roll(3990, 3999, run: "r3")], of: source, nowUs: 9020 * second)
-        #expect(clips.due(of: source, openFromUs: nil, nowUs: 9020 * second).pieces[0].files.isEmpty)
+        clips.sealed(segment(5600, 5610))
+        _ = clips.apply([roll(3990, 3999, run: "r3")], of: source, nowUs: 5620 * second)
+        #expect(clips.due(of: source, openFromUs: nil, nowUs: 5620 * second).pieces[0].files.isEmpty)
     }
 }
