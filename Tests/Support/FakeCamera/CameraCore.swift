@@ -65,6 +65,8 @@ final class CameraCore {
 
     func run() {
         while !isStopped {
+            // A connection that was closed in the last round first: its descriptor's number may be another's by now.
+            drop()
             let waitS = links.compactMap { serve($0) }.min()
             drop()
             var polled = [pollfd(fd: shared.wakeDescriptor, events: Int16(POLLIN), revents: 0)]
@@ -74,11 +76,12 @@ final class CameraCore {
                 polled.append(pollfd(fd: link.descriptor, events: Int16(events), revents: 0))
             }
             poll(&polled, nfds_t(polled.count), waitS.map { Int32(($0 * 1_000).rounded(.up)) } ?? -1)
-            if polled[0].revents != 0 { obey() }
-            if polled[1].revents & Int16(POLLIN) != 0 { accept() }
             for (link, event) in zip(links, polled.dropFirst(2)) where event.revents & ~Int16(POLLOUT) != 0 {
                 receive(link)
             }
+            drop()
+            if polled[0].revents != 0 { obey() }
+            if polled[1].revents & Int16(POLLIN) != 0 { accept() }
         }
     }
 
