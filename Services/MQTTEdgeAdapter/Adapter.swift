@@ -1,10 +1,11 @@
-// Puts the parts of the service together: neighbours, sessions, intakes, handlers.
+// Puts the parts of the service together: neighbours, sessions, intakes, handlers, sources of documents.
 
 import Footage
 import JSON
 import RPC
 import ServiceKit
 import ServiceLifecycle
+import Synchronization
 import Wire
 
 /// The parts of one running adapter.
@@ -24,7 +25,7 @@ struct Adapter {
     func services() throws -> [any Service] {
         if configuration.sendsPasswordInTheClear {
             runtime.logger.warning(
-                "the MQTT password goes over the network in the clear; set broker-ca-file to use TLS",
+                "the MQTT password or token goes over the network in the clear; set broker-tls",
                 metadata: ["broker": "\(configuration.brokerAddress)"])
         }
         let registry = try runtime.makeClient(role: "asset-registry")
@@ -46,56 +47,107 @@ struct Adapter {
             onConnected: { ends.brokerConnected() })
         let reminder = FootageReminder(footage: footage, clock: runtime.clock)
         let requests = RequestFollower(
-            indexer: indexer, outbound: outbound, topics: topics, reminder: reminder, clock: runtime.clock,
+            indexer: indexer, outbound: outbound, topics: topics, reminder: reminder,
+            gaps: GapTeller(indexer: indexer, outbound: outbound, topics: topics), clock: runtime.clock,
             logger: runtime.logger)
         let status = RetainedStatus(outbound: outbound)
-        ends.connect(requests: requests, status: status)
 
         let correspondence = Correspondence(
             outbound: outbound, topics: topics, clientID: configuration.clientID,
             takenFilters: topics.takenFilters + configuration.rules.map(\.filter), clock: runtime.clock,
             stamps: stamps, logger: runtime.logger)
+        let akri = akri(outbound, correspondence, registry)
+        ends.connect(
+            [{ status.showAgain() }, { requests.brokerConnected() }]
+                + (akri.map { akri in [{ akri.brokerConnected() }] } ?? []))
+        let desk = CallDesk(
+            correspondence: correspondence, stamps: stamps, clock: runtime.clock, logger: runtime.logger)
         let patience = Duration.seconds(configuration.keepaliveS / 2)
+        let bells = (commands: try bell(), events: try bell())
+        let furtherFilters = FurtherFilters()
+        let actions = ActionBoard(registry: registry, topics: topics) { furtherFilters.change($0) }
         let commands = CommandIntake(
-            topics: topics, registry: registry, controllers: controllers, footage: footage,
+            topics: topics, actions: actions, registry: registry, indexer: indexer, controllers: controllers,
+            footage: footage,
+            captures: CaptureDesk(
+                topics: topics, indexer: indexer, controllers: controllers, footage: footage, requests: requests,
+                correspondence: correspondence, clock: runtime.clock),
+            desk: desk, correspondence: correspondence,
             // Half for the work, half for the answer.
-            correspondence: correspondence, patience: patience / 2, logger: runtime.logger)
+            patience: min(patience / 2, .seconds(Int64(CallRules.executionTimeoutS))), clock: runtime.clock,
+            logger: runtime.logger)
         let mediaSync = MediaSyncIntake(
             rules: configuration.rules, topics: topics, footage: footage, indexer: indexer,
-            correspondence: correspondence, requests: requests,
+            correspondence: correspondence, desk: desk, requests: requests,
             // The verdict has to be there before the session stops waiting for it.
             patience: patience - .seconds(1), clock: runtime.clock, logger: runtime.logger)
 
         let server = try runtime.makeServer()
         PublishCalls(
             topics: topics, topicMode: configuration.snapshotTopicMode, clientID: configuration.clientID,
-            outbound: outbound, status: status, stamps: stamps, clock: runtime.clock
+            outbound: outbound, status: status, stamps: stamps, clock: runtime.clock, akri: akri
         ).register(on: server)
 
         let commandWork = InboundSession(
-            filters: topics.commandFilters, patience: patience, keepsLate: false, logger: runtime.logger,
+            filters: topics.commandFilters, sharedGroup: configuration.shared?.group, patience: patience,
+            keepsLate: false, bell: bells.commands, logger: runtime.logger, lane: commands.lane,
             handle: commands.handle)
+        furtherFilters.connect { commandWork.change(filters: topics.commandFilters + $0) }
         let eventWork = InboundSession(
             filters: [topics.archive, topics.cancel] + configuration.rules.map(\.filter.description),
-            patience: patience, keepsLate: true, logger: runtime.logger, handle: mediaSync.handle)
+            patience: patience, keepsLate: true, bell: bells.events, logger: runtime.logger,
+            lane: { topics.route($0.topic) == nil ? $0.topic : "requests" }, handle: mediaSync.handle)
         let health = BrokerHealth(
-            health: runtime.health, address: configuration.brokerAddress, sessions: ["", "-events", "-out"],
+            health: runtime.health, address: configuration.brokerAddress, sessions: ["", "-commands", "-events"],
             logger: runtime.logger)
+        let configuration = self.configuration
         let sessions = BrokerSessions(
-            commands: try loop("", commandWork, try bell(), health), commandWork: commandWork,
-            events: try loop("-events", eventWork, try bell(), health), eventWork: eventWork,
-            out: try loop("-out", outbound, outbound.bell, health), outbound: outbound)
+            commands: loop("-commands", commandWork, bells.commands, health), commandWork: commandWork,
+            events: loop("-events", eventWork, bells.events, health), eventWork: eventWork,
+            out: loop("", outbound, outbound.bell, health), outbound: outbound,
+            token: { configuration.token }, logger: runtime.logger)
         return [
             server,
             BackgroundLoop("request follower") { try await requests.run(hints: hints.hints) },
             BackgroundLoop("footage reminder", every: FootageReminder.interval) { await reminder.turn() },
             BackgroundLoop("configuration") {
                 try await follow(registryHints.hints) {
-                    if let known = await footage.refresh() { status.retain(known, topics: topics) }
+                    guard let known = await footage.refresh() else { return }
+                    status.retain(known, topics: topics)
+                    await actions.follow(known)
                 }
             },
             sessions,
-        ]
+        ] + sources(registry, akri)
+    }
+
+    /// Where devices and assets come from, beside `sightglass apply`.
+    private func sources(_ registry: RPCClient, _ akri: AkriFollower?) -> [any Service] {
+        var sources: [any Service] = []
+        if let akri { sources.append(BackgroundLoop("akri") { try await akri.run() }) }
+        if let folder = configuration.documents {
+            let documents = DocumentsFollower(folder: folder, registry: registry, logger: runtime.logger)
+            sources.append(
+                BackgroundLoop("documents", every: DocumentsFollower.interval) { await documents.turn() })
+        }
+        return sources
+    }
+
+    private func akri(
+        _ outbound: OutboundSession, _ correspondence: Correspondence, _ registry: RPCClient
+    ) -> AkriFollower? {
+        guard let folder = configuration.akriResources else { return nil }
+        let invoker = CallInvoker(
+            outbound: outbound, correspondence: correspondence, clientID: configuration.clientID)
+        let calls = DeviceRegistryCalls(
+            invoker: invoker, outbound: outbound, correspondence: correspondence, clientID: configuration.clientID)
+        let akri = AkriFollower(
+            folder: folder, calls: calls, registry: registry,
+            healthInterval: .seconds(configuration.healthIntervalS), clock: runtime.clock, logger: runtime.logger)
+        outbound.listen(to: calls.filters) { message in
+            if let update = calls.update(message) { akri.hear(update) } else { invoker.take(message) }
+        }
+        return akri
     }
 
     /// Runs `turn` at once, at each hint, and every so often in case hints were lost.
@@ -117,17 +169,21 @@ struct Adapter {
 
     private func loop(
         _ suffix: String, _ work: any SessionWork, _ bell: Bell, _ health: BrokerHealth
-    ) throws -> SessionLoop {
+    ) -> SessionLoop {
         let configuration = self.configuration
-        let isOutbound = suffix == "-out"
-        let will = isOutbound ? presence("offline") : nil
+        let will = suffix.isEmpty ? presence("offline") : nil
+        let expiryS: UInt32 =
+            switch suffix {
+            // What is published is kept here until the broker has it: its session need not outlive a connection.
+            case "": 0
+            case "-commands": configuration.shared?.expiryS ?? configuration.sessionExpiryS
+            default: configuration.sessionExpiryS
+            }
         return SessionLoop(
             name: "mqtt\(suffix)",
-            settings: { () throws(BrokerError) in
+            settings: { isFirst throws(BrokerError) in
                 try configuration.broker(
-                    clientID: configuration.clientID + suffix,
-                    // What is published is kept here until the broker has it: its session need not outlive a connection.
-                    sessionExpiryS: isOutbound ? 0 : configuration.sessionExpiryS, will: will)
+                    clientID: configuration.clientID + suffix, sessionExpiryS: expiryS, isFirst: isFirst, will: will)
             }, work: work, bell: bell, report: { health.report(suffix, $0) })
     }
 
@@ -145,4 +201,12 @@ struct Adapter {
         }
         return bell
     }
+}
+
+/// Filters that come from assets, on their way to the session that is made later.
+private final class FurtherFilters: Sendable {
+    private let take = Mutex<(@Sendable ([String]) -> Void)?>(nil)
+
+    func connect(_ take: @escaping @Sendable ([String]) -> Void) { self.take.withLock { $0 = take } }
+    func change(_ filters: [String]) { take.withLock { $0 }?(filters) }
 }

@@ -1,65 +1,7 @@
-// The settings of mqtt-edge-adapter, each default with its reason.
+// The settings as the service uses them, checked against one another, and how a session connects.
 
 import Foundation
 import ServiceKit
-
-/// Settings beside the common ones.
-enum AdapterKeys {
-    static let brokerHost = Setting<String>(
-        "broker-host", default: "localhost", help: "Host name or address of the MQTT broker.",
-        reason: "A plain Mosquitto on the same host is the smallest installation.")
-    static let brokerPort = Setting<Int>(
-        "broker-port", default: 1883, range: 1...65_535, help: "Port of the MQTT broker.",
-        reason: "The registered port of MQTT without TLS; with broker-ca-file it is usually 8883.")
-    static let clientID = Setting<String>(
-        "client-id", default: "sightglass",
-        help: "MQTT client id of the command session; the others append -events and -out.",
-        reason: "Fixed, because the broker keeps what is published while this service is away under this name.")
-    static let username = Setting<String>(
-        "username", default: "", help: "MQTT user name; empty for none.",
-        reason: "Brokers differ; with a client certificate none is needed.")
-    static let passwordFile = Setting<String>(
-        "password-file", default: "",
-        help: "File that holds the MQTT password; a relative path lies in secrets-directory.",
-        reason: "A password never is an argument or a variable. It is read again before each connection.")
-    static let brokerCA = Setting<String>(
-        "broker-ca-file", default: "",
-        help: "PEM file with the authorities of the broker's certificate; empty: no TLS.",
-        reason: "Without TLS only a broker on this host or on a trusted network should be used.")
-    static let brokerCertificate = Setting<String>(
-        "broker-certificate", default: "", help: "PEM file with this client's certificate.",
-        reason: "Only brokers that ask for one need it.")
-    static let brokerKey = Setting<String>(
-        "broker-key", default: "", help: "PEM file with this client's private key.",
-        reason: "Goes with broker-certificate.")
-    static let keepalive = Setting<Int>(
-        "keepalive-s", default: 60, unit: "s", range: 10...3_600,
-        help:
-            "Keepalive of the MQTT sessions. A message waits half of it for a neighbour before the broker has to keep it.",
-        reason: "A dead connection is noticed within a minute and a half.")
-    static let sessionExpiry = Setting<Int>(
-        "session-expiry-s", default: 3_600, unit: "s", range: 60...604_800,
-        help: "How long the broker keeps messages for this service while it is away.",
-        reason: "An hour is longer than any restart, and short enough that a site taken down for good frees the broker."
-    )
-    static let namespace = Setting<String>(
-        "namespace", default: "azure-iot-operations", help: "First level(s) of all topics of this service.",
-        reason: "Azure IoT Operations uses this one, so existing clients find their topics.")
-    static let snapshotTopicMode = Setting<String>(
-        "snapshot-topic-mode", default: "exact", allowed: SnapshotTopicMode.allCases.map(\.rawValue),
-        help:
-            "What a destination's topic means: exact as written, fixed to N/data/{asset}/{stream}, or nested below N/data/{asset}.",
-        reason: "An operator who writes a topic wants it; fixed is what the official connector does since 2026.")
-    static let eventRules = Setting<String>(
-        "event-rules", default: "",
-        help: "YAML file with event rules; without one N/media-sync/events takes {eventId, timestamp, cameras, …}.",
-        reason: "The default rule is enough to try; real sites map their own events.")
-
-    static let all: [any AnySetting] = [
-        brokerHost, brokerPort, clientID, username, passwordFile, brokerCA, brokerCertificate, brokerKey, keepalive,
-        sessionExpiry, namespace, snapshotTopicMode, eventRules,
-    ]
-}
 
 /// The settings as the service uses them.
 struct AdapterConfiguration: Sendable {
@@ -69,11 +11,23 @@ struct AdapterConfiguration: Sendable {
     let snapshotTopicMode: SnapshotTopicMode
     let keepaliveS: Int
     let sessionExpiryS: UInt32
+    /// Group and expiry of shared subscriptions; nil without.
+    let shared: (group: String, expiryS: UInt32)?
+    let healthIntervalS: Int
+    /// Nil where Akri is not there.
+    let akriResources: String?
+    let documents: String?
+    /// Absolute, or a reference below the secrets folder; nil without.
+    let tokenFile: String?
     private let host: String
     private let port: Int
     private let username: String?
     private let passwordFile: String?
+    private let keyPasswordFile: String?
     private let secretsDirectory: String
+    private let runDirectory: String
+    private let usesTLS: Bool
+    private let isCleanStart: Bool
     private let caFile: String?
     private let certificateFile: String?
     private let keyFile: String?
@@ -85,16 +39,27 @@ struct AdapterConfiguration: Sendable {
         port = settings[AdapterKeys.brokerPort]
         username = optional(AdapterKeys.username)
         passwordFile = optional(AdapterKeys.passwordFile)
+        tokenFile = optional(AdapterKeys.tokenFile)
         secretsDirectory = settings[CommonSettings.secretsDirectory]
+        runDirectory = settings[CommonSettings.runDirectory]
         caFile = optional(AdapterKeys.brokerCA)
         certificateFile = optional(AdapterKeys.brokerCertificate)
         keyFile = optional(AdapterKeys.brokerKey)
+        keyPasswordFile = optional(AdapterKeys.brokerKeyPasswordFile)
         keepaliveS = settings[AdapterKeys.keepalive]
         sessionExpiryS = UInt32(settings[AdapterKeys.sessionExpiry])
+        isCleanStart = settings[AdapterKeys.cleanStart]
+        shared = optional(AdapterKeys.sharedGroup).map { ($0, UInt32(settings[AdapterKeys.sharedExpiry])) }
+        healthIntervalS = settings[AdapterKeys.healthInterval]
+        akriResources = optional(AdapterKeys.akriResources)
+        documents = optional(AdapterKeys.documents)
         clientID = settings[AdapterKeys.clientID]
         snapshotTopicMode = SnapshotTopicMode(rawValue: settings[AdapterKeys.snapshotTopicMode]) ?? .exact
-        guard TopicName.isPublishable(clientID), clientID.utf8.count <= 120 else {
-            throw SettingsError("client-id: is not 1 to 120 bytes without '+', '#' and control characters")
+        guard TopicName.isPublishable(clientID), clientID.utf8.count <= 110 else {
+            throw SettingsError("client-id: is not 1 to 110 bytes without '+', '#' and control characters")
+        }
+        if let shared, !TopicName.isPublishable(shared.group) || shared.group.contains("/") {
+            throw SettingsError("shared-group: is no level of a topic: no '/', '+' or '#'")
         }
         guard let topics = Topics(namespace: settings[AdapterKeys.namespace]) else {
             throw SettingsError("namespace: is no beginning of a topic: no '+', '#' or '$', no '/' at either end")
@@ -103,8 +68,17 @@ struct AdapterConfiguration: Sendable {
         guard (certificateFile == nil) == (keyFile == nil) else {
             throw SettingsError("broker-certificate and broker-key go together: set both or none")
         }
-        guard certificateFile == nil || caFile != nil else {
-            throw SettingsError("broker-certificate needs broker-ca-file: without it there is no TLS")
+        guard tokenFile == nil || username == nil else {
+            throw SettingsError("broker-token-file and username exclude each other: set one of them")
+        }
+        switch BrokerTLS(rawValue: settings[AdapterKeys.brokerTLS]) ?? .auto {
+        case .on: usesTLS = true
+        case .auto: usesTLS = caFile != nil || certificateFile != nil
+        case .off:
+            guard certificateFile == nil else {
+                throw SettingsError("broker-certificate needs TLS: broker-tls is off")
+            }
+            usesTLS = false
         }
         rules = try Self.rules(settings[AdapterKeys.eventRules], topics)
     }
@@ -123,30 +97,56 @@ struct AdapterConfiguration: Sendable {
     /// For messages: where the broker is.
     var brokerAddress: String { "\(host):\(port)" }
 
-    /// Whether the password travels in the clear over a network.
+    /// Whether a password or token travels in the clear over a network.
     var sendsPasswordInTheClear: Bool {
-        username != nil && caFile == nil && !["localhost", "127.0.0.1", "::1"].contains(host)
+        (username != nil || tokenFile != nil) && !usesTLS && !["localhost", "127.0.0.1", "::1"].contains(host)
     }
 
-    /// How one session connects; reads the password from its file.
+    /// How one session connects; reads password, token and authorities from their files.
+    ///
+    /// - Parameter isFirst: of this session in this process: only then the broker may be told to forget.
     func broker(
-        clientID: String, sessionExpiryS: UInt32, will: OutboundMessage? = nil
+        clientID: String, sessionExpiryS: UInt32, isFirst: Bool, will: OutboundMessage? = nil
     ) throws(BrokerError) -> BrokerSettings {
-        let password: String?
-        do throws(SecretError) { password = try readPassword()?.revealed } catch {
-            throw BrokerError(
-                description:
-                    "password-file cannot be used: \(error); write the password of \"\(username ?? "")\" there",
-                isRefusal: true)
+        var settings = BrokerSettings(
+            host: host, port: port, clientID: clientID, username: username, keepaliveS: keepaliveS,
+            sessionExpiryS: sessionExpiryS, isCleanStart: sessionExpiryS == 0 || (isCleanStart && isFirst), will: will)
+        settings.password = try secret(passwordFile, "password-file", "the password of \"\(username ?? "")\"")
+        settings.token = try secret(tokenFile, "broker-token-file", "the service account's token")
+        if usesTLS {
+            settings.tls = BrokerSettings.TLS(
+                caFile: try authorities(), certificateFile: certificateFile, keyFile: keyFile,
+                keyPassword: try secret(keyPasswordFile, "broker-key-password-file", "the key's password"))
         }
-        return BrokerSettings(
-            host: host, port: port, clientID: clientID, username: username, password: password, caFile: caFile,
-            certificateFile: certificateFile, keyFile: keyFile, keepaliveS: keepaliveS, sessionExpiryS: sessionExpiryS,
-            will: will)
+        return settings
     }
 
-    private func readPassword() throws(SecretError) -> Redacted<String>? {
-        guard let passwordFile else { return nil }
-        return try SecretFile.read(path: passwordFile, below: secretsDirectory)
+    /// The token as it is now; nil where there is none, or it cannot be read at present.
+    var token: String? { try? secret(tokenFile, "broker-token-file", "the token") }
+
+    private func secret(_ file: String?, _ setting: String, _ what: String) throws(BrokerError) -> String? {
+        guard let file else { return nil }
+        do throws(SecretError) { return try SecretFile.read(path: file, below: secretsDirectory).revealed } catch {
+            throw BrokerError(
+                description: "\(setting) cannot be used: \(error); write \(what) there", isRefusal: true)
+        }
+    }
+
+    /// The file of authorities. libmosquitto takes one file; those of a folder, as Kubernetes mounts a bundle, are put
+    /// together in one beside the sockets.
+    private func authorities() throws(BrokerError) -> String? {
+        guard let caFile else { return nil }
+        let isFolder = (try? FileManager.default.attributesOfItem(atPath: caFile))?[.type] as? FileAttributeType
+        guard isFolder == .typeDirectory else { return caFile }
+        let url = URL(fileURLWithPath: caFile)
+        do {
+            let bytes = try SecretStore(directory: url.deletingLastPathComponent().path)
+                .readCertificates(url.lastPathComponent)
+            let joined = "\(runDirectory)/mqtt-edge-adapter.authorities.pem"
+            try Data(bytes).write(to: URL(fileURLWithPath: joined), options: .atomic)
+            return joined
+        } catch {
+            throw BrokerError(description: "broker-ca-file cannot be used: \(error)", isRefusal: true)
+        }
     }
 }

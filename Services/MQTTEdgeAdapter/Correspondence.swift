@@ -22,24 +22,37 @@ struct Correspondence: Sendable {
     let stamps: Stamps
     let logger: Logger
 
-    /// Publishes a retained receipt and, where one is asked for, the answer. True when the broker has the receipt.
-    func receipt(_ json: JSONValue, key: String, for message: InboundMessage, code: Code, text: String?) async -> Bool {
-        var receipt = OutboundMessage(topic: topics.receipt(key), payload: json.encoded(), retain: true)
-        receipt.properties = .json
-        receipt.properties.expiryS = retainedExpiryS
-        do throws(OutboundQueue.Dropped) {
-            try await outbound.deliver(receipt, lane: .word, deadline: .now + Self.bound)
-        } catch {
-            logger.warning("a receipt could not be published", metadata: ["key": "\(key)", "reason": "\(error)"])
-            return false
-        }
-        if message.responseTopic != nil { await answer(json, to: message, code: code, text: text) }
-        return true
+    /// Publishes a retained receipt. True when the broker has it.
+    func receipt(_ json: JSONValue, key: String) async -> Bool {
+        await retain(json, on: topics.receipt(key), what: "a receipt")
     }
 
-    /// Publishes an answer on the response topic of a request, or below the request's own topic. An answer that nobody can
-    /// get is logged, and never holds anything up.
-    func answer(_ json: JSONValue, to message: InboundMessage, code: Code, text: String?) async {
+    /// Publishes something that is to be seen for a week. True when the broker has it.
+    @discardableResult
+    func retain(_ json: JSONValue, on topic: String, what: String) async -> Bool {
+        var message = OutboundMessage(topic: topic, payload: json.encoded(), retain: true)
+        message.properties = .json
+        message.properties.expiryS = retainedExpiryS
+        return await deliver(message, within: Self.bound, what: what)
+    }
+
+    /// Answers an mRPC request, unless its time is over: then nobody waits, and who waits for another request must not be
+    /// given this answer.
+    func answer(_ call: CallRules.Call, _ answer: CallAnswer) async {
+        let left = call.deadline - .now
+        guard left > .zero else {
+            logger.notice("an answer came too late and is not sent", metadata: ["topic": "\(call.responseTopic)"])
+            return
+        }
+        var message = stamped(answer, topic: call.responseTopic)
+        message.properties.correlationData = call.correlation
+        message.properties.expiryS = UInt32(clamping: (left.wholeMilliseconds + 999) / 1_000)
+        await deliver(message, within: min(left, Self.bound), what: "an answer")
+    }
+
+    /// Answers a plain publish, below its own topic or where it asks for it. An answer that nobody can get is logged, and never
+    /// holds anything up.
+    func answerBelow(_ message: InboundMessage, _ answer: CallAnswer) async {
         let topic = message.responseTopic ?? "\(message.topic)/response"
         guard TopicName.isPublishable(topic), !takenFilters.contains(where: { $0.matches(topic) }) else {
             logger.warning(
@@ -47,27 +60,43 @@ struct Correspondence: Sendable {
                 metadata: ["topic": "\(message.topic)", "response-topic": "\(topic.prefix(200))"])
             return
         }
-        var answer = OutboundMessage(topic: topic, payload: json.encoded())
-        answer.properties = AnswerStatus.properties(
-            code, message: text, correlationData: message.correlationData, clientID: clientID,
-            timestamp: stamps.next(nowUs: clock.nowUs()))
+        var reply = stamped(answer, topic: topic)
+        reply.properties.correlationData = message.correlationData
         // Who asked has gone by then.
-        answer.properties.expiryS = 60
+        reply.properties.expiryS = 60
+        await deliver(reply, within: Self.bound, what: "an answer")
+    }
+
+    private func stamped(_ answer: CallAnswer, topic: String) -> OutboundMessage {
+        var message = OutboundMessage(topic: topic, payload: answer.json.encoded())
+        message.properties = .json
+        message.properties.userProperties = answer.properties + sender()
+        return message
+    }
+
+    /// What every message of ours to a program of AIO's carries.
+    func sender() -> [UserProperty] {
+        [
+            UserProperty(name: "__protVer", value: "1.0"),
+            UserProperty(name: "__srcId", value: clientID),
+            UserProperty(name: "__ts", value: stamps.next(nowUs: clock.nowUs())),
+        ]
+    }
+
+    /// Moves the process's clock behind a stamp that came with an answer. One that is far off is passed over.
+    func follow(_ stamp: HybridStamp) { try? stamps.follow(stamp, nowUs: clock.nowUs()) }
+
+    @discardableResult
+    private func deliver(_ message: OutboundMessage, within limit: Duration, what: String) async -> Bool {
         do throws(OutboundQueue.Dropped) {
-            try await outbound.deliver(answer, lane: .word, deadline: .now + Self.bound)
+            try await outbound.deliver(message, lane: .word, deadline: .now + limit)
+            return true
         } catch {
-            logger.warning("an answer could not be published", metadata: ["topic": "\(topic)", "reason": "\(error)"])
+            logger.warning(
+                "\(what) could not be published", metadata: ["topic": "\(message.topic)", "reason": "\(error)"])
+            return false
         }
     }
-}
-
-/// One hybrid clock for the process, as AIO asks.
-final class Stamps: Sendable {
-    private let clock: Mutex<HybridClock>
-
-    init(node: String) { clock = Mutex(HybridClock(node: node)) }
-
-    func next(nowUs: Int64) -> String { clock.withLock { $0.next(nowUs: nowUs) } }
 }
 
 /// Retained status: only changes are published, and all of it again when the broker may have forgotten it.

@@ -8,6 +8,9 @@ extension JSONReader.Rules {
         maximumBytes: EventMapping.maximumBytes, maximumDepth: 64, maximumValues: EventMapping.maximumBytes / 2,
         // Devices that write a key twice exist, and an event of theirs is an event all the same.
         refusesRepeatedKeys: false)
+    /// For documents as the asset-registry gives them back; it has checked them.
+    static let registry = JSONReader.Rules(
+        maximumBytes: 1 << 20, maximumDepth: 64, maximumValues: 1 << 19, refusesRepeatedKeys: false)
 }
 
 extension JSONValue {

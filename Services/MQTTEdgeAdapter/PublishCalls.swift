@@ -21,12 +21,18 @@ struct PublishCalls: Sendable {
     let status: RetainedStatus
     let stamps: Stamps
     let clock: any WallClock
+    /// Told of every status; nil where Akri is not there.
+    let akri: AkriFollower?
 
     func register(on server: RPCServer) {
         server.handle(MqttEdgeAdapterMethods.publishSnapshot) { request, context in
             try await publish(request, context)
         }
-        server.handle(MqttEdgeAdapterMethods.reportStatus) { request, _ in try report(request) }
+        server.handle(MqttEdgeAdapterMethods.reportStatus) { request, _ in
+            let reply = try report(request)
+            await akri?.saw(sources: request.sources, tasks: request.tasks)
+            return reply
+        }
     }
 
     private func publish(_ request: PublishSnapshotRequest, _ context: RPCContext) async throws -> PublishSnapshotReply

@@ -39,6 +39,10 @@ public struct ServiceProgram: Sendable {
     let callers: [String]
     let summary: String
     let settings: [any AnySetting]
+    let environment: Environment
+
+    /// Turns variables of another product into those of a service.
+    public typealias Environment = @Sendable ([String: String]) throws(SettingsError) -> [String: String]
 
     /// - Parameters:
     ///   - role: "indexer"; names sockets, log lines and the neighbour settings of others.
@@ -46,11 +50,16 @@ public struct ServiceProgram: Sendable {
     ///     authorities and those that Health names. None: it answers Health only.
     ///   - summary: one sentence for --help.
     ///   - settings: the service's own; the common ones are added.
-    public init(role: String, callers: [String] = [], summary: String, settings: [any AnySetting]) {
+    ///   - environment: gives the variables that count.
+    public init(
+        role: String, callers: [String] = [], summary: String, settings: [any AnySetting],
+        environment: @escaping Environment = { variables throws(SettingsError) in variables }
+    ) {
         self.role = role
         self.callers = callers
         self.summary = summary
         self.settings = settings
+        self.environment = environment
     }
 
     /// Runs the service and ends the process.
@@ -83,7 +92,9 @@ public struct ServiceProgram: Sendable {
     func prepare(arguments: [String], environment: [String: String]) -> Preparation {
         do throws(SettingsError) {
             let schema = try SettingsSchema(settings + CommonSettings.all(role: role))
-            switch try schema.resolve(arguments: arguments, environment: environment, readFile: Self.readFile) {
+            switch try schema.resolve(
+                arguments: arguments, environment: try self.environment(environment), readFile: Self.readFile)
+            {
             case .help: return .print(SettingsHelp.page(role: role, summary: summary, schema: schema))
             case .version: return .print("\(role) \(Self.version)\n")
             case .settings(let values, let warnings): return .run(values, warnings: warnings)

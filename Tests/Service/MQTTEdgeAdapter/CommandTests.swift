@@ -15,12 +15,12 @@ import Wire
             #"{"mediaServerAddress": "127.0.0.1", "mediaServerPort": 8554, "timeLimitSeconds": 60}"#,
             [
                 "-D", "publish", "response-topic", "\(AdapterSite.namespace)/clients/me/answers", "-D", "publish",
-                "correlation-data", "4711",
+                "correlation-data", "0123456789abcdef", "-D", "publish", "message-expiry-interval", "30",
             ])
         let line = try await eventually("the answer is there") {
             answers.standardOutput.split(separator: "\n").first { $0.contains("accepted") }.map(String.init)
         }
-        #expect(line.contains("|4711|application/json|"), "\(line)")
+        #expect(line.contains("|0123456789abcdef|application/json|"), "\(line)")
         #expect(
             line.contains("__stat:200") && line.contains("__apErr:false") && line.contains("__protVer:1.0"), "\(line)")
         #expect(line.contains("__srcId:sightglass"), "\(line)")
@@ -51,7 +51,7 @@ import Wire
             try await answer("line1/clips/start", #"{"timeLimitSeconds": 0}"#, "__stat:400").contains(
                 "timeLimitSeconds"))
         #expect(site.registry.setDesiredState.requests.isEmpty)
-        #expect(try await answer("nobody/clips/start", "{}", "__stat:404").contains("no stream nobody/clips"))
+        #expect(try await answer("nobody/clips/start", "{}", "__stat:500").contains("no stream nobody/clips"))
         #expect(try await answer("line1/clips/stop", "{}", "__stat:200").contains("\"desired\":\"stopped\""))
         // The same on purpose: both act.
         #expect(try await answer("line1/clips/stop", "{}", "__stat:200").contains("\"accepted\":true"))

@@ -118,18 +118,13 @@ private func message(_ payload: String, correlation: [UInt8]? = nil) -> InboundM
         #expect(body.endsAfterMs == 1_500)
     }
 
-    @Test func captureTakesAFormat() throws {
-        #expect(try StreamCommandBody(message(#"{"format": "png"}"#), verb: .capture).format == "png")
-    }
-
     @Test(
         arguments: [
             (Verb.start, "{", nil), (.start, "[]", nil), (.start, "start", nil), (.stop, "}", nil),
             (.state, "null", nil),
             (.start, #"{"timeLimitSeconds": 0}"#, "timeLimitSeconds"),
             (.start, #"{"timeLimitSeconds": "1"}"#, "timeLimitSeconds"),
-            (.start, #"{"timeLimitSeconds": 604801}"#, "timeLimitSeconds"), (.capture, #"{"format": 1}"#, "format"),
-            (.capture, #"{"format": ""}"#, "format"),
+            (.start, #"{"timeLimitSeconds": 604801}"#, "timeLimitSeconds"),
         ] as [(Verb, String, String?)])
     func refuses(verb: Verb, text: String, field: String?) throws {
         let rejection = try #require(throws: Rejection.self) { try StreamCommandBody(message(text), verb: verb) }
@@ -141,27 +136,61 @@ private func message(_ payload: String, correlation: [UInt8]? = nil) -> InboundM
         #expect(throws: Rejection.self) { try StreamCommandBody(message(text), verb: .start) }
     }
 
-    @Test(arguments: [
-        (Code.ok, 200), (.invalidArgument, 400), (.notFound, 404), (.unavailable, 503), (.deadlineExceeded, 408),
-        (.internal, 500), (.permissionDenied, 403),
-    ])
-    func statusCodesAreThoseOfMRPC(code: Code, status: Int) {
-        #expect(AnswerStatus.code(code) == status)
-        let properties = AnswerStatus.properties(
-            code, message: nil, correlationData: [7], clientID: "me", timestamp: "t")
-        let named = Dictionary(uniqueKeysWithValues: properties.userProperties.map { ($0.name, $0.value) })
-        #expect(named["__stat"] == String(status))
-        #expect(named["__apErr"] == (code == .ok ? "false" : "true"))
-        #expect(named["__protVer"] == "1.0")
-        #expect(named["__srcId"] == "me")
-        #expect(properties.correlationData == [7])
-    }
-
     @Test func aRefusalNamesCodeMessageAndField() {
         let json = CommandJSON.refused(
             StreamName(asset: "a", stream: "s"), .invalidArgument("duration", "duration is 0; give 1 to 3600"))
         #expect(json["accepted"] == .bool(false))
         #expect(json["error"]?["code"]?.string == "invalid_argument")
         #expect(json["error"]?["field"]?.string == "duration")
+    }
+}
+
+@Suite struct CaptureBodyTests {
+    @Test func aPictureNeedsNothing() throws {
+        let body = try CaptureBody(message(""))
+        #expect(body.kind == .snapshot && body.format == nil)
+        let small = try CaptureBody(message(#"{"format": "png", "quality": 60, "maxWidth": 640, "maxHeight": 360}"#))
+        #expect(small.format == "png" && small.quality == 60 && small.maxWidthPx == 640 && small.maxHeightPx == 360)
+    }
+
+    @Test func aClipLiesAroundNow() throws {
+        let body = try CaptureBody(
+            message(
+                #"{"kind": "clip", "preSeconds": 2.5, "postSeconds": 0, "delivery": "archive", "requestId": "c-1"}"#))
+        #expect(body.kind == .clip && body.preMs == 2_500 && body.postMs == 0)
+        #expect(body.delivery == .archive && body.requestID == "c-1")
+        #expect(try CaptureBody(message(#"{"kind": "clip"}"#)).preMs == 15_000)
+    }
+
+    @Test(arguments: [
+        (#"{"kind": "film"}"#, "kind"), (#"{"format": 1}"#, "format"), (#"{"format": ""}"#, "format"),
+        (#"{"quality": 0}"#, "quality"), (#"{"quality": 1.5}"#, "quality"), (#"{"maxWidth": 15}"#, "maxWidth"),
+        (#"{"kind": "clip", "preSeconds": -1}"#, "preSeconds"),
+        (#"{"kind": "clip", "preSeconds": 601}"#, "preSeconds"),
+        (#"{"kind": "clip", "postSeconds": "1"}"#, "postSeconds"),
+        (#"{"kind": "clip", "preSeconds": 0, "postSeconds": 0}"#, "postSeconds"),
+        (#"{"kind": "clip", "requestId": "a b"}"#, "requestId"), (#"{"kind": "clip", "delivery": 1}"#, "delivery"),
+    ])
+    func refuses(text: String, field: String) throws {
+        let rejection = try #require(throws: Rejection.self) { try CaptureBody(message(text)) }
+        #expect(rejection.field == field)
+    }
+}
+
+@Suite struct ReadVerbTests {
+    @Test func theDatapointIsTheStream() throws {
+        #expect(try StreamCommandBody.datapoint(message(#"{"datapoint": "clips"}"#)) == "clips")
+        #expect(try StreamCommandBody.datapoint(message(#"{"stream": "clips"}"#)) == "clips")
+        for bad in ["", "{}", "[]", #"{"datapoint": 1}"#, #"{"datapoint": ""}"#] {
+            #expect(throws: Rejection.self) { try StreamCommandBody.datapoint(message(bad)) }
+        }
+    }
+
+    @Test func aListIsOfAllUnlessItSaysOtherwise() throws {
+        #expect(try ListCommand(message("")).openOnly == false)
+        #expect(try ListCommand(message(#"{"open": true, "limit": 3}"#)).limit == 3)
+        for (bad, field) in [(#"{"open": 1}"#, "open"), (#"{"limit": 0}"#, "limit"), (#"{"limit": 2.5}"#, "limit")] {
+            #expect(try #require(throws: Rejection.self) { try ListCommand(message(bad)) }.field == field)
+        }
     }
 }

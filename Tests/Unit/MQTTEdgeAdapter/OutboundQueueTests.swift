@@ -118,6 +118,20 @@ private func picture(_ topic: String, bytes: Int) -> OutboundMessage {
         #expect(queue.pictureBytes == 0)
     }
 
+    /// For a newer token: nothing that waits or is under way may be lost, pictures least of all.
+    @Test func anExchangeOfTheConnectionLosesNothing() throws {
+        var queue = OutboundQueue()
+        _ = try queue.enqueue(picture("p1", bytes: 1), lane: .picture)
+        _ = try queue.enqueue(word("w1"), lane: .word)
+        _ = (queue.next(), queue.next())
+        _ = try queue.enqueue(picture("p2", bytes: 1), lane: .picture)
+        _ = try queue.enqueue(word("w2"), lane: .word)
+        queue.connectionExchanged()
+        var topics: [String] = []
+        while let entry = queue.next() { topics.append(entry.message.topic) }
+        #expect(topics == ["w1", "w2", "p1", "p2"])
+    }
+
     @Test func bytesComeBackWhenAllIsDone() throws {
         var queue = OutboundQueue()
         for _ in 0..<5 { _ = try queue.enqueue(word("a"), lane: .word) }

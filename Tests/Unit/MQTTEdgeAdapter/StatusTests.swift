@@ -83,7 +83,7 @@ import Wire
 
     @Test func aReceiptOfARejectionNamesTheField() {
         let json = ReceiptJSON.rejected(
-            Rejection(field: "timestamp", reason: "is missing"), key: "k", topic: "t", atUs: 1)
+            .invalidArgument("timestamp", "timestamp is missing"), key: "k", topic: "t", atUs: 1)
         #expect(json["receipt"]?.string == "rejected")
         #expect(json["error"]?["message"]?.string == "timestamp is missing")
         #expect(json["error"]?["field"]?.string == "timestamp")

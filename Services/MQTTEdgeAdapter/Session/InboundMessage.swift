@@ -15,6 +15,14 @@ struct InboundMessage: Sendable, Equatable {
     var responseTopic: String?
     var correlationData: [UInt8]?
     var userProperties: [UserProperty] = []
+    /// What is left of its time in the broker, in seconds.
+    var expiryS: UInt32?
+    /// 1 for UTF-8 text.
+    var formatIndicator: UInt8?
+    var receivedAt = ContinuousClock.now
+
+    /// The first user property of that name.
+    func first(_ name: String) -> String? { userProperties.first { $0.name == name }?.value }
 
     /// SHA-256 of the topic's bytes followed by the payload's, in lower-case hex. `printf %s%s TOPIC PAYLOAD | sha256sum`
     /// gives the same.
@@ -26,7 +34,7 @@ struct InboundMessage: Sendable, Equatable {
     /// Who sent it, as far as it says: mRPC's invoker id, else the topic. At most the 128 bytes that `started_by` may have: the
     /// topic of a stream with long names has more.
     var origin: String {
-        let source = userProperties.first { $0.name == "__srcId" }?.value ?? ""
+        let source = first("__srcId") ?? ""
         return "mqtt:\(source.isEmpty ? topic : source)".prefixed(128)
     }
 }

@@ -18,6 +18,8 @@ struct BrokerError: Error, Sendable, Equatable, CustomStringConvertible {
     var isRefusal = false
     /// True where we cut it ourselves, so that the broker keeps a message: the broker is not at fault.
     var isOurDoing = false
+    /// True where another client came with our id.
+    var isTakenOver = false
 }
 
 /// How to reach the broker as one client.
@@ -28,15 +30,27 @@ struct BrokerSettings: Sendable {
     var clientID: String
     var username: String?
     var password: String?
-    /// PEM file with the authorities to trust; nil for a plain connection.
-    var caFile: String?
-    var certificateFile: String?
-    var keyFile: String?
+    /// Nil for a plain connection.
+    var tls: TLS?
+    /// The token of a Kubernetes service account; nil for none.
+    var token: String?
     /// Seconds, from 5.
     var keepaliveS: Int
-    /// Seconds that the broker keeps the session after we are gone; 0 for a clean session.
+    /// Seconds that the broker keeps the session after we are gone.
     var sessionExpiryS: UInt32
+    /// True where the broker shall forget what it keeps for this client.
+    var isCleanStart = false
     var will: OutboundMessage?
+
+    /// Whom to trust, and who we are.
+    struct TLS: Sendable, Equatable {
+        /// PEM file with the authorities to trust; nil for those of the host.
+        var caFile: String?
+        var certificateFile: String?
+        var keyFile: String?
+        /// Of the key's file.
+        var keyPassword: String?
+    }
 }
 
 /// What the library told.
@@ -46,17 +60,18 @@ enum BrokerEvent: Sendable {
     /// CONNACK with a reason.
     case refused(BrokerError)
     /// DISCONNECT from the broker, or the connection broke.
-    case disconnected(reason: String)
+    case disconnected(reason: String, isTakenOver: Bool)
     case message(InboundMessage)
     /// PUBACK (QoS 1), or written (QoS 0). `refusal` where the broker said no.
     case published(mid: Int32, refusal: String?)
-    /// SUBACK: whether every filter was granted with QoS 1.
-    case subscribed(mid: Int32, refusal: String?)
+    /// SUBACK: for each filter why it was not granted with QoS 1; nil where it was.
+    case subscribed(mid: Int32, refusals: [String?])
 }
 
 /// Receives from the callbacks; emptied by the session.
 private final class Inbox {
     var events: [BrokerEvent] = []
+    var keyPassword: String?
 }
 
 /// One connection.
@@ -77,7 +92,7 @@ final class MosquittoConnection {
         self.settings = settings
         // Retained by `inbox` of self, which lives until after mosquitto_destroy in deinit.
         let context = Unmanaged.passUnretained(inbox).toOpaque()
-        guard let handle = mosquitto_new(settings.clientID, settings.sessionExpiryS == 0, context) else {
+        guard let handle = mosquitto_new(settings.clientID, settings.isCleanStart, context) else {
             throw BrokerError(description: "libmosquitto has no memory for a connection")
         }
         self.handle = handle
@@ -86,9 +101,12 @@ final class MosquittoConnection {
         if let username = settings.username, !username.isEmpty {
             try check(mosquitto_username_pw_set(handle, username, settings.password), "setting the user name")
         }
-        if let ca = settings.caFile {
+        if let tls = settings.tls {
+            inbox.keyPassword = tls.keyPassword
             try check(
-                mosquitto_tls_set(handle, ca, nil, settings.certificateFile, settings.keyFile, nil),
+                mosquitto_tls_set(
+                    handle, tls.caFile, tls.caFile == nil ? hostAuthorities : nil, tls.certificateFile, tls.keyFile,
+                    tls.keyPassword == nil ? nil : giveKeyPassword),
                 "reading the certificates (broker-ca-file, broker-certificate, broker-key)")
         }
         if let will = settings.will {
@@ -111,6 +129,10 @@ final class MosquittoConnection {
         }
         properties.add(MQTT_PROP_RECEIVE_MAXIMUM, receiveMaximum)
         properties.add(MQTT_PROP_MAXIMUM_PACKET_SIZE, UInt32(maximumInboundPacketBytes))
+        if let token = settings.token {
+            properties.add(MQTT_PROP_AUTHENTICATION_METHOD, "K8S-SAT")
+            properties.add(MQTT_PROP_AUTHENTICATION_DATA, Array(token.utf8))
+        }
         defer { properties.free() }
         let code = mosquitto_connect_bind_v5(
             handle, settings.host, Int32(settings.port), Int32(settings.keepaliveS), nil, properties.list)
@@ -118,6 +140,9 @@ final class MosquittoConnection {
         let reason = code == MOSQ_ERR_ERRNO.rawValue.asCode ? String(cString: strerror(errno)) : text(code)
         throw BrokerError(description: "cannot connect to the broker at \(settings.host):\(settings.port): \(reason)")
     }
+
+    /// Whether the broker keeps the session while we are away.
+    var isPersistent: Bool { settings.sessionExpiryS > 0 }
 
     /// The socket, for poll; -1 where there is none.
     var socket: Int32 { mosquitto_socket(handle) }
@@ -153,6 +178,16 @@ final class MosquittoConnection {
         }
         try check(code, "subscribing")
         return mid
+    }
+
+    /// Takes subscriptions back; nobody waits for the answer.
+    func unsubscribe(_ filters: [String]) throws(BrokerError) {
+        var pointers: [UnsafeMutablePointer<CChar>?] = filters.map { strdup($0) }
+        defer { pointers.forEach { free($0) } }
+        let code = pointers.withUnsafeMutableBufferPointer { buffer in
+            mosquitto_unsubscribe_multiple(handle, nil, Int32(buffer.count), buffer.baseAddress, nil)
+        }
+        try check(code, "unsubscribing")
     }
 
     /// Hands a message to the connection; gives the id that `published` will name.
@@ -203,7 +238,8 @@ final class MosquittoConnection {
             // Values from 0x80 on are MQTT's reasons; below they are the library's own.
             let said = (reason >= 0x80 ? mosquitto_reason_string(reason) : mosquitto_strerror(reason))
             Inbox.of(context)?.events.append(
-                .disconnected(reason: said.map { String(cString: $0) } ?? "reason \(reason)"))
+                .disconnected(
+                    reason: said.map { String(cString: $0) } ?? "reason \(reason)", isTakenOver: reason == takenOver))
         }
         mosquitto_message_v5_callback_set(handle) { _, context, message, properties in
             guard let inbox = Inbox.of(context), let message = message?.pointee, let topic = message.topic else {
@@ -221,15 +257,29 @@ final class MosquittoConnection {
         }
         mosquitto_subscribe_v5_callback_set(handle) { _, context, mid, count, granted, _ in
             let codes = UnsafeBufferPointer(start: granted, count: Int(count))
-            let refused = codes.first { $0 != 1 }
             Inbox.of(context)?.events.append(
-                .subscribed(mid: mid, refusal: refused.flatMap { refusalText($0 == 0 ? 0x80 : $0) }))
+                .subscribed(mid: mid, refusals: codes.map { $0 == 1 ? nil : refusalText(max($0, 0x80)) ?? "refused" }))
         }
     }
 }
 
 /// Messages that the broker may send before one is acknowledged. Few: all of them come again when one has to wait.
-private let receiveMaximum: UInt16 = 16
+private let receiveMaximum: UInt16 = 32
+/// MQTT's reason for the end of a session that another client has taken.
+private let takenOver: Int32 = 0x8E
+/// Where Debian and its kin keep the authorities that the host trusts.
+private let hostAuthorities = "/etc/ssl/certs"
+
+/// Called by OpenSSL when it reads an encrypted key. libmosquitto passes its handle, whose user data is our Inbox.
+private let giveKeyPassword:
+    @convention(c) (UnsafeMutablePointer<CChar>?, Int32, Int32, UnsafeMutableRawPointer?) -> Int32 = {
+        buffer, size, _, handle in
+        guard let buffer, let handle, let password = Inbox.of(mosquitto_userdata(OpaquePointer(handle)))?.keyPassword,
+            password.utf8.count <= size
+        else { return 0 }
+        for (index, byte) in password.utf8.enumerated() { buffer[index] = CChar(bitPattern: byte) }
+        return Int32(password.utf8.count)
+    }
 /// Larger messages the broker does not send us. Far above what an event may have, so that one too large gets its receipt.
 private let maximumInboundPacketBytes = 8 << 20
 

@@ -1,5 +1,6 @@
 // The session that publishes. It never waits for an inbound one, and nobody waits for it without a bound. What waits is in
-// OutboundQueue.swift; here are the callers that want to know, and the connection.
+// OutboundQueue.swift; here are the callers that want to know, and the connection. It takes messages as well where a call of
+// ours is answered (subscriptions): those are handed on and acknowledged at once.
 
 import Metrics
 import Synchronization
@@ -19,7 +20,9 @@ final class OutboundSession: SessionWork {
         var idByMid: [Int32: OutboundQueue.ID] = [:]
         var isConnected = false
         var maximumPacketBytes: Int?
-        var farewell: OutboundMessage?
+        var filters: Set<String> = []
+        var subscribed: Set<String> = []
+        var hear: (@Sendable (InboundMessage) -> Void)?
     }
 
     private let state = Mutex(State())
@@ -101,6 +104,7 @@ final class OutboundSession: SessionWork {
     ) throws(BrokerError) {
         _ = try connection.publish(greeting)
         state.withLock { state in
+            state.subscribed = []
             state.isConnected = true
             state.maximumPacketBytes = maximumPacketBytes
         }
@@ -108,6 +112,7 @@ final class OutboundSession: SessionWork {
     }
 
     func take(_ event: BrokerEvent, _ connection: MosquittoConnection) {
+        if case .message(let message) = event { state.withLock(\.hear)?(message) }
         guard case .published(let mid, let refusal) = event else { return }
         let settled = state.withLock { state -> [Settled] in
             guard let id = state.idByMid.removeValue(forKey: mid) else { return [] }
@@ -122,8 +127,32 @@ final class OutboundSession: SessionWork {
         Settled.resume(settled)
     }
 
-    func pump(_ connection: MosquittoConnection) throws(BrokerError) {
+    /// Takes what comes on these filters too, from now on. Nothing of it may wait: `hear` runs on the session's thread.
+    func listen(to filters: Set<String>, hear: @escaping @Sendable (InboundMessage) -> Void) {
+        state.withLock { ($0.filters, $0.hear) = (filters, hear) }
+        bell.ring()
+    }
+
+    private func subscribe(_ connection: MosquittoConnection) throws(BrokerError) {
+        let (added, removed) = state.withLock { state in
+            defer { state.subscribed = state.filters }
+            return (
+                state.filters.subtracting(state.subscribed).sorted(),
+                state.subscribed.subtracting(state.filters).sorted()
+            )
+        }
+        if !removed.isEmpty { try connection.unsubscribe(removed) }
+        if !added.isEmpty { _ = try connection.subscribe(added) }
+    }
+
+    var holdsWrites: Bool { false }
+    var wantsRead: Bool { true }
+    var isBetween: Bool { state.withLock(\.queue.inFlight.isEmpty) }
+
+    func pump(_ connection: MosquittoConnection, isLeaving: Bool) throws(BrokerError) {
         expire()
+        guard !isLeaving else { return }
+        try subscribe(connection)
         while let entry = state.withLock({ $0.queue.next() }) {
             var message = entry.message
             if let expiresAt = entry.expiresAt, entry.lane == .picture {
@@ -178,6 +207,13 @@ final class OutboundSession: SessionWork {
             return Self.settle(dropped, &state)
         }
         Settled.resume(settled)
+    }
+
+    func exchanged() {
+        state.withLock { state in
+            state.idByMid = [:]
+            state.queue.connectionExchanged()
+        }
     }
 
     private static func settle(_ dropped: [(OutboundQueue.ID, Dropped)], _ state: inout State) -> [Settled] {

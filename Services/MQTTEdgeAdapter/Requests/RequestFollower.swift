@@ -2,6 +2,7 @@
 // slow timer makes up for lost hints, and at start, or when the broker may have forgotten, all recent requests are
 // published again.
 
+import Footage
 import Logging
 import RPC
 import ServiceKit
@@ -22,6 +23,7 @@ actor RequestFollower {
     private let outbound: OutboundSession
     private let topics: Topics
     private let reminder: FootageReminder
+    private let gaps: GapTeller
     private let clock: any WallClock
     private let logger: Logger
     private var cursor: UInt64?
@@ -34,13 +36,14 @@ actor RequestFollower {
     private let waker: AsyncStream<Void>.Continuation
 
     init(
-        indexer: RPCClient, outbound: OutboundSession, topics: Topics, reminder: FootageReminder, clock: any WallClock,
-        logger: Logger
+        indexer: RPCClient, outbound: OutboundSession, topics: Topics, reminder: FootageReminder, gaps: GapTeller,
+        clock: any WallClock, logger: Logger
     ) {
         self.indexer = indexer
         self.outbound = outbound
         self.topics = topics
         self.reminder = reminder
+        self.gaps = gaps
         self.clock = clock
         self.logger = logger
         (wakes, waker) = AsyncStream.makeStream(of: Void.self, bufferingPolicy: .bufferingNewest(1))
@@ -150,6 +153,12 @@ actor RequestFollower {
             var seen: Set<String> = []
             for change in reply.changes where change.what == "request" {
                 if let id = change.name, seen.insert(id).inserted { try await fetch(id) }
+            }
+            for change in reply.changes where change.what == "gap" {
+                if let source = change.name.flatMap(SourceName.init(path:)), seen.insert("gap \(source.text)").inserted
+                {
+                    try await gaps.tell(source, atUs: change.atUs ?? clock.nowUs())
+                }
             }
             guard let last = reply.changes.compactMap(\.cursor).max(), last > after else { return }
             cursor = last

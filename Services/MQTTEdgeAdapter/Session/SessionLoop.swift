@@ -15,20 +15,32 @@ protocol SessionWork: AnyObject, Sendable {
         throws(BrokerError)
     /// Something came; throwing ends the connection.
     func take(_ event: BrokerEvent, _ connection: MosquittoConnection) throws(BrokerError)
-    /// Hand over what waits to be sent.
-    func pump(_ connection: MosquittoConnection) throws(BrokerError)
+    /// Hand over what waits to be sent; `isLeaving` where this connection is to be exchanged, so that nothing new goes on it.
+    func pump(_ connection: MosquittoConnection, isLeaving: Bool) throws(BrokerError)
     /// The connection is gone.
     func lost()
+    /// The connection is gone, and the next one follows at once.
+    func exchanged()
+    /// True while nothing may be written, because acknowledgements would leave with it.
+    var holdsWrites: Bool { get }
+    /// False while no further message can be taken.
+    var wantsRead: Bool { get }
     /// True when nothing is left to do before a planned end.
     var isDrained: Bool { get }
+    /// True where a connection can be exchanged for another one without anything being sent twice.
+    var isBetween: Bool { get }
 }
 
 /// What a session says about its connection.
 enum SessionReport: Sendable, Equatable {
     case up
+    /// It is there again, and the broker has forgotten the session: what was published meanwhile is lost.
+    case upWithoutSession
     case down(reason: String)
     /// A message waits in the broker for a neighbour of ours; the broker is well.
     case held(reason: String)
+    /// Another client has our id. The session does not come back: two that take it from each other would never end.
+    case takenOver(reason: String)
 }
 
 /// The thread of one session.
@@ -37,23 +49,26 @@ final class SessionLoop: Sendable {
     private static let connectBound = Duration.seconds(30)
     /// How long a planned stop may take to send what waits. The service as a whole has five seconds.
     private static let drainBound = Duration.seconds(1)
+    /// How long an exchange of the connection waits for what is under way.
+    private static let exchangeBound = Duration.seconds(2)
 
     private let name: String
-    private let settings: @Sendable () throws(BrokerError) -> BrokerSettings
+    private let settings: @Sendable (_ isFirst: Bool) throws(BrokerError) -> BrokerSettings
     private let work: any SessionWork
     private let report: @Sendable (SessionReport) -> Void
     private let stopping = Atomic(false)
+    private let exchanging = Atomic(false)
     private let ended = DispatchSemaphore(value: 0)
     private let bell: Bell
 
     /// - Parameters:
     ///   - name: for the thread, so that a debugger shows it.
-    ///   - settings: asked before each connection, so that a new password or certificate needs no restart.
+    ///   - settings: asked before each connection, so that a new password, certificate or token needs no restart. It is told
+    ///     whether it is the first one: only that may begin with a clean session.
     ///   - report: told of each change; called on the session's thread.
     init(
-        name: String, settings: @escaping @Sendable () throws(BrokerError) -> BrokerSettings, work: any SessionWork,
-        bell: Bell,
-        report: @escaping @Sendable (SessionReport) -> Void
+        name: String, settings: @escaping @Sendable (_ isFirst: Bool) throws(BrokerError) -> BrokerSettings,
+        work: any SessionWork, bell: Bell, report: @escaping @Sendable (SessionReport) -> Void
     ) {
         self.name = name
         self.settings = settings
@@ -75,6 +90,13 @@ final class SessionLoop: Sendable {
         bell.ring()
     }
 
+    /// Asks for another connection in the place of this one, as a new token needs it: libmosquitto cannot authenticate anew
+    /// on the one it has. Waits for a moment between two messages; the session goes on with the new one.
+    func exchange() {
+        exchanging.store(true, ordering: .releasing)
+        bell.ring()
+    }
+
     /// Returns when the thread has ended, or after `limit`: a host that swallows packets holds connect() for minutes, and
     /// the process may end without it.
     func finished(within limit: Duration) async {
@@ -92,15 +114,25 @@ final class SessionLoop: Sendable {
     private func run() {
         // A broker is near and wanted: ten seconds at most until it is found again.
         var backOff = BackOff(first: .milliseconds(250), maximum: .seconds(10))
+        var wasUp = false
         while !isStopping {
             var upSince: ContinuousClock.Instant?
             do throws(BrokerError) {
-                let connection = try MosquittoConnection(try settings())
+                let connection = try MosquittoConnection(try settings(!wasUp))
                 try connection.connect()
-                try converse(connection) { upSince = .now }
+                // Whatever it was asked for, this connection is new.
+                exchanging.store(false, ordering: .releasing)
+                try converse(connection, wasUp: wasUp) {
+                    upSince = .now
+                    wasUp = true
+                }
             } catch {
                 work.lost()
                 guard !isStopping else { break }
+                guard !error.isTakenOver else {
+                    report(.takenOver(reason: error.description))
+                    break
+                }
                 report(error.isOurDoing ? .held(reason: error.description) : .down(reason: error.description))
                 // A connection that lasted was a success; one that is ended at once each time is not.
                 if let upSince, ContinuousClock.now - upSince > .seconds(3) { backOff.reset() }
@@ -117,35 +149,42 @@ final class SessionLoop: Sendable {
         while !isStopping, ContinuousClock.now < end { bell.wait(milliseconds: (end - .now).wholeMilliseconds) }
     }
 
-    /// From CONNECT on; returns after a planned end, throws when the connection is lost.
-    private func converse(_ connection: MosquittoConnection, onUp: () -> Void) throws(BrokerError) {
+    /// From CONNECT on; returns after a planned end or for an exchange, throws when the connection is lost.
+    private func converse(
+        _ connection: MosquittoConnection, wasUp: Bool, onUp: () -> Void
+    ) throws(BrokerError) {
         let connectDeadline = ContinuousClock.now + Self.connectBound
         var drainDeadline: ContinuousClock.Instant?
+        var exchangeDeadline: ContinuousClock.Instant?
         var nextTick = ContinuousClock.now + .seconds(1)
         var isUp = false
         while true {
             if isStopping {
                 let deadline = drainDeadline ?? (.now + Self.drainBound)
                 drainDeadline = deadline
-                if !isUp || work.isDrained || ContinuousClock.now >= deadline {
-                    connection.disconnect()
-                    // The goodbye is a courtesy: a connection that breaks now changes nothing.
-                    try? connection.write()
-                    return
-                }
+                if !isUp || work.isDrained || ContinuousClock.now >= deadline { return leave(connection) }
             }
-            if isUp { try work.pump(connection) }
-            if connection.wantsWrite { try connection.write() }
+            let isLeaving = isUp && exchanging.load(ordering: .acquiring)
+            if isLeaving {
+                let deadline = exchangeDeadline ?? (.now + Self.exchangeBound)
+                exchangeDeadline = deadline
+                if work.isBetween || ContinuousClock.now >= deadline { return leave(connection) }
+            }
+            if isUp { try work.pump(connection, isLeaving: isLeaving) }
+            let mayWrite = !work.holdsWrites
+            if mayWrite, connection.wantsWrite { try connection.write() }
             let isReadable = bell.wait(
-                milliseconds: isStopping ? 50 : 500, socket: connection.socket, forWriting: connection.wantsWrite)
+                milliseconds: isStopping || isLeaving ? 50 : 500,
+                socket: work.wantsRead || !isUp ? connection.socket : -1,
+                forWriting: mayWrite && connection.wantsWrite)
             if isReadable {
                 do throws(BrokerError) { try connection.read() } catch {
                     // The broker's last word explains more than the library's error.
-                    try takeEvents(connection, isUp: &isUp, onUp: onUp)
+                    try takeEvents(connection, wasUp: wasUp, isUp: &isUp, onUp: onUp)
                     throw error
                 }
             }
-            try takeEvents(connection, isUp: &isUp, onUp: onUp)
+            try takeEvents(connection, wasUp: wasUp, isUp: &isUp, onUp: onUp)
             if ContinuousClock.now >= nextTick {
                 nextTick = .now + .seconds(1)
                 try connection.tick()
@@ -156,8 +195,19 @@ final class SessionLoop: Sendable {
         }
     }
 
+    /// Says goodbye. A courtesy: a connection that breaks now changes nothing.
+    private func leave(_ connection: MosquittoConnection) {
+        if !work.holdsWrites {
+            // Acknowledgements that are due leave first.
+            try? connection.write()
+            connection.disconnect()
+            try? connection.write()
+        }
+        if isStopping { work.lost() } else { work.exchanged() }
+    }
+
     private func takeEvents(
-        _ connection: MosquittoConnection, isUp: inout Bool, onUp: () -> Void
+        _ connection: MosquittoConnection, wasUp: Bool, isUp: inout Bool, onUp: () -> Void
     ) throws(BrokerError) {
         for event in connection.takeEvents() {
             switch event {
@@ -165,67 +215,13 @@ final class SessionLoop: Sendable {
                 isUp = true
                 onUp()
                 try work.connected(connection, sessionPresent: sessionPresent, maximumPacketBytes: maximumPacketBytes)
-                report(.up)
+                report(wasUp && !sessionPresent && connection.isPersistent ? .upWithoutSession : .up)
             case .refused(let error): throw error
-            case .disconnected(let reason):
-                throw BrokerError(description: "the connection to the broker was lost: \(reason)")
+            case .disconnected(let reason, let isTakenOver):
+                throw BrokerError(
+                    description: "the connection to the broker was lost: \(reason)", isTakenOver: isTakenOver)
             case .message, .published, .subscribed: try work.take(event, connection)
             }
         }
-    }
-}
-
-/// Wakes a session's thread while it waits for its socket.
-final class Bell: Sendable {
-    private let readEnd: Int32
-    private let writeEnd: Int32
-
-    /// Nil where the process has no file descriptor left.
-    init?() {
-        var ends: [Int32] = [-1, -1]
-        guard pipe(&ends) == 0 else { return nil }
-        for end in ends {
-            _ = fcntl(end, F_SETFL, O_NONBLOCK)
-            _ = fcntl(end, F_SETFD, FD_CLOEXEC)
-        }
-        readEnd = ends[0]
-        writeEnd = ends[1]
-    }
-
-    deinit {
-        close(readEnd)
-        close(writeEnd)
-    }
-
-    /// Wakes the thread, now or when it waits next. A full pipe is as good: it wakes too.
-    func ring() {
-        var byte: UInt8 = 1
-        _ = write(writeEnd, &byte, 1)
-    }
-
-    /// Waits for the bell or the socket. True where the socket has something to read, or an error to tell.
-    @discardableResult
-    func wait(milliseconds: Int, socket: Int32 = -1, forWriting: Bool = false) -> Bool {
-        // A negative descriptor is passed over by poll.
-        var descriptors = [
-            pollfd(fd: readEnd, events: Int16(POLLIN), revents: 0),
-            pollfd(fd: socket, events: Int16(POLLIN) | (forWriting ? Int16(POLLOUT) : 0), revents: 0),
-        ]
-        guard poll(&descriptors, nfds_t(descriptors.count), Int32(clamping: max(0, milliseconds))) > 0 else {
-            return false
-        }
-        if descriptors[0].revents != 0 {
-            var bytes = [UInt8](repeating: 0, count: 256)
-            while read(readEnd, &bytes, bytes.count) == bytes.count {}
-        }
-        return descriptors[1].revents & Int16(POLLIN | POLLHUP | POLLERR | POLLNVAL) != 0
-    }
-}
-
-extension Duration {
-    /// Rounded up, so that a wait for it does not end early and spin.
-    var wholeMilliseconds: Int {
-        let (seconds, attoseconds) = components
-        return Int(clamping: seconds) * 1_000 + Int((attoseconds + 999_999_999_999_999) / 1_000_000_000_000_000)
     }
 }

@@ -154,6 +154,14 @@ struct OutboundQueue: Sendable {
         return replaced + lost.map { ($0.id, .disconnected) }
     }
 
+    /// What is in flight waits again in front of the rest: the next connection follows at once. A picture that the broker has
+    /// already comes twice then, with the same id.
+    mutating func connectionExchanged() {
+        words = inFlight.filter { $0.lane == .word } + words
+        pictures = inFlight.filter { $0.lane == .picture } + pictures
+        inFlight = []
+    }
+
     /// Takes out what waits and is not wanted any more. What is in flight stays: the broker may have it.
     mutating func expire(now: ContinuousClock.Instant) -> [(ID, Dropped)] {
         func isOver(_ entry: Entry) -> Bool { entry.expiresAt.map { $0 <= now } ?? false }

@@ -2,6 +2,7 @@
 // rules from YAML, EventMapping.swift applies them.
 
 import JSON
+import RPC
 import Wire
 
 /// One rule of the event rules file.
@@ -112,6 +113,8 @@ struct Rejection: Error, Sendable, Equatable, CustomStringConvertible {
     let reason: String
     /// Event key or request id, where it could be found; else the receipt goes by the digest.
     var key: String?
+    /// What kind of fault it is.
+    var code = Code.invalidArgument
 
     var description: String { field.map { "\($0) \(reason)" } ?? reason }
 }

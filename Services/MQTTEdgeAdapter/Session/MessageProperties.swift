@@ -1,5 +1,4 @@
-// What we publish, as a value: topic, payload and MQTT 5 properties; and the builders of properties (mRPC answers, pictures
-// as CloudEvents). Pure.
+// What we publish, as a value: topic, payload and MQTT 5 properties; and pictures as CloudEvents. Pure.
 
 import Wire
 
@@ -11,13 +10,16 @@ struct MessageProperties: Sendable, Equatable {
     /// Seconds after which the broker drops it. Nil: never.
     var expiryS: UInt32?
     var correlationData: [UInt8]?
+    /// Where the answer to a request of ours goes.
+    var responseTopic: String?
     var userProperties: [UserProperty] = []
 
     static let json = MessageProperties(contentType: "application/json", isText: true)
 
     /// As an upper bound, for comparing with the broker's maximum packet size.
     var maximumEncodedBytes: Int {
-        16 + (contentType?.utf8.count ?? 0) + 3 + (correlationData?.count ?? 0) + 3
+        16 + (contentType?.utf8.count ?? 0) + 3 + (correlationData?.count ?? 0) + 3 + (responseTopic?.utf8.count ?? 0)
+            + 3
             + userProperties.reduce(0) { $0 + $1.name.utf8.count + $1.value.utf8.count + 5 }
     }
 }
@@ -36,73 +38,6 @@ struct OutboundMessage: Sendable, Equatable {
 
 /// Seven days: a retained receipt or finished request is looked at after a weekend, and does not fill the broker for ever.
 let retainedExpiryS: UInt32 = 7 * 86_400
-
-/// mRPC's status of an answer, from what went wrong.
-enum AnswerStatus {
-    /// HTTP-like, as AIO's invokers expect it.
-    static func code(_ code: Code) -> Int {
-        switch code {
-        case .ok: 200
-        case .invalidArgument, .outOfRange, .failedPrecondition, .alreadyExists: 400
-        case .notFound: 404
-        case .permissionDenied, .unauthenticated: 403
-        case .deadlineExceeded, .cancelled: 408
-        case .unimplemented: 501
-        case .unavailable, .resourceExhausted, .aborted: 503
-        case .unknown, .internal, .dataLoss, .unrecognized: 500
-        }
-    }
-
-    /// Properties of an answer. `__apErr` is true for what the command itself reports, as against the transport.
-    static func properties(
-        _ code: Code, message: String?, correlationData: [UInt8]?, clientID: String, timestamp: String
-    ) -> MessageProperties {
-        var properties = MessageProperties.json
-        properties.correlationData = correlationData
-        properties.userProperties = [
-            UserProperty(name: "__stat", value: String(Self.code(code))),
-            UserProperty(name: "__apErr", value: code == .ok ? "false" : "true"),
-        ]
-        if let message { properties.userProperties.append(UserProperty(name: "__stMsg", value: message)) }
-        properties.userProperties += [
-            UserProperty(name: "__protVer", value: "1.0"),
-            UserProperty(name: "__srcId", value: clientID),
-            UserProperty(name: "__ts", value: timestamp),
-        ]
-        return properties
-    }
-}
-
-/// AIO's hybrid logical clock: `__ts`. Milliseconds that never go back, and a counter within one.
-struct HybridClock: Sendable {
-    private var milliseconds: Int64 = 0
-    private var counter = 0
-    private let node: String
-
-    /// - Parameter node: names this process in the stamps; the client id.
-    init(node: String) { self.node = node }
-
-    /// The next stamp: "<ms, 15 digits>:<counter, 5 digits>:<node>".
-    mutating func next(nowUs: Int64) -> String {
-        let now = nowUs / 1_000
-        if now > milliseconds {
-            milliseconds = now
-            counter = 0
-        } else {
-            counter += 1
-            if counter > 99_999 {
-                milliseconds += 1
-                counter = 0
-            }
-        }
-        return "\(Self.padded(milliseconds, 15)):\(Self.padded(Int64(counter), 5)):\(node)"
-    }
-
-    private static func padded(_ value: Int64, _ width: Int) -> String {
-        let digits = String(value)
-        return String(repeating: "0", count: max(0, width - digits.count)) + digits
-    }
-}
 
 /// A picture as a message: raw bytes, with CloudEvents' attributes and reference data as user properties.
 enum PictureMessage {

@@ -1,6 +1,7 @@
 // Receipts and requests as JSON: what an operator reads on N/media-sync/receipts and N/media-sync/requests. Pure.
 
 import JSON
+import RPC
 import Wire
 
 /// What became of a message: the retained receipt.
@@ -34,17 +35,24 @@ enum ReceiptJSON {
     }
 
     /// Nothing is done about the message; `error` says why.
-    static func rejected(_ rejection: Rejection, key: String, topic: String, atUs: Int64) -> JSONValue {
+    static func rejected(_ error: RPCError, key: String, topic: String, atUs: Int64) -> JSONValue {
         .fields([
             "key": .string(key),
             "receipt": .string("rejected"),
-            "error": .fields([
-                "code": .string("invalid_argument"),
-                "message": .string(optional: rejection.description),
-                "field": .string(optional: rejection.field),
-            ]),
+            "error": ErrorJSON.of(error),
             "topic": .string(topic),
             "time": .time(atUs),
+        ])
+    }
+}
+
+/// An error as a person reads it.
+enum ErrorJSON {
+    static func of(_ error: RPCError) -> JSONValue {
+        .fields([
+            "code": .string(error.code.name),
+            "message": .string(error.message),
+            "field": .nonEmpty(error.field),
         ])
     }
 }
@@ -102,6 +110,22 @@ enum RequestJSON {
         ])
     }
 
+    /// One line of a list: what is in the retained status in full.
+    static func summary(_ request: ArchiveRequest) -> JSONValue {
+        .fields([
+            "requestId": .string(optional: request.requestID),
+            "state": .string((request.state ?? .unspecified).name),
+            "reason": .nonEmpty(request.reason),
+            "start": .time(request.window?.startUs),
+            "end": .time(request.window?.endUs),
+            "cameras": .array(request.cameras.map { .string(optional: $0.camera) ?? .string("") }),
+            "requestedBy": .nonEmpty(request.requestedBy),
+            "why": .nonEmpty(request.why),
+            "acceptedAt": .time(request.acceptedUs),
+            "finishedAt": .time(request.finishedUs),
+        ])
+    }
+
     static func isFinal(_ state: RequestState?) -> Bool {
         switch state {
         case .done, .partial, .failed, .cancelled: true
@@ -134,7 +158,7 @@ enum RequestJSON {
         ])
     }
 
-    private static func gap(_ gap: Gap) -> JSONValue {
+    static func gap(_ gap: Gap) -> JSONValue {
         .fields([
             "device": .nonEmpty(gap.source?.device),
             "endpoint": .nonEmpty(gap.source?.endpoint),

@@ -11,15 +11,10 @@ struct PropertyList {
 
     init(_ properties: MessageProperties) {
         if properties.isText { add(MQTT_PROP_PAYLOAD_FORMAT_INDICATOR, UInt8(1)) }
-        if let type = properties.contentType {
-            mosquitto_property_add_string(&list, id(MQTT_PROP_CONTENT_TYPE), type)
-        }
+        if let type = properties.contentType { add(MQTT_PROP_CONTENT_TYPE, type) }
         if let seconds = properties.expiryS { add(MQTT_PROP_MESSAGE_EXPIRY_INTERVAL, seconds) }
-        if let data = properties.correlationData, let size = UInt16(exactly: data.count) {
-            data.withUnsafeBytes { bytes in
-                _ = mosquitto_property_add_binary(&list, id(MQTT_PROP_CORRELATION_DATA), bytes.baseAddress, size)
-            }
-        }
+        if let topic = properties.responseTopic { add(MQTT_PROP_RESPONSE_TOPIC, topic) }
+        if let data = properties.correlationData { add(MQTT_PROP_CORRELATION_DATA, data) }
         for property in properties.userProperties {
             mosquitto_property_add_string_pair(&list, id(MQTT_PROP_USER_PROPERTY), property.name, property.value)
         }
@@ -37,6 +32,18 @@ struct PropertyList {
         mosquitto_property_add_int32(&list, id(property), value)
     }
 
+    mutating func add(_ property: mqtt5_property, _ value: String) {
+        mosquitto_property_add_string(&list, id(property), value)
+    }
+
+    /// What is longer than MQTT allows is left out.
+    mutating func add(_ property: mqtt5_property, _ value: [UInt8]) {
+        guard let size = UInt16(exactly: value.count) else { return }
+        value.withUnsafeBytes { bytes in
+            _ = mosquitto_property_add_binary(&list, id(property), bytes.baseAddress, size)
+        }
+    }
+
     mutating func free() { mosquitto_property_free_all(&list) }
 }
 
@@ -48,6 +55,14 @@ func readProperties(_ properties: OpaquePointer?, into message: inout InboundMes
     while let property = current {
         switch mosquitto_property_identifier(property) {
         case id(MQTT_PROP_CONTENT_TYPE): message.contentType = string(property, id(MQTT_PROP_CONTENT_TYPE))
+        case id(MQTT_PROP_PAYLOAD_FORMAT_INDICATOR):
+            var value: UInt8 = 0
+            mosquitto_property_read_byte(property, id(MQTT_PROP_PAYLOAD_FORMAT_INDICATOR), &value, false)
+            message.formatIndicator = value
+        case id(MQTT_PROP_MESSAGE_EXPIRY_INTERVAL):
+            var value: UInt32 = 0
+            mosquitto_property_read_int32(property, id(MQTT_PROP_MESSAGE_EXPIRY_INTERVAL), &value, false)
+            message.expiryS = value
         case id(MQTT_PROP_RESPONSE_TOPIC): message.responseTopic = string(property, id(MQTT_PROP_RESPONSE_TOPIC))
         case id(MQTT_PROP_CORRELATION_DATA):
             var data: UnsafeMutableRawPointer?

@@ -1,12 +1,15 @@
-// The three sessions with the broker as one service: start, the state of readiness, and the planned end.
+// The three sessions with the broker as one service: start, the state of readiness, a newer token, and the planned end.
 //
-//   {client-id}          commands. Persistent.
-//   {client-id}-events   events, archive requests, cancellations. Persistent. Apart from the commands, so that a message that
-//                        waits for the indexer does not hold up an operator who wants to see the camera.
-//   {client-id}-out      all that is published. Carries the last will.
+//   {client-id}            all that is published, and the calls to Azure Device Registry. Carries the last will. Has the id
+//                          itself, because the registry knows a connector by it.
+//   {client-id}-commands   commands. Persistent.
+//   {client-id}-events     events, archive requests, cancellations. Persistent. Apart from the commands, so that a message that
+//                          waits for the indexer does not hold up an operator who wants to see the camera.
 
 import Footage
+import JSON
 import Logging
+import Metrics
 import ServiceKit
 import ServiceLifecycle
 import Synchronization
@@ -19,22 +22,29 @@ struct BrokerSessions: Service {
     let eventWork: InboundSession
     let out: SessionLoop
     let outbound: OutboundSession
+    /// The broker's token as it is now; nil without one.
+    let token: @Sendable () -> String?
+    let logger: Logger
 
     /// What is worked on gets its grace and the goodbye its second; the process as a whole has five.
     private static let inboundEnd = Duration.milliseconds(1_900)
     private static let outboundEnd = Duration.milliseconds(1_200)
     /// How often callers whose time is over are told so while there is no connection.
     private static let expiryInterval = Duration.milliseconds(250)
+    /// A new token is there minutes before the old one ends; reading a small file costs nothing.
+    private static let tokenInterval = Duration.seconds(1)
 
     func run() async throws {
         out.start()
         commands.start()
         events.start()
         try? await cancelWhenGracefulShutdown {
+            async let watching: Void = watchToken()
             while true {
                 try await Task.sleep(for: Self.expiryInterval)
                 outbound.expire()
             }
+            _ = try await watching
         }
         for work in [commandWork, eventWork] { work.stop() }
         for loop in [commands, events] { loop.stop() }
@@ -45,6 +55,18 @@ struct BrokerSessions: Service {
         out.stop()
         await out.finished(within: Self.outboundEnd)
         outbound.lost()
+    }
+
+    /// A newer token is used at once.
+    private func watchToken() async throws {
+        var used = token()
+        while true {
+            try await Task.sleep(for: Self.tokenInterval)
+            guard let found = token(), found != used else { continue }
+            used = found
+            logger.info("the broker's token is a new one: the sessions go on with it")
+            for loop in [commands, events, out] { loop.exchange() }
+        }
     }
 }
 
@@ -69,7 +91,15 @@ final class BrokerHealth: Sendable {
     func report(_ session: String, _ report: SessionReport) {
         switch report {
         case .up: update(session, nil)
+        case .upWithoutSession:
+            update(session, nil)
+            Counter(label: "sightglass_adapter_sessions_lost_total").increment()
+            logger.error(
+                "the broker forgot a session, and what was published for it meanwhile; give the broker persistence",
+                metadata: ["session": "\(session.isEmpty ? "out" : String(session.dropFirst()))"])
         case .down(let reason): update(session, reason)
+        case .takenOver(let reason):
+            update(session, "\(reason); another adapter with this client id works now, restart this one to take over")
         case .held(let reason):
             let isNews = held.withLock { held in
                 defer { held[session] = reason }
@@ -94,13 +124,9 @@ final class BrokerHealth: Sendable {
 
 /// Who has to know that the broker is there again. Set once, after all parts are made.
 final class Ends: Sendable {
-    private let parts = Mutex<(requests: RequestFollower, status: RetainedStatus)?>(nil)
+    private let parts = Mutex<[@Sendable () -> Void]>([])
 
-    func connect(requests: RequestFollower, status: RetainedStatus) { parts.withLock { $0 = (requests, status) } }
+    func connect(_ parts: [@Sendable () -> Void]) { self.parts.withLock { $0 = parts } }
 
-    func brokerConnected() {
-        guard let parts = parts.withLock({ $0 }) else { return }
-        parts.status.showAgain()
-        parts.requests.brokerConnected()
-    }
+    func brokerConnected() { for part in parts.withLock({ $0 }) { part() } }
 }

@@ -1,4 +1,4 @@
-// Payloads of N/media-sync/archive and N/media-sync/cancel (scenario 2.3), and the body of a stream command. Pure.
+// Payloads of N/media-sync/archive, N/media-sync/cancel and N/media-sync/list (scenario 2.3). Pure.
 
 import JSON
 import ServiceKit
@@ -64,7 +64,7 @@ struct ArchiveCommand: Sendable, Equatable {
         return json
     }
 
-    private static func requestID(_ value: JSONValue) throws(Rejection) -> String {
+    static func requestID(_ value: JSONValue) throws(Rejection) -> String {
         let allowed = value.string.map { text in
             (1...64).contains(text.utf8.count)
                 && text.utf8.allSatisfy { byte in
@@ -134,7 +134,7 @@ struct ArchiveCommand: Sendable, Equatable {
         return kinds
     }
 
-    private static func choice<T>(
+    static func choice<T>(
         _ value: JSONValue?, _ field: String, _ choices: [String: T]
     ) throws(Rejection) -> T? {
         guard let value else { return nil }
@@ -145,48 +145,25 @@ struct ArchiveCommand: Sendable, Equatable {
     }
 }
 
-/// The body of a stream command: an object that overrides the stream's configuration for this run, and beside the
-/// overriding keys `timeLimitSeconds`. No body means: as configured.
-struct StreamCommandBody: Sendable, Equatable {
-    /// Nil where nothing is overridden.
-    var overrideJSON: String?
-    /// Nil for a run without end.
-    var endsAfterMs: UInt64?
-    /// For `capture`: the picture's format.
-    var format: String?
+/// The payload of N/media-sync/list: {"open": true, "limit": 50}; nothing means all, newest first.
+struct ListCommand: Sendable, Equatable {
+    var openOnly = false
+    var limit: UInt32 = 50
 
-    /// The registry takes so much.
-    static let maximumBytes = 16 * 1_024
-
-    init(_ message: InboundMessage, verb: Verb) throws(Rejection) {
+    init(_ message: InboundMessage) throws(Rejection) {
         guard !message.payload.isEmpty else { return }
-        guard message.payload.count <= Self.maximumBytes else {
-            throw Rejection(
-                reason:
-                    "the body has \(message.payload.count) bytes; a stream configuration may have \(Self.maximumBytes)")
+        let json = try ArchiveCommand.object(message)
+        if let open = json[given: "open"] {
+            guard case .bool(let value) = open.content else {
+                throw Rejection(field: "open", reason: "is \(open.kindName); expected true or false")
+            }
+            openOnly = value
         }
-        let members = try ArchiveCommand.object(message).members ?? []
-        switch verb {
-        case .start:
-            if let limit = members.last(where: { $0.key == "timeLimitSeconds" })?.value {
-                guard let seconds = limit.number, seconds >= 0.001, seconds <= 604_800 else {
-                    throw Rejection(
-                        field: "timeLimitSeconds", reason: "is not a number of seconds from 0.001 to 604800")
-                }
-                endsAfterMs = UInt64((seconds * 1_000).rounded())
+        if let limit = json[given: "limit"] {
+            guard let number = limit.number, (1...200).contains(number), let value = UInt32(exactly: number) else {
+                throw Rejection(field: "limit", reason: "is not a whole number from 1 to 200")
             }
-            let overriding = members.filter { $0.key != "timeLimitSeconds" }
-            if !overriding.isEmpty {
-                overrideJSON = JSONValue.object(overriding).text()
-            }
-        case .capture:
-            if let format = members.last(where: { $0.key == "format" })?.value {
-                guard let text = format.string, !text.isEmpty else {
-                    throw Rejection(field: "format", reason: "is not a string like \"jpeg\" or \"png\"")
-                }
-                self.format = text
-            }
-        case .stop, .state: break
+            self.limit = value
         }
     }
 }

@@ -28,6 +28,7 @@ final class MediaSyncIntake: Sendable {
     private let footage: FootageRequester
     private let indexer: RPCClient
     private let correspondence: Correspondence
+    private let desk: CallDesk
     private let requests: RequestFollower
     private let patience: Duration
     private let clock: any WallClock
@@ -36,7 +37,8 @@ final class MediaSyncIntake: Sendable {
 
     init(
         rules: [EventRule], topics: Topics, footage: FootageRequester, indexer: RPCClient,
-        correspondence: Correspondence, requests: RequestFollower, patience: Duration, clock: any WallClock,
+        correspondence: Correspondence, desk: CallDesk, requests: RequestFollower, patience: Duration,
+        clock: any WallClock,
         logger: Logger
     ) {
         self.rules = rules
@@ -44,6 +46,7 @@ final class MediaSyncIntake: Sendable {
         self.footage = footage
         self.indexer = indexer
         self.correspondence = correspondence
+        self.desk = desk
         self.requests = requests
         self.patience = patience
         self.clock = clock
@@ -74,27 +77,47 @@ final class MediaSyncIntake: Sendable {
 
     /// Decides about a message, within `patience`.
     func handle(_ message: InboundMessage) async -> Verdict {
+        // An event is no request, whatever properties it has.
+        guard topics.route(message.topic) != nil else { return await decide(message, nil) }
+        switch desk.look(at: message) {
+        case .plain: return await decide(message, nil)
+        case .call(let call): return await decide(message, call)
+        case .refused(let call, let answer): await correspondence.answer(call, answer)
+        case .silent(let reason):
+            logger.warning("a request is passed over", metadata: ["topic": "\(message.topic)", "reason": "\(reason)"])
+        }
+        return .acknowledge
+    }
+
+    private func decide(_ message: InboundMessage, _ call: CallRules.Call?) async -> Verdict {
         let end = ContinuousClock.now + patience
         let errand: Errand
         do throws(Rejection) {
             guard let read = try read(message) else { return .acknowledge }
             errand = read
         } catch {
-            return await reject(message, error)
+            return await reject(message, error, call)
         }
         var backOff = BackOff(first: .milliseconds(100), maximum: .seconds(2))
         var ensured: (cameras: [RequestedCamera], at: ContinuousClock.Instant)?
         while true {
             do throws(Obstacle) {
-                try await carryOut(errand, message, &ensured)
+                try await carryOut(errand, message, call, &ensured)
                 return .acknowledge
             } catch {
                 switch error {
-                case .rejected(let rejection): return await reject(message, rejection)
+                case .rejected(let rejection): return await reject(message, rejection, call)
                 case .transient(let reason):
                     let pause = backOff.next()
+                    if let call, ContinuousClock.now + pause >= call.deadline {
+                        // Who asks by mRPC waits for this answer, and asks again. No receipt says that it is rejected: a
+                        // neighbour that answered too late may have taken it.
+                        let error = RPCError.unavailable("\(reason); ask again for \(errand.key)")
+                        await correspondence.answer(call, .failed(error, CommandJSON.refused(nil, error)))
+                        return .acknowledge
+                    }
                     if ContinuousClock.now + pause >= end || Task.isCancelled {
-                        return await giveUp(message, errand, reason)
+                        return await giveUp(message, errand, reason, call)
                     }
                     do { try await Task.sleep(for: pause) } catch { return .withhold(reason: reason) }
                 }
@@ -107,7 +130,7 @@ final class MediaSyncIntake: Sendable {
         switch topics.route(message.topic) {
         case .archive: return .archive(try ArchiveCommand(message))
         case .cancel: return .cancel(try ArchiveCommand.cancelledID(message))
-        case .command, nil: break
+        case .command, .read, .list, nil: break
         }
         switch try EventMapping.map(message, by: EventMapping.rules(rules, for: message.topic)) {
         case .event(let event): return .event(event)
@@ -118,7 +141,7 @@ final class MediaSyncIntake: Sendable {
     }
 
     private func carryOut(
-        _ errand: Errand, _ message: InboundMessage,
+        _ errand: Errand, _ message: InboundMessage, _ call: CallRules.Call?,
         _ ensured: inout (cameras: [RequestedCamera], at: ContinuousClock.Instant)?
     ) async throws(Obstacle) {
         let json: JSONValue
@@ -149,9 +172,10 @@ final class MediaSyncIntake: Sendable {
             json = try await accepted(
                 message, try await submit(message, IndexerMethods.submitArchive, request, errand.key), errand.key)
         }
-        guard await correspondence.receipt(json, key: errand.key, for: message, code: .ok, text: nil) else {
+        guard await correspondence.receipt(json, key: errand.key) else {
             throw .transient("its receipt could not be published")
         }
+        await answer(.done(json), message, call)
         suspects.withLock { $0[message.digest] = nil }
     }
 
@@ -180,7 +204,7 @@ final class MediaSyncIntake: Sendable {
         let cameras: [RequestedCamera]
         do throws(FootageError) { cameras = try await footage.resolve(names) } catch {
             if error.isTransient { throw .transient(error.description) }
-            throw .rejected(Rejection(field: nil, reason: error.description, key: key))
+            throw .rejected(Rejection(field: nil, reason: error.description, key: key, code: .notFound))
         }
         let answered = await footage.ensure(key: key, window: window, cameras: cameras)
         ensured = (answered, .now)
@@ -198,7 +222,9 @@ final class MediaSyncIntake: Sendable {
             case .final:
                 // A conflict must not cover the receipt of the request that has the id.
                 throw .rejected(
-                    Rejection(field: error.field, reason: error.message, key: error.code == .alreadyExists ? nil : key))
+                    Rejection(
+                        field: error.field, reason: error.message, key: error.code == .alreadyExists ? nil : key,
+                        code: error.code))
             case .suspect:
                 let attempts = suspects.withLock { suspects -> Int in
                     if suspects.count >= Self.maximumSuspects { suspects = [:] }
@@ -215,23 +241,42 @@ final class MediaSyncIntake: Sendable {
         }
     }
 
-    private func reject(_ message: InboundMessage, _ rejection: Rejection) async -> Verdict {
-        let key = rejection.key ?? message.digest
+    private func reject(_ message: InboundMessage, _ rejection: Rejection, _ call: CallRules.Call?) async -> Verdict {
+        await refuse(
+            message, RPCError(code: rejection.code, message: rejection.description, field: rejection.field),
+            rejection.key ?? message.digest, call)
+    }
+
+    private func refuse(
+        _ message: InboundMessage, _ error: RPCError, _ key: String, _ call: CallRules.Call?
+    ) async -> Verdict {
         Counter(label: "sightglass_adapter_requests_total", dimensions: [("receipt", "rejected")]).increment()
         logger.notice(
             "a message is rejected",
-            metadata: ["key": "\(key)", "topic": "\(message.topic)", "reason": "\(rejection)"])
-        let json = ReceiptJSON.rejected(rejection, key: key, topic: message.topic, atUs: clock.nowUs())
-        let isKnown = await correspondence.receipt(
-            json, key: key, for: message, code: .invalidArgument, text: rejection.description)
-        return isKnown ? .acknowledge : .withhold(reason: "the receipt of its rejection could not be published")
+            metadata: ["key": "\(key)", "topic": "\(message.topic)", "reason": "\(error.message)"])
+        let json = ReceiptJSON.rejected(error, key: key, topic: message.topic, atUs: clock.nowUs())
+        let isKnown = await correspondence.receipt(json, key: key)
+        guard isKnown else { return .withhold(reason: "the receipt of its rejection could not be published") }
+        await answer(.failed(error, json), message, call)
+        return .acknowledge
     }
 
     /// What came with QoS 0 does not come again, so its sender is told.
-    private func giveUp(_ message: InboundMessage, _ errand: Errand, _ reason: String) async -> Verdict {
+    private func giveUp(
+        _ message: InboundMessage, _ errand: Errand, _ reason: String, _ call: CallRules.Call?
+    ) async -> Verdict {
         guard message.qos == 0 else { return .withhold(reason: reason) }
         return await reject(
-            message, Rejection(reason: "\(reason); publish with QoS 1 to have it kept", key: errand.key))
+            message, Rejection(reason: "\(reason); publish with QoS 1 to have it kept", key: errand.key), call)
+    }
+
+    /// An event may name a response topic too; it is no mRPC request for that.
+    private func answer(_ answer: CallAnswer, _ message: InboundMessage, _ call: CallRules.Call?) async {
+        if let call {
+            await correspondence.answer(call, answer)
+        } else if message.responseTopic != nil {
+            await correspondence.answerBelow(message, answer)
+        }
     }
 }
 
