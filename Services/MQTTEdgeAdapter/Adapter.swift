@@ -42,9 +42,10 @@ struct Adapter {
         let stamps = Stamps(node: configuration.clientID)
 
         let ends = Ends()
+        let presence = Presence(
+            topic: topics.adapter, clientID: configuration.clientID, startedUs: runtime.clock.nowUs())
         let outbound = OutboundSession(
-            bell: try bell(), greeting: presence("online"), farewell: presence("offline"),
-            onConnected: { ends.brokerConnected() })
+            bell: try bell(), presence: presence, onConnected: { ends.brokerConnected() })
         let reminder = FootageReminder(footage: footage, clock: runtime.clock)
         let requests = RequestFollower(
             indexer: indexer, outbound: outbound, topics: topics, reminder: reminder,
@@ -104,8 +105,9 @@ struct Adapter {
         let sessions = BrokerSessions(
             commands: loop("-commands", commandWork, bells.commands, health), commandWork: commandWork,
             events: loop("-events", eventWork, bells.events, health), eventWork: eventWork,
-            out: loop("", outbound, outbound.bell, health), outbound: outbound,
+            out: loop("", outbound, outbound.bell, health, will: presence.offline), outbound: outbound,
             token: { configuration.token }, logger: runtime.logger)
+        health.connect { sessions.giveUp() }
         return [
             server,
             BackgroundLoop("request follower") { try await requests.run(hints: hints.hints) },
@@ -168,10 +170,9 @@ struct Adapter {
     }
 
     private func loop(
-        _ suffix: String, _ work: any SessionWork, _ bell: Bell, _ health: BrokerHealth
+        _ suffix: String, _ work: any SessionWork, _ bell: Bell, _ health: BrokerHealth, will: OutboundMessage? = nil
     ) -> SessionLoop {
         let configuration = self.configuration
-        let will = suffix.isEmpty ? presence("offline") : nil
         let expiryS: UInt32 =
             switch suffix {
             // What is published is kept here until the broker has it: its session need not outlive a connection.
@@ -185,14 +186,6 @@ struct Adapter {
                 try configuration.broker(
                     clientID: configuration.clientID + suffix, sessionExpiryS: expiryS, isFirst: isFirst, will: will)
             }, work: work, bell: bell, report: { health.report(suffix, $0) })
-    }
-
-    /// N/sightglass/adapter, retained: whether anybody listens.
-    private func presence(_ state: String) -> OutboundMessage {
-        let json = JSONValue.fields(["state": .string(state), "clientId": .string(configuration.clientID)])
-        var message = OutboundMessage(topic: configuration.topics.adapter, payload: json.encoded(), retain: true)
-        message.properties = .json
-        return message
     }
 
     private func bell() throws(SettingsError) -> Bell {

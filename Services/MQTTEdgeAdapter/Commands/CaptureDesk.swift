@@ -74,7 +74,7 @@ struct CaptureDesk: Sendable {
         return nil
     }
 
-    /// Asks for the footage around now, as one exact clip.
+    /// Asks for the footage around now.
     func clip(
         _ definition: StreamDefinition, _ body: CaptureBody, _ message: InboundMessage, _ limit: Duration
     ) async throws(RPCError) -> JSONValue {
@@ -94,7 +94,7 @@ struct CaptureDesk: Sendable {
             IndexerMethods.submitArchive,
             SubmitArchiveRequest(
                 requestID: id, window: window, cameras: cameras, requestedBy: message.origin, reason: body.reason,
-                delivery: body.delivery, mode: .clip,
+                delivery: body.delivery, mode: body.mode,
                 // As every operator's request: between events (100) and routine (0).
                 priority: 50, kinds: [.segment]), timeout: min(Self.indexerTimeout, limit))
         if let request = reply.request { await requests.show(request) }

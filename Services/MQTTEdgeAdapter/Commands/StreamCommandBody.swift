@@ -52,7 +52,8 @@ struct StreamCommandBody: Sendable, Equatable {
 }
 
 /// The body of `capture`: {"kind": "snapshot", "format": "png", "quality": 75, "maxWidth": 640, "maxHeight": 480}, or
-/// {"kind": "clip", "preSeconds": 10, "postSeconds": 20, "delivery": "cloud", "requestId": "…", "reason": "…"}.
+/// {"kind": "clip", "preSeconds": 10, "postSeconds": 20, "mode": "files", "delivery": "cloud", "requestId": "…",
+/// "reason": "…"}.
 struct CaptureBody: Sendable, Equatable {
     enum Kind: Sendable, Equatable {
         case snapshot
@@ -68,6 +69,8 @@ struct CaptureBody: Sendable, Equatable {
     var preMs = -EventRule.defaultStartOffsetMs
     var postMs = EventRule.defaultEndOffsetMs
     var delivery = Delivery.cloud
+    /// The files that touch the window, or one exact clip.
+    var mode = ArchiveMode.files
     var requestID: String?
     var reason: String?
 
@@ -93,6 +96,7 @@ struct CaptureBody: Sendable, Equatable {
         delivery =
             try ArchiveCommand.choice(json[given: "delivery"], "delivery", ["cloud": .cloud, "archive": .archive])
             ?? .cloud
+        mode = try ArchiveCommand.choice(json[given: "mode"], "mode", ["files": .files, "clip": .clip]) ?? .files
         requestID = try json[given: "requestId"].map { value throws(Rejection) in try ArchiveCommand.requestID(value) }
         reason = json[given: "reason"]?.string?.prefixed(1_024)
     }

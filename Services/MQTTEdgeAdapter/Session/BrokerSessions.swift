@@ -57,6 +57,9 @@ struct BrokerSessions: Service {
         outbound.lost()
     }
 
+    /// Another adapter has our client id: none of the sessions goes on.
+    func giveUp() { for loop in [commands, events, out] { loop.stop() } }
+
     /// A newer token is used at once.
     private func watchToken() async throws {
         var used = token()
@@ -77,6 +80,7 @@ final class BrokerHealth: Sendable {
     private let logger: Logger
     private let reasons = Mutex<[String: String]>([:])
     private let held = Mutex<[String: String]>([:])
+    private let onTakenOver = Mutex<(@Sendable () -> Void)?>(nil)
 
     init(health: HealthRegister, address: String, sessions: [String], logger: Logger) {
         self.health = health
@@ -87,6 +91,9 @@ final class BrokerHealth: Sendable {
         }
         health.set("broker", ready: false, reason: "connecting to the MQTT broker at \(address)")
     }
+
+    /// Who ends the sessions. Set before they start.
+    func connect(onTakenOver: @escaping @Sendable () -> Void) { self.onTakenOver.withLock { $0 = onTakenOver } }
 
     func report(_ session: String, _ report: SessionReport) {
         switch report {
@@ -99,7 +106,8 @@ final class BrokerHealth: Sendable {
                 metadata: ["session": "\(session.isEmpty ? "out" : String(session.dropFirst()))"])
         case .down(let reason): update(session, reason)
         case .takenOver(let reason):
-            update(session, "\(reason); another adapter with this client id works now, restart this one to take over")
+            update(session, "\(reason): this one has stopped; restart it to take over again")
+            onTakenOver.withLock { $0 }?()
         case .held(let reason):
             let isNews = held.withLock { held in
                 defer { held[session] = reason }

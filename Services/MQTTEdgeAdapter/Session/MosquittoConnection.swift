@@ -165,16 +165,16 @@ final class MosquittoConnection {
         return inbox.events
     }
 
-    /// Subscribes with QoS 1; gives the id that `subscribed` will name. Retained messages are not asked for: a command or
-    /// event that the broker keeps would act again at each connection.
-    func subscribe(_ filters: [String]) throws(BrokerError) -> Int32 {
+    /// Subscribes with QoS 1; gives the id that `subscribed` will name. Retained messages are asked for only where that is
+    /// said: a command or event that the broker keeps would act again at each connection.
+    func subscribe(_ filters: [String], withRetained: Bool = false) throws(BrokerError) -> Int32 {
         var mid: Int32 = 0
         var pointers: [UnsafeMutablePointer<CChar>?] = filters.map { strdup($0) }
         defer { pointers.forEach { free($0) } }
         let code = pointers.withUnsafeMutableBufferPointer { buffer in
             mosquitto_subscribe_multiple(
                 handle, &mid, Int32(buffer.count), buffer.baseAddress, 1,
-                Int32(MQTT_SUB_OPT_SEND_RETAIN_NEVER.rawValue.asCode), nil)
+                withRetained ? 0 : Int32(MQTT_SUB_OPT_SEND_RETAIN_NEVER.rawValue.asCode), nil)
         }
         try check(code, "subscribing")
         return mid

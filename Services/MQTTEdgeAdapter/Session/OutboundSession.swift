@@ -1,6 +1,6 @@
 // The session that publishes. It never waits for an inbound one, and nobody waits for it without a bound. What waits is in
 // OutboundQueue.swift; here are the callers that want to know, and the connection. It takes messages as well where a call of
-// ours is answered (subscriptions): those are handed on and acknowledged at once.
+// ours is answered (subscriptions): those are handed on and acknowledged at once. Who is online: Presence.swift.
 
 import Metrics
 import Synchronization
@@ -23,26 +23,27 @@ final class OutboundSession: SessionWork {
         var filters: Set<String> = []
         var subscribed: Set<String> = []
         var hear: (@Sendable (InboundMessage) -> Void)?
+        /// Whether there was a connection before this one.
+        var wasConnected = false
+        /// When the greeting is published although nobody said who greeted last; nil where it is published.
+        var greetingDue: ContinuousClock.Instant?
     }
+
+    /// The broker's answer to a subscription comes within milliseconds.
+    private static let presenceBound = Duration.seconds(1)
 
     private let state = Mutex(State())
     /// Wakes the session's thread when something is queued.
     let bell: Bell
-    private let greeting: OutboundMessage
-    private let farewell: OutboundMessage
+    private let presence: Presence
     private let onConnected: @Sendable () -> Void
 
     /// - Parameters:
-    ///   - greeting: published first on each connection: "online".
-    ///   - farewell: published last before a planned end: "offline", which is the last will too.
+    ///   - presence: published first on each connection ("online") and last before a planned end.
     ///   - onConnected: after the greeting; retained state may have to be published again.
-    init(
-        bell: Bell, greeting: OutboundMessage, farewell: OutboundMessage,
-        onConnected: @escaping @Sendable () -> Void
-    ) {
+    init(bell: Bell, presence: Presence, onConnected: @escaping @Sendable () -> Void) {
         self.bell = bell
-        self.greeting = greeting
-        self.farewell = farewell
+        self.presence = presence
         self.onConnected = onConnected
     }
 
@@ -94,7 +95,7 @@ final class OutboundSession: SessionWork {
 
     /// Queues the farewell; `isDrained` turns true when the broker has it.
     func sayFarewell() {
-        post(farewell)
+        post(presence.offline)
     }
 
     var isDrained: Bool { state.withLock(\.queue.isEmpty) }
@@ -102,17 +103,44 @@ final class OutboundSession: SessionWork {
     func connected(
         _ connection: MosquittoConnection, sessionPresent: Bool, maximumPacketBytes: Int?
     ) throws(BrokerError) {
-        _ = try connection.publish(greeting)
-        state.withLock { state in
+        let isAgain = state.withLock { state in
             state.subscribed = []
-            state.isConnected = true
             state.maximumPacketBytes = maximumPacketBytes
+            defer { state.wasConnected = true }
+            return state.wasConnected
+        }
+        guard isAgain else { return try greet(connection) }
+        // Not before it is known who greeted last: brokers that close a connection for another client with its id do not all
+        // say so, and two that take it from each other would never end.
+        _ = try connection.subscribe([presence.topic], withRetained: true)
+        state.withLock { $0.greetingDue = .now + Self.presenceBound }
+    }
+
+    private func greet(_ connection: MosquittoConnection) throws(BrokerError) {
+        _ = try connection.publish(presence.online)
+        state.withLock { state in
+            state.greetingDue = nil
+            state.isConnected = true
         }
         onConnected()
     }
 
-    func take(_ event: BrokerEvent, _ connection: MosquittoConnection) {
-        if case .message(let message) = event { state.withLock(\.hear)?(message) }
+    /// Somebody's presence came.
+    private func meet(_ message: InboundMessage, _ connection: MosquittoConnection) throws(BrokerError) {
+        guard state.withLock({ $0.greetingDue != nil }) else { return }
+        guard !presence.isSucceeded(by: message) else {
+            throw BrokerError(
+                description: "an adapter that started later has taken over the client id", isTakenOver: true)
+        }
+        try connection.unsubscribe([presence.topic])
+        try greet(connection)
+    }
+
+    func take(_ event: BrokerEvent, _ connection: MosquittoConnection) throws(BrokerError) {
+        if case .message(let message) = event {
+            guard message.topic != presence.topic else { return try meet(message, connection) }
+            state.withLock(\.hear)?(message)
+        }
         guard case .published(let mid, let refusal) = event else { return }
         let settled = state.withLock { state -> [Settled] in
             guard let id = state.idByMid.removeValue(forKey: mid) else { return [] }
@@ -152,6 +180,10 @@ final class OutboundSession: SessionWork {
     func pump(_ connection: MosquittoConnection, isLeaving: Bool) throws(BrokerError) {
         expire()
         guard !isLeaving else { return }
+        if let due = state.withLock(\.greetingDue) {
+            guard due <= .now else { return }
+            try greet(connection)
+        }
         try subscribe(connection)
         while let entry = state.withLock({ $0.queue.next() }) {
             var message = entry.message
@@ -202,6 +234,7 @@ final class OutboundSession: SessionWork {
     func lost() {
         let settled = state.withLock { state -> [Settled] in
             state.isConnected = false
+            state.greetingDue = nil
             state.idByMid = [:]
             let dropped = state.queue.connectionLost()
             return Self.settle(dropped, &state)

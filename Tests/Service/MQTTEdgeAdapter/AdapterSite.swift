@@ -88,6 +88,15 @@ struct AdapterSite {
         }
     }
 
+    /// Starts the adapter with nothing but what `environment` and `arguments` say of the broker.
+    func startBare(
+        _ arguments: [String] = [], environment: [String: String], run: String = "run"
+    ) throws -> ServiceProcess {
+        try ServiceProcess(
+            "mqtt-edge-adapter", ["--run-directory", folder.path(run)] + arguments, environment: environment,
+            logs: folder)
+    }
+
     /// Starts the adapter. `more` are further arguments.
     func start(
         _ more: [String] = [], passwordFile: String? = nil, host: String = "127.0.0.1"
