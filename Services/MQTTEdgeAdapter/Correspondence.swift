@@ -41,11 +41,12 @@ struct Correspondence: Sendable {
     func answer(_ call: CallRules.Call, _ answer: CallAnswer) async {
         let left = call.deadline - .now
         guard left > .zero else {
-            logger.notice("an answer came too late and is not sent", metadata: ["topic": "\(call.responseTopic)"])
+            logger.notice(
+                "an answer came too late and is not sent", metadata: ["topic": "\(call.responseTopic.prefixed(300))"])
             return
         }
         var message = stamped(answer, topic: call.responseTopic)
-        message.properties.correlationData = call.correlation
+        message.properties.correlationData = call.correlation.isEmpty ? nil : call.correlation
         message.properties.expiryS = UInt32(clamping: (left.wholeMilliseconds + 999) / 1_000)
         await deliver(message, within: min(left, Self.bound), what: "an answer")
     }
@@ -57,7 +58,7 @@ struct Correspondence: Sendable {
         guard TopicName.isPublishable(topic), !takenFilters.contains(where: { $0.matches(topic) }) else {
             logger.warning(
                 "no answer is sent: the response topic cannot be used",
-                metadata: ["topic": "\(message.topic)", "response-topic": "\(topic.prefix(200))"])
+                metadata: ["topic": "\(message.shortTopic)", "response-topic": "\(topic.prefix(200))"])
             return
         }
         var reply = stamped(answer, topic: topic)
@@ -86,14 +87,22 @@ struct Correspondence: Sendable {
     /// Moves the process's clock behind a stamp that came with an answer. One that is far off is passed over.
     func follow(_ stamp: HybridStamp) { try? stamps.follow(stamp, nowUs: clock.nowUs()) }
 
+    /// True when the broker has it, and where it refuses it for good: to try again would only hold up what comes behind.
     @discardableResult
     private func deliver(_ message: OutboundMessage, within limit: Duration, what: String) async -> Bool {
         do throws(OutboundQueue.Dropped) {
             try await outbound.deliver(message, lane: .word, deadline: .now + limit)
             return true
         } catch {
+            if case .refused(let reason) = error {
+                logger.error(
+                    "\(what) is refused by the broker; allow the adapter's user to publish there",
+                    metadata: ["topic": "\(message.topic.prefixed(300))", "reason": "\(reason)"])
+                return true
+            }
             logger.warning(
-                "\(what) could not be published", metadata: ["topic": "\(message.topic)", "reason": "\(error)"])
+                "\(what) could not be published",
+                metadata: ["topic": "\(message.topic.prefixed(300))", "reason": "\(error)"])
             return false
         }
     }

@@ -1,6 +1,8 @@
 // MQTT topic names and filters: which are valid, which match, which can meet. Pure. All look at bytes, as the broker does:
 // for Swift's Character, '/' or '+' with a combining accent after it would be another letter.
 
+import RPC
+
 /// A subscription's filter.
 struct TopicFilter: Sendable, Hashable, CustomStringConvertible {
     let description: String
@@ -50,14 +52,34 @@ struct TopicFilter: Sendable, Hashable, CustomStringConvertible {
     }
 }
 
+/// Text as MQTT 5 takes it (section 1.5.4). Brokers end the connection of who sends other text.
+enum MQTTText {
+    /// Longest text of a property, in bytes.
+    static let maximumBytes = 65_535
+
+    /// No control characters and none of Unicode's noncharacters.
+    static func isAllowed(_ scalar: Unicode.Scalar) -> Bool {
+        let value = scalar.value
+        return value >= 0x20 && !(0x7F...0x9F).contains(value) && !(0xFDD0...0xFDEF).contains(value)
+            && value & 0xFFFE != 0xFFFE
+    }
+
+    /// The text with '?' for what is forbidden, and cut where it is too long.
+    static func clean(_ text: String) -> String {
+        guard text.utf8.count > maximumBytes || !text.unicodeScalars.allSatisfy(isAllowed) else { return text }
+        var clean = String.UnicodeScalarView()
+        for scalar in text.unicodeScalars { clean.append(isAllowed(scalar) ? scalar : "?") }
+        return String(clean).prefixed(maximumBytes)
+    }
+}
+
 enum TopicName {
     /// Longest topic that is taken or used, in bytes. MQTT allows 65535; nothing real needs more than this.
     static let maximumBytes = 1_024
 
-    /// What filters and names share: not empty, not too long, no control characters.
+    /// What filters and names share: not empty, not too long, nothing that MQTT forbids.
     static func hasValidText(_ text: String) -> Bool {
-        !text.isEmpty && text.utf8.count <= maximumBytes
-            && text.unicodeScalars.allSatisfy { $0.value >= 0x20 && !(0x7F...0x9F).contains($0.value) }
+        !text.isEmpty && text.utf8.count <= maximumBytes && text.unicodeScalars.allSatisfy(MQTTText.isAllowed)
     }
 
     /// Whether something can be published there by us.
@@ -73,13 +95,11 @@ enum TopicName {
         }
     }
 
-    /// A name as one level of a topic: '/', '+', '#', '%' and control characters as %XX of their UTF-8 bytes.
+    /// A name as one level of a topic: '/', '+', '#', '%' and what MQTT forbids as %XX of their UTF-8 bytes.
     static func level(_ name: String) -> String {
         var text = ""
         for scalar in name.unicodeScalars {
-            let isPlain =
-                scalar.value >= 0x20 && !(0x7F...0x9F).contains(scalar.value)
-                && !["/", "+", "#", "%"].contains(scalar)
+            let isPlain = MQTTText.isAllowed(scalar) && !["/", "+", "#", "%"].contains(scalar)
             if isPlain {
                 text.unicodeScalars.append(scalar)
             } else {

@@ -110,12 +110,12 @@ struct DeviceRegistryCalls: Sendable {
     /// write it; without that is taken too.
     func update(_ message: InboundMessage) -> DefinitionUpdate? {
         let levels = TopicName.levels(message.topic)
-        guard levels.count == 7, levels[2] == "telemetry",
+        guard levels.count == 8, levels[3] == "telemetry",
             let json = try? JSONReader.read(message.payload, .messages)
         else { return nil }
-        let source = SourceName(device: levels[4], endpoint: levels[5])
-        let event = json[given: levels[6]] ?? json
-        switch levels[6] {
+        let source = SourceName(device: levels[5], endpoint: levels[6])
+        let event = json[given: levels[7]] ?? json
+        switch levels[7] {
         case "deviceUpdateEvent": return event[given: "device"].map { .device(source, $0) }
         case "assetUpdateEvent":
             guard let name = event[given: "assetName"]?.string, let asset = event[given: "asset"] else { return nil }

@@ -40,11 +40,12 @@ final class CallDesk: Sendable {
             await plain(answer)
         case .silent(let reason):
             Counter(label: "sightglass_adapter_calls_unanswerable_total").increment()
-            logger.warning("a request is passed over", metadata: ["topic": "\(message.topic)", "reason": "\(reason)"])
+            logger.warning(
+                "a request is passed over", metadata: ["topic": "\(message.shortTopic)", "reason": "\(reason)"])
         case .refused(let call, let answer):
             logger.notice(
                 "a request breaks the protocol",
-                metadata: ["topic": "\(message.topic)", "reason": "\(answer.message ?? "")"])
+                metadata: ["topic": "\(message.shortTopic)", "reason": "\((answer.message ?? "").prefixed(500))"])
             await correspondence.answer(call, answer)
         case .call(let call):
             if let known = cache.withLock({ $0.answer(call.key, now: .now) }) {
@@ -54,7 +55,7 @@ final class CallDesk: Sendable {
             }
             let left = min(limit, call.deadline - .now)
             guard left > .zero else {
-                logger.notice("a request came after its time", metadata: ["topic": "\(message.topic)"])
+                logger.notice("a request came after its time", metadata: ["topic": "\(message.shortTopic)"])
                 return .acknowledge
             }
             let answer = await work(left)

@@ -56,13 +56,6 @@ enum CallRules {
     private static func fault(
         _ message: InboundMessage, _ follow: (HybridStamp) throws(HybridClock.Refusal) -> Void
     ) -> CallAnswer? {
-        // First, because an invoker of another version may not keep the other rules.
-        let version = message.first("__protVer")
-        if let version, !isSupported(version) {
-            var answer = CallAnswer.refused(505, "protocol version \(version) is not supported; supported is 1.0")
-            answer.requestedVersion = version
-            return answer
-        }
         guard let correlation = message.correlationData else {
             return .refused(400, "correlation data is missing", property: "Correlation Data")
         }
@@ -83,6 +76,12 @@ enum CallRules {
             return .refused(
                 415, "payload format indicator \(indicator) is not 0 or 1", property: "Payload Format Indicator",
                 value: String(indicator))
+        }
+        let version = message.first("__protVer")
+        if let version, !isSupported(version) {
+            var answer = CallAnswer.refused(505, "protocol version \(version) is not supported; supported is 1.0")
+            answer.requestedVersion = version
+            return answer
         }
         return stampFault(message, follow)
     }

@@ -85,15 +85,15 @@ struct CommandIntake: Sendable {
             let json = try await carryOut(command, message, limit)
             logger.info(
                 "a command is carried out",
-                metadata: ["verb": "\(command.name)", "stream": "\(command.stream?.text ?? "")"])
+                metadata: ["verb": "\(command.name)", "stream": "\((command.stream?.text ?? "").prefixed(300))"])
             count(command, .ok)
             return .done(json)
         } catch {
             logger.notice(
                 "a command is refused",
                 metadata: [
-                    "verb": "\(command.name)", "stream": "\(command.stream?.text ?? "")",
-                    "reason": "\(error.description)",
+                    "verb": "\(command.name)", "stream": "\((command.stream?.text ?? "").prefixed(300))",
+                    "reason": "\(error.description.prefixed(500))",
                 ])
             count(command, error.code)
             return .failed(error, CommandJSON.refused(command.stream, error))

@@ -77,19 +77,25 @@ final class MediaSyncIntake: Sendable {
 
     /// Decides about a message, within `patience`.
     func handle(_ message: InboundMessage) async -> Verdict {
-        // An event is no request, whatever properties it has.
-        guard topics.route(message.topic) != nil else { return await decide(message, nil) }
+        guard topics.route(message.topic) != nil else {
+            // An event is stored whatever properties it has; where they are those of a request it is answered as one.
+            guard case .call(let call) = desk.look(at: message) else { return await decide(message, nil) }
+            return await decide(message, call, isEvent: true)
+        }
         switch desk.look(at: message) {
         case .plain: return await decide(message, nil)
         case .call(let call): return await decide(message, call)
         case .refused(let call, let answer): await correspondence.answer(call, answer)
         case .silent(let reason):
-            logger.warning("a request is passed over", metadata: ["topic": "\(message.topic)", "reason": "\(reason)"])
+            logger.warning(
+                "a request is passed over", metadata: ["topic": "\(message.shortTopic)", "reason": "\(reason)"])
         }
         return .acknowledge
     }
 
-    private func decide(_ message: InboundMessage, _ call: CallRules.Call?) async -> Verdict {
+    private func decide(
+        _ message: InboundMessage, _ call: CallRules.Call?, isEvent: Bool = false
+    ) async -> Verdict {
         let end = ContinuousClock.now + patience
         let errand: Errand
         do throws(Rejection) {
@@ -109,7 +115,7 @@ final class MediaSyncIntake: Sendable {
                 case .rejected(let rejection): return await reject(message, rejection, call)
                 case .transient(let reason):
                     let pause = backOff.next()
-                    if let call, ContinuousClock.now + pause >= call.deadline {
+                    if let call, !isEvent, ContinuousClock.now + pause >= call.deadline {
                         // Who asks by mRPC waits for this answer, and asks again. No receipt says that it is rejected: a
                         // neighbour that answered too late may have taken it.
                         let error = RPCError.unavailable("\(reason); ask again for \(errand.key)")
@@ -186,7 +192,10 @@ final class MediaSyncIntake: Sendable {
         Counter(label: "sightglass_adapter_requests_total", dimensions: [("receipt", receipt.name)]).increment()
         logger.info(
             "a request is \(receipt.name)",
-            metadata: ["key": "\(key)", "request": "\(reply.request?.requestID ?? "")", "topic": "\(message.topic)"])
+            metadata: [
+                "key": "\(key.prefixed(128))", "request": "\(reply.request?.requestID ?? "")",
+                "topic": "\(message.shortTopic)",
+            ])
         if let request = reply.request { await requests.show(request) }
         return ReceiptJSON.accepted(reply, key: key, topic: message.topic, atUs: clock.nowUs())
     }
@@ -253,7 +262,10 @@ final class MediaSyncIntake: Sendable {
         Counter(label: "sightglass_adapter_requests_total", dimensions: [("receipt", "rejected")]).increment()
         logger.notice(
             "a message is rejected",
-            metadata: ["key": "\(key)", "topic": "\(message.topic)", "reason": "\(error.message)"])
+            metadata: [
+                "key": "\(key.prefixed(128))", "topic": "\(message.shortTopic)",
+                "reason": "\(error.message.prefixed(500))",
+            ])
         let json = ReceiptJSON.rejected(error, key: key, topic: message.topic, atUs: clock.nowUs())
         let isKnown = await correspondence.receipt(json, key: key)
         guard isKnown else { return .withhold(reason: "the receipt of its rejection could not be published") }

@@ -28,8 +28,15 @@ struct InboundMessage: Sendable, Equatable {
     /// gives the same.
     var digest: String { hex(SHA256.hash(data: Array(topic.utf8) + payload)) }
 
-    /// As `digest`, with the correlation data behind, so that two requests that differ only in it are two.
-    var requestDigest: String { hex(SHA256.hash(data: Array(topic.utf8) + payload + (correlationData ?? []))) }
+    /// As `digest`, with correlation data and response topic behind, so that two requests that differ only in these are two.
+    var requestDigest: String {
+        hex(
+            SHA256.hash(
+                data: Array(topic.utf8) + payload + (correlationData ?? []) + Array((responseTopic ?? "").utf8)))
+    }
+
+    /// For a log: a topic may have 64 KiB.
+    var shortTopic: String { topic.prefixed(300) }
 
     /// Who sent it, as far as it says: mRPC's invoker id, else the topic. At most the 128 bytes that `started_by` may have: the
     /// topic of a stream with long names has more.

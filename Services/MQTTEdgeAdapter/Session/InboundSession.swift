@@ -176,7 +176,7 @@ final class InboundSession: SessionWork {
         Counter(label: "sightglass_adapter_messages_withheld_total").increment()
         connection.sever()
         throw BrokerError(
-            description: "a message on \(message.topic) waits in the broker: \(reason)", isOurDoing: true)
+            description: "a message on \(message.shortTopic) waits in the broker: \(reason)", isOurDoing: true)
     }
 
     /// The verdict of a message whose time is over; nil while it is not.
@@ -198,7 +198,7 @@ final class InboundSession: SessionWork {
         Counter(label: "sightglass_adapter_messages_lost_total").increment()
         logger.error(
             "a message that was published with QoS 0 is lost; publish with QoS 1",
-            metadata: ["topic": "\(message.topic)", "reason": "\(reason)"])
+            metadata: ["topic": "\(message.shortTopic)", "reason": "\(reason.prefixed(500))"])
         bell.ring()
     }
 

@@ -16,7 +16,9 @@ struct PropertyList {
         if let topic = properties.responseTopic { add(MQTT_PROP_RESPONSE_TOPIC, topic) }
         if let data = properties.correlationData { add(MQTT_PROP_CORRELATION_DATA, data) }
         for property in properties.userProperties {
-            mosquitto_property_add_string_pair(&list, id(MQTT_PROP_USER_PROPERTY), property.name, property.value)
+            // Values repeat names that strangers chose.
+            mosquitto_property_add_string_pair(
+                &list, id(MQTT_PROP_USER_PROPERTY), MQTTText.clean(property.name), MQTTText.clean(property.value))
         }
     }
 
@@ -33,7 +35,7 @@ struct PropertyList {
     }
 
     mutating func add(_ property: mqtt5_property, _ value: String) {
-        mosquitto_property_add_string(&list, id(property), value)
+        mosquitto_property_add_string(&list, id(property), MQTTText.clean(value))
     }
 
     /// What is longer than MQTT allows is left out.

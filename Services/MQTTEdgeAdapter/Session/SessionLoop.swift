@@ -118,10 +118,10 @@ final class SessionLoop: Sendable {
         while !isStopping {
             var upSince: ContinuousClock.Instant?
             do throws(BrokerError) {
+                // First: whoever asks for an exchange from now on may mean settings that are read a moment later.
+                exchanging.store(false, ordering: .releasing)
                 let connection = try MosquittoConnection(try settings(!wasUp))
                 try connection.connect()
-                // Whatever it was asked for, this connection is new.
-                exchanging.store(false, ordering: .releasing)
                 try converse(connection, wasUp: wasUp) {
                     upSince = .now
                     wasUp = true

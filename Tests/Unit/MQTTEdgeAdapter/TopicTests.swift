@@ -117,3 +117,22 @@ import Wire
         }
     }
 }
+
+/// An event id that no topic may hold once stopped all events behind it: its receipt could not be published.
+@Suite struct MQTTTextTests {
+    @Test(arguments: [0, 0x1F, 0x7F, 0x9F, 0xFDD0, 0xFFFE, 0xFFFF, 0x1FFFE, 0x10FFFF])
+    func whatMQTTForbidsIsEscapedInTopicsAndReplacedInProperties(value: UInt32) throws {
+        let text = String(Character(try #require(Unicode.Scalar(value))))
+        #expect(!TopicName.hasValidText("a" + text))
+        let level = TopicName.level("a" + text)
+        #expect(TopicName.isPublishable(level) && TopicName.name(ofLevel: level) == "a" + text)
+        #expect(MQTTText.clean("a\(text)b") == "a?b")
+    }
+
+    @Test func otherTextStaysAsItIs() {
+        for text in ["", "plain", "äöü €", "\u{FFFD}", "\u{FDCF}", "🎥"] {
+            #expect(MQTTText.clean(text) == text)
+        }
+        #expect(MQTTText.clean(String(repeating: "é", count: 40_000)).utf8.count <= MQTTText.maximumBytes)
+    }
+}

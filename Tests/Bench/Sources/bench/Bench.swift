@@ -8,7 +8,7 @@ import ArgumentParser
         commandName: "bench", abstract: "Speed as a ratio to a peer that is measured in the same run.",
         subcommands: [
             RPCBench.self, EndToEndBench.self, OverloadBench.self, CaptureBench.self, StartupBench.self,
-            ReconnectBench.self, SnapshotBench.self, PreRollBench.self, LiveBench.self,
+            ReconnectBench.self, SnapshotBench.self, PreRollBench.self, LiveBench.self, MQTTBench.self,
         ])
 }
 

@@ -21,8 +21,14 @@ final class BenchSite {
 
     func down() { try? site("down") }
 
-    private func site(_ verb: String) throws {
-        let process = self.process("deploy/local/site", [verb])
+    /// Ends one process in order.
+    func stop(_ name: String) throws { try site("stop", name) }
+
+    /// Starts one process again.
+    func start(_ name: String) throws { try site("start", name) }
+
+    private func site(_ verb: String, _ name: String? = nil) throws {
+        let process = self.process("deploy/local/site", [verb] + (name.map { [$0] } ?? []))
         process.standardOutput = FileHandle.standardError
         try process.run()
         process.waitUntilExit()
@@ -46,8 +52,36 @@ final class BenchSite {
     }
 
     /// A mosquitto_pub that stays connected.
-    func publisher(to topic: String) throws -> LinePublisher {
-        try LinePublisher(process("mosquitto_pub", ["-q", "1", "-l", "-t", "\(Self.namespace)/\(topic)"]))
+    func publisher(to topic: String) throws -> LinePublisher { try publisher(toTopic: "\(Self.namespace)/\(topic)") }
+
+    /// The same for any topic.
+    func publisher(toTopic topic: String) throws -> LinePublisher {
+        try LinePublisher(process("mosquitto_pub", ["-q", "1", "-l", "-t", topic]))
+    }
+
+    /// Publishes a file so many times, one after the other.
+    func publishFile(_ path: String, _ topic: String, repeating count: Int) throws {
+        let process = process("mosquitto_pub", ["-q", "1", "-t", topic, "-f", path, "--repeat", "\(count)"])
+        try process.run()
+        process.waitUntilExit()
+        guard process.terminationStatus == 0 else { throw BenchError("mosquitto_pub \(topic) failed") }
+    }
+
+    /// A mosquitto_sub that is subscribed, each of whose messages is a line.
+    func lines(_ topic: String, format: String, arguments: [String] = []) throws -> LineWatcher {
+        let ready = "bench/ready"
+        try publishRetained(ready)
+        let watcher = try LineWatcher(
+            process(
+                "mosquitto_sub", ["-q", "1", "-F", "%t\t\(format)", "-t", topic, "-t", ready] + arguments))
+        watcher.waitReady()
+        return watcher
+    }
+
+    private func publishRetained(_ topic: String) throws {
+        let process = process("mosquitto_pub", ["-q", "1", "-r", "-t", topic, "-m", "ready"])
+        try process.run()
+        process.waitUntilExit()
     }
 
     /// A mosquitto_sub whose messages are kept, the newest of each topic.
@@ -168,6 +202,69 @@ final class TopicWatcher: Sendable {
             }
             guard bell.wait(timeout: end) == .success else { return nil }
         }
+    }
+
+    func end() { kill(pid, SIGTERM) }
+}
+
+/// The lines of a mosquitto_sub, and when each came.
+final class LineWatcher: Sendable {
+    private let pid: pid_t
+    private let seen = Mutex<[(line: String, arrived: Double)]>([])
+    private let isReady = DispatchSemaphore(value: 0)
+    private let bell = DispatchSemaphore(value: 0)
+
+    init(_ process: Process) throws {
+        let output = Pipe()
+        process.standardOutput = output
+        try process.run()
+        pid = process.processIdentifier
+        Thread.detachNewThread { [self] in
+            var pending = Data()
+            while case let data = output.fileHandleForReading.availableData, !data.isEmpty {
+                let arrived = Date().timeIntervalSince1970
+                pending += data
+                while let end = pending.firstIndex(of: UInt8(ascii: "\n")) {
+                    take(String(decoding: pending[pending.startIndex..<end], as: UTF8.self), arrived)
+                    pending.removeSubrange(pending.startIndex...end)
+                }
+            }
+        }
+    }
+
+    private func take(_ line: String, _ arrived: Double) {
+        guard !line.hasPrefix("bench/ready\t") else {
+            isReady.signal()
+            return
+        }
+        seen.withLock { $0.append((line, arrived)) }
+        bell.signal()
+    }
+
+    /// Waits until the retained message came that says that the subscription is there.
+    func waitReady() { _ = isReady.wait(timeout: .now() + 10) }
+
+    /// How many came.
+    var count: Int { seen.withLock { $0.count } }
+
+    /// Waits until so many came in all, or the time is over.
+    func wait(count wanted: Int, seconds: Double) {
+        let end = DispatchTime.now() + seconds
+        while count < wanted { guard bell.wait(timeout: end) == .success else { return } }
+    }
+
+    /// When the messages from this place on came, in seconds since 1970.
+    func arrivals(from first: Int) -> [Double] { seen.withLock { $0.dropFirst(first).map(\.arrived) } }
+
+    /// The user property "sequence" of each message, where the format shows user properties.
+    var sequences: Set<Int> {
+        let lines = seen.withLock { $0.map(\.line) }
+        return Set(
+            lines.compactMap { line in
+                line.split(separator: " ").first { $0.contains("sequence:") }?.split(separator: ":").last.flatMap {
+                    Int($0)
+                }
+            })
     }
 
     func end() { kill(pid, SIGTERM) }
