@@ -57,7 +57,8 @@ struct Adapter {
             outbound: outbound, topics: topics, clientID: configuration.clientID,
             takenFilters: topics.takenFilters + configuration.rules.map(\.filter), clock: runtime.clock,
             stamps: stamps, logger: runtime.logger)
-        let akri = akri(outbound, correspondence, registry)
+        let references = RegistryReferences()
+        let akri = akri(outbound, correspondence, registry, references)
         ends.connect(
             [{ status.showAgain() }, { requests.brokerConnected() }]
                 + (akri.map { akri in [{ akri.brokerConnected() }] } ?? []))
@@ -86,7 +87,8 @@ struct Adapter {
         let server = try runtime.makeServer()
         PublishCalls(
             topics: topics, topicMode: configuration.snapshotTopicMode, clientID: configuration.clientID,
-            outbound: outbound, status: status, stamps: stamps, clock: runtime.clock, akri: akri
+            outbound: outbound, status: status, stamps: stamps, clock: runtime.clock, akri: akri,
+            references: references
         ).register(on: server)
 
         let commandWork = InboundSession(
@@ -136,7 +138,8 @@ struct Adapter {
     }
 
     private func akri(
-        _ outbound: OutboundSession, _ correspondence: Correspondence, _ registry: RPCClient
+        _ outbound: OutboundSession, _ correspondence: Correspondence, _ registry: RPCClient,
+        _ references: RegistryReferences
     ) -> AkriFollower? {
         guard let folder = configuration.akriResources else { return nil }
         let invoker = CallInvoker(
@@ -144,7 +147,7 @@ struct Adapter {
         let calls = DeviceRegistryCalls(
             invoker: invoker, outbound: outbound, correspondence: correspondence, clientID: configuration.clientID)
         let akri = AkriFollower(
-            folder: folder, calls: calls, registry: registry,
+            folder: folder, calls: calls, registry: registry, references: references,
             healthInterval: .seconds(configuration.healthIntervalS), clock: runtime.clock, logger: runtime.logger)
         outbound.listen(to: calls.filters) { message in
             if let update = calls.update(message) { akri.hear(update) } else { invoker.take(message) }

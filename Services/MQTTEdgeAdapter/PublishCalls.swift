@@ -23,6 +23,7 @@ struct PublishCalls: Sendable {
     let clock: any WallClock
     /// Told of every status; nil where Akri is not there.
     let akri: AkriFollower?
+    let references: RegistryReferences
 
     func register(on server: RPCServer) {
         server.handle(MqttEdgeAdapterMethods.publishSnapshot) { request, context in
@@ -47,7 +48,8 @@ struct PublishCalls: Sendable {
         }
         let message = PictureMessage.make(
             request, stream: stream, topic: topic, id: UUID().uuidString.lowercased(), clientID: clientID,
-            timestamp: stamps.next(nowUs: clock.nowUs()))
+            timestamp: stamps.next(nowUs: clock.nowUs()),
+            references: references.pair(device: request.source?.device, asset: stream.asset))
         if let maximum = outbound.maximumPacketBytes, message.maximumPacketBytes > maximum {
             throw RPCError.invalidArgument(
                 "picture",

@@ -38,7 +38,7 @@ def device(enabled=True):
 
 
 def asset(*streams):
-    return {"enabled": True, "displayName": "Akri line", "deviceRef": {"deviceName": DEVICE, "endpointName": ENDPOINT},
+    return {"enabled": True, "displayName": "Akri line", "uuid": "66666666-7777-8888-9999-000000000000", "deviceRef": {"deviceName": DEVICE, "endpointName": ENDPOINT},
             "streams": [{"name": name, "streamConfiguration": json.dumps(configuration), "destinations": [
                 {"target": "Mqtt", "configuration": {"topic": TOPIC, "qos": "Qos1", "retain": "Never", "ttl": 30}}]}
                 for name, configuration in streams]}
@@ -149,6 +149,13 @@ def checks(adr, invoker):
         # The other stream runs all the same.
         pictures.more(8)
 
+    def pictures_carry_the_registrys_ids():
+        mark = invoker.mark()
+        pictures.more(1)
+        properties = invoker.since(mark, lambda m: m.topic == TOPIC)[0].properties
+        expect(properties.get("aiodeviceref") == f"ms-aio:{device()['uuid']}/{ENDPOINT}", properties)
+        expect(properties.get("aioassetref") == f"ms-aio:{asset()['uuid']}", properties)
+
     def health_is_told_of_endpoint_and_stream():
         until("all is available", 30, lambda: any(h["status"] == "Available" and h.get("stream") is None for h in adr.health)
               and any(h["status"] == "Available" and h.get("stream") == "pictures" for h in adr.health))
@@ -217,7 +224,7 @@ def checks(adr, invoker):
         expect(site.pid(ADAPTER) == pids[ADAPTER] and site.is_running(ADAPTER), "the adapter was restarted")
 
     check_all("akri", [
-        a_mounted_endpoint_brings_its_device_and_asset, health_is_told_of_endpoint_and_stream,
+        a_mounted_endpoint_brings_its_device_and_asset, pictures_carry_the_registrys_ids, health_is_told_of_endpoint_and_stream,
         a_changed_asset_is_taken_without_losing_the_camera, the_brokers_token_is_replaced_and_no_picture_is_lost,
         the_cameras_password_is_replaced, an_update_that_the_registry_cannot_have_is_tried_again,
         an_asset_that_is_not_mounted_any_more_is_gone, the_adapter_is_still_the_first_one,

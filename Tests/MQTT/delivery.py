@@ -102,6 +102,28 @@ def check_delivery(site, broker, operator, proper):
         expect({a.status for a in answers} == {"200"} and len({a.payload for a in answers}) == 1, answers)
         expect(site.desired_since(before) == ["line1/clips"], f"it was carried out {len(site.desired_since(before))} times")
 
+    def a_quick_request_is_answered_before_a_slow_one_and_both_are_acknowledged_together():
+        """Acknowledgements leave in the order of arrival, so none has left while the first is at work: killed then, both come again,
+        and what was answered already is not carried out a second time."""
+        site.set_desired("line2", "clips", True)
+        before = site.cursor()
+        site.pause("capture-controller")
+        try:
+            slow = operator.request(command("line1", "clips", "state"), expiry=60)
+            quick = operator.request(command("line2", "clips", "stop"), expiry=60)
+            operator.answer(quick)
+            expect(not operator.answers(slow), "the slow one is answered already")
+            site.signal(ADAPTER, signal.SIGKILL)
+            until("the adapter is gone", 5, lambda: not is_alive())
+        finally:
+            site.resume("capture-controller")
+        site.control("start", ADAPTER)
+        expect(operator.answer(slow, 30).status == "200", "the slow one")
+        # Its second copy.
+        expect(operator.answer(quick, 30, number=2).status == "200", "the quick one did not come again")
+        expect(site.desired_since(before) == ["line2/clips"], f"it was carried out {len(site.desired_since(before))} times")
+        site.until_ready(ADAPTER)
+
     def a_repetition_after_a_restart_is_not_carried_out_again():
         first = started(expiry=120)
         before = site.cursor()
@@ -299,6 +321,7 @@ def check_delivery(site, broker, operator, proper):
         a_repeated_request_is_answered_again_and_not_carried_out_again, a_repeated_capture_takes_no_other_picture,
         a_repeated_refusal_is_the_same_refusal, other_correlation_data_is_another_request,
         the_same_correlation_data_for_another_response_topic_is_another_request, a_repetition_while_the_first_runs_is_answered_too,
+        a_quick_request_is_answered_before_a_slow_one_and_both_are_acknowledged_together,
         a_repetition_after_a_restart_is_not_carried_out_again, many_requests_at_once_are_all_answered,
         a_request_that_expires_while_the_adapter_is_away_is_nobodys, a_request_while_the_adapter_is_away_is_answered_after_its_return,
         killed_right_after_a_request_it_is_answered_after_the_restart, killed_during_a_request_it_is_answered_after_the_restart])

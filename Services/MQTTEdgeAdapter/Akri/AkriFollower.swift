@@ -29,6 +29,7 @@ actor AkriFollower {
     private let origin: String
     private let calls: DeviceRegistryCalls
     private let registry: RPCClient
+    private let references: RegistryReferences
     private let clock: any WallClock
     private let logger: Logger
     private var endpoints: [String: Endpoint] = [:]
@@ -41,13 +42,15 @@ actor AkriFollower {
     private var updates: [DefinitionUpdate] = []
 
     init(
-        folder: String, calls: DeviceRegistryCalls, registry: RPCClient, healthInterval: Duration, clock: any WallClock,
+        folder: String, calls: DeviceRegistryCalls, registry: RPCClient, references: RegistryReferences,
+        healthInterval: Duration, clock: any WallClock,
         logger: Logger
     ) {
         self.folder = folder
         origin = "akri:\(calls.clientID)"
         self.calls = calls
         self.registry = registry
+        self.references = references
         self.clock = clock
         self.logger = logger
         health = HealthBoard(interval: healthInterval)
@@ -144,6 +147,7 @@ actor AkriFollower {
     /// An asset is in force. What is known of its streams is about an earlier definition, if any.
     private func keep(_ file: String, _ name: String, _ definition: JSONValue) {
         endpoints[file]?.assets[name] = definition
+        references.asset(name, definition)
         for stream in AkriDocuments.streamNames(definition) {
             health.defined(
                 .stream(StreamName(asset: name, stream: stream)), version: AkriDocuments.version(definition))
@@ -225,6 +229,7 @@ actor AkriFollower {
         let document = AkriDocuments.device(
             name, served: served.map { ($0.source.endpoint ?? "", $0.device) }, origin: origin)
         guard let issues = await apply(document) else { return false }
+        references.device(name, definition)
         health.defined(.endpoint(source), version: AkriDocuments.version(definition))
         let status = AkriDocuments.deviceStatus(
             version: AkriDocuments.version(definition), endpoint: source.endpoint ?? "", issues: issues,

@@ -72,6 +72,7 @@ enum EventMapping {
             case .manual: found = try manual(json)
             case .alertDLQC: found = try alertDLQC(json)
             case .analyticsDisabled: found = try analyticsDisabled(json)
+            case .manualTrigger: found = try manualTrigger(json)
             case .fields(let fields): found = try byFields(fields, json)
             }
             found.eventID = found.eventID ?? id
@@ -87,6 +88,7 @@ enum EventMapping {
             switch rule.mapping {
             case .manual: (json[given: "eventId"], "eventId")
             case .fields(let fields): (fields.eventID?.value(in: json), fields.eventID?.text ?? "")
+            case .manualTrigger: (json[given: "event_id"], "event_id")
             case .alertDLQC, .analyticsDisabled: (nil, "")
             }
         return try value.map { value throws(Rejection) in try idText(value, name) }
@@ -163,6 +165,17 @@ enum EventMapping {
         return Found(
             timeUs: timeUs, eventID: "analytics_disabled-\(type)-\(timeUs / 1_000)",
             reason: "analytics disabled: \(type)")
+    }
+
+    /// The window is the payload's own: from its start for its duration.
+    private static func manualTrigger(_ json: JSONValue) throws(Rejection) -> Found {
+        var found = Found(timeUs: try time(json[given: "start_time"], "start_time", .auto))
+        guard let durationMs = try seconds(json[given: "duration"], "duration"), durationMs > 0 else {
+            throw Rejection(field: "duration", reason: "is missing or 0: give the seconds of footage that are wanted")
+        }
+        (found.startOffsetMs, found.endOffsetMs) = (0, durationMs)
+        found.reason = json[given: "event_initiated_by"]?.string.map { "manual trigger by \($0)" } ?? "manual trigger"
+        return found
     }
 
     private static func byFields(_ fields: EventRule.Fields, _ json: JSONValue) throws(Rejection) -> Found {

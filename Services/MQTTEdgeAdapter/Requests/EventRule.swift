@@ -36,6 +36,8 @@ struct EventRule: Sendable, Equatable {
         case alertDLQC
         /// The same service's "analytics disabled": `timestamp`, `analytics_type`.
         case analyticsDisabled
+        /// The same service's trigger by hand: `start_time`, `duration` in seconds, `event_initiated_by`.
+        case manualTrigger
         /// By paths.
         case fields(Fields)
     }

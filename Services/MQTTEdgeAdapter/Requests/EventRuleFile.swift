@@ -2,7 +2,7 @@
 //
 //   - name: anomaly                       # required, unique; events of one rule can extend one another
 //     filter: "{namespace}/events/+/score"  # required; {namespace} stands for the adapter's namespace
-//     mapping:                            # manual (default) | alert-dlqc | analytics-disabled | paths:
+//     mapping:                            # manual (default) | alert-dlqc | analytics-disabled | manual-trigger | paths:
 //       time: detection.time              #   required
 //       time-format: auto                 #   auto | rfc3339 | s | ms | us | ns
 //       event-id: detection.id            #   without: SHA-256 of topic and payload
@@ -126,9 +126,10 @@ struct EventRuleFile {
         case "manual": return .manual
         case "alert-dlqc": return .alertDLQC
         case "analytics-disabled": return .analyticsDisabled
+        case "manual-trigger": return .manualTrigger
         case let other?:
             throw flaw(
-                node, "no mapping \"\(other)\": give manual, alert-dlqc, analytics-disabled, or a mapping of paths")
+                node, "no mapping \"\(other)\": give manual, alert-dlqc, analytics-disabled, manual-trigger, or paths")
         case nil: break
         }
         try check(node, ["time", "time-format", "event-id", "reason"], "a mapping")

@@ -49,9 +49,10 @@ enum PictureMessage {
     /// - Parameters:
     ///   - id: CloudEvents' id, a UUID. Consumers tell duplicates by it.
     ///   - timestamp: `__ts`.
+    ///   - references: ids of device and asset in Azure Device Registry.
     static func make(
         _ request: PublishSnapshotRequest, stream: StreamName, topic: String, id: String, clientID: String,
-        timestamp: String
+        timestamp: String, references: RegistryReferences.Pair = .init()
     ) -> OutboundMessage {
         let source = request.source ?? SourceName()
         var message = OutboundMessage(topic: topic, payload: request.picture ?? [])
@@ -66,6 +67,8 @@ enum PictureMessage {
             ("source", "ms-aio:\(uriPart(source.device ?? ""))/\(uriPart(source.endpoint ?? ""))"),
             ("subject", stream.text),
             ("time", request.capturedUs.map(TimeText.rfc3339)),
+            ("aiodeviceref", references.device.map { "ms-aio:\($0)/\(uriPart(source.endpoint ?? ""))" }),
+            ("aioassetref", references.asset.map { "ms-aio:\($0)" }),
             ("device", source.device),
             ("endpoint", source.endpoint),
             ("asset", stream.asset),

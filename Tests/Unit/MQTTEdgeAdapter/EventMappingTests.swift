@@ -154,6 +154,27 @@ private func rule(
         #expect(try event(message(text), rule(.alertDLQC, .names(["c"]))).key == "5")
     }
 
+    /// The trigger by hand of edge-ai's media capture service, which its code never handled.
+    @Test func aManualTriggerHasItsOwnWindow() throws {
+        let text = #"{"start_time": "2025-11-23T04:05:06Z", "duration": 12.5, "event_initiated_by": "shift lead"}"#
+        let made = try event(message(text), rule(.manualTrigger, .names(["cam1"])))
+        #expect(made.window == Window(startUs: 1_763_870_706_000_000, endUs: 1_763_870_718_500_000))
+        #expect(made.reason == "manual trigger by shift lead" && made.cameraNames == ["cam1"])
+        let named = #"{"start_time": 1763870706000, "duration": 1, "event_id": 7}"#
+        #expect(try event(message(named), rule(.manualTrigger, .names(["c"]))).key == "7")
+    }
+
+    @Test(arguments: [
+        (#"{"duration": 1}"#, "start_time"), (#"{"start_time": "soon", "duration": 1}"#, "start_time"),
+        (#"{"start_time": 1763870706000}"#, "duration"), (#"{"start_time": 1763870706000, "duration": 0}"#, "duration"),
+        (#"{"start_time": 1763870706000, "duration": "1"}"#, "duration"),
+        (#"{"start_time": 1763870706000, "duration": 90000}"#, "duration"),
+    ])
+    func aManualTriggerWithoutATimeOrLengthIsRefused(text: String, field: String) throws {
+        let rule = try rule(.manualTrigger, .names(["c"]))
+        #expect(try #require(throws: Rejection.self) { try event(message(text), rule) }.field == field)
+    }
+
     @Test(arguments: [
         (#"{}"#, "attributes.devices"), (#"{"attributes": 5}"#, "attributes.devices"),
         (#"{"attributes": {"devices": {}}}"#, "attributes.devices"),
