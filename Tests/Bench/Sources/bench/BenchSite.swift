@@ -152,6 +152,21 @@ final class LinePublisher {
     }
 }
 
+/// Hands on each line that comes out of a pipe, and when it came in seconds since 1970, on a thread of its own.
+private func forEachLine(of output: Pipe, _ take: @escaping @Sendable (Data, Double) -> Void) {
+    Thread.detachNewThread {
+        var pending = Data()
+        while case let data = output.fileHandleForReading.availableData, !data.isEmpty {
+            let arrived = Date().timeIntervalSince1970
+            pending += data
+            while let end = pending.firstIndex(of: UInt8(ascii: "\n")) {
+                take(pending[pending.startIndex..<end], arrived)
+                pending.removeSubrange(pending.startIndex...end)
+            }
+        }
+    }
+}
+
 /// The newest message of each topic, and when it came.
 final class TopicWatcher: Sendable {
     /// A message of JSON fields.
@@ -171,17 +186,7 @@ final class TopicWatcher: Sendable {
         process.standardOutput = output
         try process.run()
         pid = process.processIdentifier
-        Thread.detachNewThread { [self] in
-            var pending = Data()
-            while case let data = output.fileHandleForReading.availableData, !data.isEmpty {
-                let arrived = Date().timeIntervalSince1970
-                pending += data
-                while let end = pending.firstIndex(of: UInt8(ascii: "\n")) {
-                    take(pending[pending.startIndex..<end], prefix, arrived)
-                    pending.removeSubrange(pending.startIndex...end)
-                }
-            }
-        }
+        forEachLine(of: output) { [self] line, arrived in take(line, prefix, arrived) }
     }
 
     private func take(_ line: Data, _ prefix: String, _ arrived: Double) {
@@ -219,17 +224,7 @@ final class LineWatcher: Sendable {
         process.standardOutput = output
         try process.run()
         pid = process.processIdentifier
-        Thread.detachNewThread { [self] in
-            var pending = Data()
-            while case let data = output.fileHandleForReading.availableData, !data.isEmpty {
-                let arrived = Date().timeIntervalSince1970
-                pending += data
-                while let end = pending.firstIndex(of: UInt8(ascii: "\n")) {
-                    take(String(decoding: pending[pending.startIndex..<end], as: UTF8.self), arrived)
-                    pending.removeSubrange(pending.startIndex...end)
-                }
-            }
-        }
+        forEachLine(of: output) { [self] line, arrived in take(String(decoding: line, as: UTF8.self), arrived) }
     }
 
     private func take(_ line: String, _ arrived: Double) {
