@@ -209,20 +209,18 @@ struct MQTTBench: ParsableCommand {
     private func restart(_ report: inout Report, _ site: BenchSite, _ client: RPCClient) throws {
         let watcher = try site.lines("bench/restart", format: "%P", arguments: ["-c", "-i", "bench-restart"])
         defer { watcher.end() }
-        let accepted = Mutex<Set<Int>>([])
-        let (next, isOver) = (Counter(), Mutex(false))
+        let sender = PersistentSender()
         let (bench, inFlight) = (self, inFlight)
         let publishing = Task {
             await withTaskGroup(of: Void.self) { group in
                 for _ in 0..<inFlight {
                     group.addTask {
-                        while !isOver.withLock({ $0 }) {
-                            let number = next.next()
+                        while let number = sender.next() {
                             let reply = try? await client.call(
                                 MqttEdgeAdapterMethods.publishSnapshot, bench.request(number, to: "bench/restart"),
                                 timeout: .seconds(30))
                             if reply?.published == true {
-                                _ = accepted.withLock { $0.insert(number) }
+                                sender.wasAccepted(number)
                             } else {
                                 try? await Task.sleep(for: .milliseconds(20))
                             }
@@ -233,7 +231,7 @@ struct MQTTBench: ParsableCommand {
         }
         func until(_ count: Int) throws {
             let end = ContinuousClock.now + .seconds(60)
-            while accepted.withLock({ $0.count }) < count {
+            while sender.accepted.count < count {
                 guard ContinuousClock.now < end else { throw BenchError("pictures do not go on") }
                 Thread.sleep(forTimeInterval: 0.02)
             }
@@ -242,11 +240,10 @@ struct MQTTBench: ParsableCommand {
         try site.stop("broker")
         Thread.sleep(forTimeInterval: 1)
         try site.start("broker")
-        try until(accepted.withLock { $0.count } + 100)
-        isOver.withLock { $0 = true }
+        try until(sender.accepted.count + 100)
+        sender.end()
         try waiting { await publishing.value }
-        let sent = accepted.withLock { $0 }
-        watcher.wait(count: sent.count, seconds: 20)
+        let sent = sender.accepted
         let end = ContinuousClock.now + .seconds(20)
         var missing = sent.subtracting(watcher.sequences)
         while !missing.isEmpty, ContinuousClock.now < end {
@@ -257,6 +254,17 @@ struct MQTTBench: ParsableCommand {
             Figure(name: "mqtt.restart.lost", value: Double(missing.count), unit: "pictures", bar: .atMost(0)))
         report.notes.append("\(sent.count) pictures were acknowledged around a restart of the broker")
     }
+}
+
+/// Numbers of pictures until it ends, and which of them were acknowledged.
+private final class PersistentSender: Sendable {
+    private let counter = Counter()
+    private let state = Mutex((accepted: Set<Int>(), isOver: false))
+
+    func next() -> Int? { state.withLock(\.isOver) ? nil : counter.next() }
+    func wasAccepted(_ number: Int) { state.withLock { _ = $0.accepted.insert(number) } }
+    func end() { state.withLock { $0.isOver = true } }
+    var accepted: Set<Int> { state.withLock(\.accepted) }
 }
 
 /// 1, 2, 3, ...
