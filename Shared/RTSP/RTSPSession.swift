@@ -268,7 +268,8 @@ final class RTSPSession: ConnectionOwner {
         make { packets.append($0) }
         for packet in packets {
             if packet.kind == .video {
-                let pictures = readers.firstIndex { $0.kind == .video }
+                // By index: a closure that takes a reader takes a copy of all that it holds.
+                let pictures = readers.indices.first { readers[$0].kind == .video }
                 video = RTSPVideoTime(
                     packet, after: video, zeroWallUs: pictures.flatMap { readers[$0].zeroWallUs },
                     statedZeroUs: pictures.flatMap { readers[$0].statedZeroUs })

@@ -16,9 +16,11 @@ struct AACPacketizer: Packetizer {
         }
         // Each fragment states the size of the whole (RFC 3640, section 3.2.3).
         let head: [UInt8] = [0, 16, UInt8(size >> 5), UInt8(size & 0x1F) << 3]
-        packet.bytes.withUnsafeBytes { bytes in
-            bytes.pieces(of: Self.maximumPayloadBytes - Self.headBytes) { piece, _, isLast in
-                deliver(RTPPayload(head: head, body: piece, marker: isLast))
+        head.withUnsafeBytes { head in
+            packet.bytes.withUnsafeBytes { bytes in
+                bytes.pieces(of: Self.maximumPayloadBytes - Self.headBytes) { piece, _, isLast in
+                    deliver(RTPPayload(head: head, body: piece, marker: isLast))
+                }
             }
         }
     }

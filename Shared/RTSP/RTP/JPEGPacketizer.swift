@@ -30,10 +30,12 @@ struct JPEGPacketizer: Packetizer {
                 let offset = UInt32(sent).networkBytes
                 let head = offset + main + restart + (sent == 0 ? tables : [])
                 let end = min(sent + Self.maximumPayloadBytes - head.count, data.count)
-                deliver(
-                    RTPPayload(
-                        head: head, body: UnsafeRawBufferPointer(rebasing: data[sent..<end]),
-                        marker: end == data.count))
+                head.withUnsafeBytes { head in
+                    deliver(
+                        RTPPayload(
+                            head: head, body: UnsafeRawBufferPointer(rebasing: data[sent..<end]),
+                            marker: end == data.count))
+                }
                 sent = end
             }
         }

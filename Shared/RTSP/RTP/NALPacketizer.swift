@@ -54,15 +54,24 @@ struct NALPacketizer: Packetizer {
         let size = Self.maximumPayloadBytes - headerBytes - 1
         unit.dropping(headerBytes).pieces(of: size) { piece, isFirst, isLast in
             let flags: UInt8 = (isFirst ? 0x80 : 0) | (isLast ? 0x40 : 0)
-            deliver(
-                RTPPayload(head: fragmentHeader(unit, flags: flags), body: piece, marker: marksEnd && isLast))
+            withUnsafeTemporaryAllocation(byteCount: headerBytes + 1, alignment: 1) { head in
+                writeFragmentHeader(unit, flags: flags, to: head)
+                deliver(RTPPayload(head: UnsafeRawBufferPointer(head), body: piece, marker: marksEnd && isLast))
+            }
         }
     }
 
     /// The payload header, with the unit's own importance or layer, and the fragment's header with its type.
-    private func fragmentHeader(_ unit: UnsafeRawBufferPointer, flags: UInt8) -> [UInt8] {
-        codec == .h264
-            ? [unit[0] & 0xE0 | 28, flags | unit[0] & 0x1F]
-            : [unit[0] & 0x81 | 49 << 1, unit[1], flags | unit[0] >> 1 & 0x3F]
+    private func writeFragmentHeader(
+        _ unit: UnsafeRawBufferPointer, flags: UInt8, to head: UnsafeMutableRawBufferPointer
+    ) {
+        if codec == .h264 {
+            head[0] = unit[0] & 0xE0 | 28
+            head[1] = flags | unit[0] & 0x1F
+        } else {
+            head[0] = unit[0] & 0x81 | 49 << 1
+            head[1] = unit[1]
+            head[2] = flags | unit[0] >> 1 & 0x3F
+        }
     }
 }

@@ -4,10 +4,11 @@
 
 import Media
 
-/// One RTP packet's content. `body` is borrowed for the duration of the call.
+/// One RTP packet's content. `head` and `body` are borrowed for the duration of the call: a stream has hundreds of packets a
+/// second, and none of them needs memory of its own.
 struct RTPPayload {
     /// The payload format's own header.
-    var head: [UInt8] = []
+    var head = UnsafeRawBufferPointer(start: nil, count: 0)
     var body: UnsafeRawBufferPointer
     var marker = false
     /// Ticks of the payload's clock behind the media packet's time.

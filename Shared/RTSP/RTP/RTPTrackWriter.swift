@@ -31,10 +31,16 @@ struct RTPTrackWriter: Sendable {
 
         mutating func append(_ payload: RTPPayload, timestamp: UInt32, channel: UInt8, to out: inout [UInt8]) {
             let count = payload.head.count + payload.body.count
-            RTPTrackWriter.append(frameOf: 12 + count, channel: channel, to: &out)
-            out += [0x80, (payload.marker ? 0x80 : 0) | payloadType]
-            out += sequenceNumber.networkBytes + (timestamp &+ payload.offsetTicks).networkBytes + ssrc.networkBytes
-            out += payload.head
+            withUnsafeTemporaryAllocation(byteCount: 16, alignment: 4) { head in
+                RTPTrackWriter.write(frameOf: 12 + count, channel: channel, to: head)
+                head[4] = 0x80
+                head[5] = (payload.marker ? 0x80 : 0) | payloadType
+                head.storeBytes(of: sequenceNumber.bigEndian, toByteOffset: 6, as: UInt16.self)
+                head.storeBytes(of: (timestamp &+ payload.offsetTicks).bigEndian, toByteOffset: 8, as: UInt32.self)
+                head.storeBytes(of: ssrc.bigEndian, toByteOffset: 12, as: UInt32.self)
+                out.append(contentsOf: UnsafeRawBufferPointer(head))
+            }
+            out.append(contentsOf: payload.head)
             out.append(contentsOf: payload.body)
             sequenceNumber &+= 1
             packets &+= 1
@@ -88,12 +94,17 @@ struct RTPTrackWriter: Sendable {
                 ssrc: start.ssrc, ntp: RTCPPacket.ntp(wallNs: wallNs),
                 rtpTimestamp: start.timestamp &+ UInt32(truncatingIfNeeded: ticks), packets: numbering.packets),
             bytes: numbering.payloadBytes, name: name)
-        Self.append(frameOf: report.count, channel: rtcpChannel, to: &out)
+        withUnsafeTemporaryAllocation(byteCount: 4, alignment: 4) { head in
+            Self.write(frameOf: report.count, channel: rtcpChannel, to: head)
+            out.append(contentsOf: UnsafeRawBufferPointer(head))
+        }
         out += report
     }
 
     /// The head of an interleaved frame. Payloads of `maximumPayloadBytes` keep it below its 64 KiB.
-    private static func append(frameOf count: Int, channel: UInt8, to out: inout [UInt8]) {
-        out += [UInt8(ascii: "$"), channel] + UInt16(truncatingIfNeeded: count).networkBytes
+    private static func write(frameOf count: Int, channel: UInt8, to head: UnsafeMutableRawBufferPointer) {
+        head[0] = UInt8(ascii: "$")
+        head[1] = channel
+        head.storeBytes(of: UInt16(truncatingIfNeeded: count).bigEndian, toByteOffset: 2, as: UInt16.self)
     }
 }
