@@ -48,7 +48,7 @@ import Wire
             health.reasons.contains { $0.contains("broker") && $0.contains("refuses the connection") },
             "\(health.reasons)")
         // Right now: it recovers without a restart.
-        try Data((Broker.password + "\n").utf8).write(to: URL(fileURLWithPath: wrong))
+        try Data((Broker.password + "\n").utf8).write(to: URL(fileURLWithPath: wrong), options: .atomic)
         try await site.ready(adapter)
         let lines = adapter.standardError.split(separator: "\n").filter { $0.contains("refuses the connection") }
         #expect(lines.count == 1, "\(adapter.standardError)")
