@@ -57,6 +57,15 @@ def scenario_2_3_footage_of_a_time():
     expect('"requests":[' in script("requests", "--all"), "no list")
 
 
+def a_request_that_is_not_wanted_any_more_is_cancelled():
+    ahead = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + 600))
+    asked = script("footage", ahead, "5", "line1", "--id", f"later-{time.time_ns()}", "--no-wait")
+    number = asked.split('"requestId":"')[1].split('"')[0]
+    expect(number in script("requests"), "it is not among the open ones")
+    expect('"state":"cancelled"' in script("requests", "--cancel", number), "it was not cancelled")
+    until("its state says so", 10, lambda: '"state":"cancelled"' in script("requests", number))
+
+
 def what_is_wrong_is_said_and_has_an_exit_status():
     expect("not_found" in script("start", "line1", "nostream", status=1), "no reason")
     expect("not_found" in script("state", "nobody", "clips", status=1), "no reason")
@@ -84,6 +93,7 @@ def everything_is_shown_to_who_watches():
 if __name__ == "__main__":
     check_all("scripts", [
         scenario_1_a_live_stream_with_a_time_limit, scenario_2_1_clips_are_saved, scenario_2_2_an_anomaly_brings_its_footage,
-        scenario_2_3_footage_of_a_time, what_is_wrong_is_said_and_has_an_exit_status, who_may_not_is_told_so,
+        scenario_2_3_footage_of_a_time, a_request_that_is_not_wanted_any_more_is_cancelled,
+        what_is_wrong_is_said_and_has_an_exit_status, who_may_not_is_told_so,
         everything_is_shown_to_who_watches])
     sys.exit(finish())
