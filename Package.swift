@@ -90,7 +90,7 @@ let services: [Target] = [
             lifecycle,
         ]),
     service("Indexer", ["CivilTime", "ServiceKit", "Volume", grdb, crypto, log, metrics, lifecycle]),
-    service("Archiver", ["JSON", "ServiceKit", "Volume", "Claims", log, lifecycle]),
+    service("Archiver", ["JSON", "Media", "ServiceKit", "Volume", "Claims", log, lifecycle]),
     service(
         "CloudUploader",
         ["CivilTime", "ServiceKit", "Volume", "Claims", http, nioCore, nioHTTP1, crypto, log, metrics, lifecycle]),

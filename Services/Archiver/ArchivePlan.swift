@@ -25,6 +25,8 @@ struct ArchivePlan: Equatable {
         case content([UInt8])
         /// A file of a recording volume; `address` answers ReadSegment for it.
         case recorded(volumeID: String, path: RelativePath, address: String?)
+        /// What a camera showed in a window: a clip, made of its segments.
+        case window(source: SourceName, window: Window)
     }
 
     let path: RelativePath
@@ -54,6 +56,13 @@ struct ArchivePlan: Equatable {
                 origin = .recorded(
                     volumeID: volumeID, path: try RelativePath(source.path ?? ""),
                     address: item.sourceAddress.flatMap { $0.isEmpty ? nil : $0 })
+                sidecar = item.sidecar
+                sidecarPath = item.sidecar == nil ? nil : try ArchiveLayout.sidecar(of: path)
+            case .clip:
+                guard let source = item.source?.source, let window = item.window else {
+                    throw VolumeError(.invalidName, path: path.string, "the item names no camera or no window")
+                }
+                origin = .window(source: source, window: window)
                 sidecar = item.sidecar
                 sidecarPath = item.sidecar == nil ? nil : try ArchiveLayout.sidecar(of: path)
             default:
@@ -90,11 +99,17 @@ struct ArchivePlan: Equatable {
             isRetryable: !isLast)
     }
 
+    /// A recorded file as a person knows it.
+    static func sourceName(_ path: RelativePath, _ volumeID: String) -> String {
+        "\(path.string) on volume \(volumeID)"
+    }
+
     /// The source as a person knows it.
     var sourceName: String {
         switch origin {
         case .content: path.string
-        case .recorded(let volumeID, let path, _): "\(path.string) on volume \(volumeID)"
+        case .recorded(let volumeID, let path, _): Self.sourceName(path, volumeID)
+        case .window(let source, _): "a clip of \(source.text)"
         }
     }
 }
@@ -110,12 +125,13 @@ extension ArchiveProblem {
     }
 
     /// A failure while reading from a mounted recording volume.
-    static func onSource(_ error: VolumeError, _ plan: ArchivePlan) -> ArchiveProblem {
+    ///
+    /// - Parameter name: of the file, as a person knows it.
+    static func onSource(_ error: VolumeError, _ name: String) -> ArchiveProblem {
         switch error.kind {
         case .missing:
-            ArchiveProblem(
-                reason: "\(plan.sourceName): the file is gone; nothing is left to archive", isRetryable: false)
-        default: ArchiveProblem(reason: "\(plan.sourceName): \(error)", isRetryable: true, retryAfter: volumePause)
+            ArchiveProblem(reason: "\(name): the file is gone; nothing is left to archive", isRetryable: false)
+        default: ArchiveProblem(reason: "\(name): \(error)", isRetryable: true, retryAfter: volumePause)
         }
     }
 

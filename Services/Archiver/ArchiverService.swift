@@ -55,6 +55,7 @@ struct ArchiverService: Service {
 struct ArchiveWork: Sendable {
     let archive: ArchiveVolume
     let sources: SourceFiles
+    let indexer: RPCClient
     let instance: String
     let logger: Logger
 
@@ -65,7 +66,9 @@ struct ArchiveWork: Sendable {
                 reason: "the archive volume cannot be used; see the archiver's health for the reason",
                 isRetryable: true, retryAfter: ArchiveProblem.volumePause)
         }
-        let copier = Copier(volume: volume, instance: instance, sources: sources, logger: logger)
+        let copier = Copier(
+            volume: volume, instance: instance, sources: sources,
+            clips: ClipMaker(sources: sources, indexer: indexer), logger: logger)
         let start = ContinuousClock.now
         do {
             let done = try await copier.archive(item)

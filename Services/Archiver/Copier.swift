@@ -12,6 +12,7 @@ struct Copier: Sendable {
     let volume: VolumeRoot
     let instance: String
     let sources: SourceFiles
+    let clips: ClipMaker
     let logger: Logger
 
     /// Archives an item and gives what to report. Throws ArchiveProblem, VolumeError of the archive volume, or
@@ -28,7 +29,7 @@ struct Copier: Sendable {
                 try volume.write(bytes, to: plan.path, staging: name).digest
             }
         } else {
-            digest = try await copy(plan, as: stagingName(item, "media"), on: thread)
+            digest = try await make(plan, as: stagingName(item, "media"), on: thread)
         }
         if let sidecar = plan.sidecar, let path = plan.sidecarPath {
             let bytes = try SidecarDocument.filled(sidecar, with: digest)
@@ -55,20 +56,21 @@ struct Copier: Sendable {
         return found
     }
 
-    private func copy(_ plan: ArchivePlan, as name: StagingName, on thread: BlockingLane) async throws -> Digest {
-        let source = try await sources.open(plan, on: thread)
+    /// Copies a file, or makes a clip, in staging; compares and publishes it.
+    private func make(_ plan: ArchivePlan, as name: StagingName, on thread: BlockingLane) async throws -> Digest {
+        let fill: (StagedFile) async throws -> Void
+        if case .window = plan.origin {
+            let recipe = try await clips.recipe(plan, on: thread)
+            fill = { staged in try await clips.write(recipe, on: thread) { try staged.append($0) } }
+        } else {
+            let source = try await sources.open(plan, on: thread)
+            fill = { staged in try await copy(source, to: staged, on: thread) }
+        }
         let staged = try await thread.runUnlessCancelled {
             try StagedFile.create(in: volume, name: name, leftover: .remove)
         }
         do {
-            var offset: Int64 = 0
-            while true {
-                try Task.checkCancellation()
-                let piece = try await source.read(at: offset)
-                guard !piece.isEmpty else { break }
-                try await thread.runUnlessCancelled { try staged.append(piece) }
-                offset += Int64(piece.count)
-            }
+            try await fill(staged)
             try plan.check(staged.digest)
             return try await thread.runUnlessCancelled {
                 try staged.verifyReadBack()
@@ -77,6 +79,17 @@ struct Copier: Sendable {
         } catch {
             await discard(staged, name, on: thread)
             throw error
+        }
+    }
+
+    private func copy(_ source: any SourceReader, to staged: StagedFile, on thread: BlockingLane) async throws {
+        var offset: Int64 = 0
+        while true {
+            try Task.checkCancellation()
+            let piece = try await source.read(at: offset)
+            guard !piece.isEmpty else { return }
+            try await thread.runUnlessCancelled { try staged.append(piece) }
+            offset += Int64(piece.count)
         }
     }
 

@@ -31,8 +31,43 @@ final class SourceFiles: Sendable {
         guard case .recorded(let volumeID, let path, let address) = plan.origin else {
             throw ArchiveProblem(reason: "\(plan.path): it has no source", isRetryable: false)
         }
+        switch (try await mounted(volumeID, path, on: thread), address) {
+        case (.success(let file), _): return MountedSource(file: file, plan: plan, thread: thread)
+        case (_, let address?):
+            return RemoteSource(
+                client: try client(address, plan), address: address, volumeID: volumeID, path: path, plan: plan)
+        case (.failure(let error), nil): throw ArchiveProblem.onSource(error, plan.sourceName)
+        case (nil, nil):
+            throw ArchiveProblem(
+                reason: "\(plan.sourceName): the volume is not mounted here and nobody is named who has it; mount it "
+                    + "and add it to recording-volumes, or start its capture-controller",
+                isRetryable: true, retryAfter: ArchiveProblem.volumePause)
+        }
+    }
+
+    /// Opens a segment for a clip.
+    func open(_ segment: MediaFile, on thread: BlockingLane) async throws -> ClipSource {
+        guard let volumeID = segment.volumeID, let path = try? RelativePath(segment.path ?? "") else {
+            throw ArchiveProblem(reason: "\(segment.path ?? ""): the segment names no file", isRetryable: false)
+        }
+        let name = ArchivePlan.sourceName(path, volumeID)
+        switch try await mounted(volumeID, path, on: thread) {
+        case .success(let file): return ClipSource(file, name: name)
+        case .failure(let error): throw ArchiveProblem.onSource(error, name)
+        case nil:
+            throw ArchiveProblem(
+                reason:
+                    "\(name): the volume is not mounted here, and clips are made from mounted volumes only; mount it "
+                    + "and add it to recording-volumes", isRetryable: true, retryAfter: ArchiveProblem.volumePause)
+        }
+    }
+
+    /// The file on the volume that has this identity; nil where none of ours is that volume.
+    private func mounted(
+        _ volumeID: String, _ path: RelativePath, on thread: BlockingLane
+    ) async throws -> Result<FileReader, VolumeError>? {
         let paths = paths
-        let mounted: Result<FileReader, VolumeError>? = try await thread.runUnlessCancelled {
+        return try await thread.runUnlessCancelled {
             for root in paths {
                 // A folder that is not this volume, or no volume at present, is passed over: the next or RPC may serve.
                 guard
@@ -41,18 +76,6 @@ final class SourceFiles: Sendable {
                 do throws(VolumeError) { return .success(try volume.reader(path)) } catch { return .failure(error) }
             }
             return nil
-        }
-        switch (mounted, address) {
-        case (.success(let file), _): return MountedSource(file: file, plan: plan, thread: thread)
-        case (_, let address?):
-            return RemoteSource(
-                client: try client(address, plan), address: address, volumeID: volumeID, path: path, plan: plan)
-        case (.failure(let error), nil): throw ArchiveProblem.onSource(error, plan)
-        case (nil, nil):
-            throw ArchiveProblem(
-                reason: "\(plan.sourceName): the volume is not mounted here and nobody is named who has it; mount it "
-                    + "and add it to recording-volumes, or start its capture-controller",
-                isRetryable: true, retryAfter: ArchiveProblem.volumePause)
         }
     }
 
@@ -86,7 +109,7 @@ private struct MountedSource: SourceReader {
         do {
             return try await thread.runUnlessCancelled { try file.read(at: offset, count: Self.pieceBytes) }
         } catch let error as VolumeError {
-            throw ArchiveProblem.onSource(error, plan)
+            throw ArchiveProblem.onSource(error, plan.sourceName)
         }
     }
 }

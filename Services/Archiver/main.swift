@@ -22,11 +22,12 @@ await ServiceProgram(
         let address = try RPCAddress(parsing: owner, allowInsecure: settings[CommonSettings.insecure])
         return try runtime.connect(role: "capture-controller", to: address)
     }
-    let work = ArchiveWork(archive: archive, sources: sources, instance: instance, logger: logger)
+    let work = ArchiveWork(
+        archive: archive, sources: sources, indexer: indexer, instance: instance, logger: logger)
     let worker = ClaimWorker(
         client: indexer,
         options: .init(
-            work: .archive, worker: runtime.caller, kinds: [.segment, .snapshot, .manifest],
+            work: .archive, worker: runtime.caller, kinds: [.segment, .snapshot, .clip, .manifest],
             parallel: settings[ArchiverKeys.parallel], lease: .milliseconds(settings[ArchiverKeys.leaseMs]),
             wait: .milliseconds(settings[ArchiverKeys.waitMs])),
         metric: "sightglass_archiver", logger: logger,

@@ -43,9 +43,17 @@ struct Adapter {
 
         let ends = Ends()
         let presence = Presence(
-            topic: topics.adapter, clientID: configuration.clientID, startedUs: runtime.clock.nowUs())
+            // Of several that divide the commands each has its own.
+            topic: configuration.shared == nil
+                ? topics.adapter : "\(topics.adapter)/\(TopicName.level(configuration.clientID))",
+            clientID: configuration.clientID, startedUs: runtime.clock.nowUs())
         let outbound = OutboundSession(
-            bell: try bell(), presence: presence, onConnected: { ends.brokerConnected() })
+            bell: try bell(), presence: presence, onConnected: { ends.brokerConnected() },
+            onRefused: { [logger = runtime.logger] reason in
+                logger.error(
+                    "the broker refuses a subscription of the publishing session; allow it to this user",
+                    metadata: ["reason": "\(reason)"])
+            })
         let reminder = FootageReminder(footage: footage, clock: runtime.clock)
         let requests = RequestFollower(
             indexer: indexer, outbound: outbound, topics: topics, reminder: reminder,
@@ -67,7 +75,9 @@ struct Adapter {
         let patience = Duration.seconds(configuration.keepaliveS / 2)
         let bells = (commands: try bell(), events: try bell())
         let furtherFilters = FurtherFilters()
-        let actions = ActionBoard(registry: registry, topics: topics) { furtherFilters.change($0) }
+        let actions = ActionBoard(
+            registry: registry, topics: topics, eventFilters: configuration.rules.map(\.filter)
+        ) { furtherFilters.change($0) }
         let commands = CommandIntake(
             topics: topics, actions: actions, registry: registry, indexer: indexer, controllers: controllers,
             footage: footage,

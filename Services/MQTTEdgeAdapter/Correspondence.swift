@@ -12,6 +12,8 @@ import Wire
 struct Correspondence: Sendable {
     /// How long a receipt or an answer may take to reach the broker, before the message is treated as unanswered.
     static let bound = Duration.seconds(5)
+    /// The same for an answer that is waited for.
+    private static let answerBound = Duration.seconds(15)
 
     let outbound: OutboundSession
     let topics: Topics
@@ -48,7 +50,8 @@ struct Correspondence: Sendable {
         var message = stamped(answer, topic: call.responseTopic)
         message.properties.correlationData = call.correlation.isEmpty ? nil : call.correlation
         message.properties.expiryS = UInt32(clamping: (left.wholeMilliseconds + 999) / 1_000)
-        await deliver(message, within: min(left, Self.bound), what: "an answer")
+        // As long as somebody waits, within what a message may take: a broker that restarts is back by then.
+        await deliver(message, within: min(left, Self.answerBound), what: "an answer")
     }
 
     /// Answers a plain publish, below its own topic or where it asks for it. An answer that nobody can get is logged, and never

@@ -30,6 +30,8 @@ actor DocumentsFollower {
     private let registry: RPCClient
     private let logger: Logger
     private var files: [String: File] = [:]
+    /// Texts seen once: a file that is being written is taken when two looks agree.
+    private var fresh: [String: String] = [:]
     private var complaints: [String: String] = [:]
 
     init(folder: String, registry: RPCClient, logger: Logger) {
@@ -55,6 +57,8 @@ actor DocumentsFollower {
             let text = String(validating: bytes, as: UTF8.self)
         else { return complain(name, "cannot be read as UTF-8 text of at most 1 MB") }
         guard files[name]?.text != text else { return }
+        guard fresh.updateValue(text, forKey: name) == text else { return }
+        fresh[name] = nil
         let reply: ApplyReply
         do throws(RPCError) {
             reply = try await registry.call(

@@ -3,12 +3,13 @@ registry and indexer say afterwards. Started by `run`.
 
     check_scripts.py SITE BIN
 """
+import json
 import subprocess
 import sys
 import time
 
 from broker import Broker
-from harness import TOP, Site, check_all, expect, finish, until
+from harness import TOP, Site, check_all, expect, finish, sync, until
 
 site, broker = Site(sys.argv[1], sys.argv[2]), Broker(sys.argv[1])
 
@@ -57,6 +58,32 @@ def scenario_2_3_footage_of_a_time():
     expect('"requests":[' in script("requests", "--all"), "no list")
 
 
+def a_clip_holds_exactly_its_window():
+    """Three seconds of a camera as one film, however its segments are cut."""
+    script("start", "line1", "clips", '{"duration": 1}')
+    until("some seconds are recorded", 30, lambda: len(list((site.folder / "recording/line1/clips").rglob("*.mp4"))) >= 8)
+    start = int((time.time() - 5) * 1000) + 333
+    number = f"clip-{start}"
+    ask = {"requestId": number, "cameras": ["line1"], "start": start, "durationSeconds": 3, "mode": "clip", "kinds": ["segment"]}
+    subprocess.run(["mosquitto_pub", "-q", "1", "-t", sync("archive"), "-m", json.dumps(ask)], check=True, env=broker.environment("operator"))
+    done = until("the clip is done", 40, lambda: found if '"state":"done"' in (found := ended(number)) else None)
+    files = json.loads(done)["files"]
+    expect([f["kind"] for f in files] == ["clip"], files)
+    path = site.folder / "archive" / files[0]["archivePath"]
+    played = subprocess.run(["ffprobe", "-v", "error", "-select_streams", "v", "-count_frames", "-show_entries",
+                             "stream=nb_read_frames,duration", "-of", "csv=p=0", path], capture_output=True, text=True, timeout=60)
+    duration, frames = played.stdout.strip().split(",")[:2]
+    # 25 pictures a second; the one that was on the screen at the start belongs to it.
+    expect(not played.stderr and int(frames) in (75, 76) and abs(float(duration) - 3) < 0.1, f"{played.stdout} {played.stderr}")
+    expect(path.with_suffix(".json").exists(), "it has no sidecar")
+
+
+def ended(number):
+    ran = subprocess.run([TOP / "deploy/scripts/requests", number], capture_output=True, text=True, timeout=30,
+                         env={**broker.environment("operator"), "SIGHTGLASS_PATIENCE_S": "8"})
+    return ran.stdout
+
+
 def a_request_that_is_not_wanted_any_more_is_cancelled():
     ahead = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + 600))
     asked = script("footage", ahead, "5", "line1", "--id", f"later-{time.time_ns()}", "--no-wait")
@@ -93,7 +120,7 @@ def everything_is_shown_to_who_watches():
 if __name__ == "__main__":
     check_all("scripts", [
         scenario_1_a_live_stream_with_a_time_limit, scenario_2_1_clips_are_saved, scenario_2_2_an_anomaly_brings_its_footage,
-        scenario_2_3_footage_of_a_time, a_request_that_is_not_wanted_any_more_is_cancelled,
+        scenario_2_3_footage_of_a_time, a_clip_holds_exactly_its_window, a_request_that_is_not_wanted_any_more_is_cancelled,
         what_is_wrong_is_said_and_has_an_exit_status, who_may_not_is_told_so,
         everything_is_shown_to_who_watches])
     sys.exit(finish())

@@ -50,6 +50,19 @@ enum AkriDocuments {
         Set((definition[given: "endpoints"]?[given: "inbound"]?.members ?? []).map(\.key))
     }
 
+    /// Whether a connector under Akri brought a document, whichever one.
+    static func isOfAkri(_ document: JSONValue) -> Bool { origin(of: document)?.hasPrefix("akri:") == true }
+
+    /// The inbound endpoints of a stored device that are not among `names`, as if the device had been asked for each.
+    static func others(
+        in document: JSONValue, beside names: Set<String>
+    ) -> [(endpoint: String, definition: JSONValue)] {
+        guard let properties = document[given: "properties"] else { return [] }
+        // Without a version: what is known of the device itself is taken from a definition that was asked for.
+        let old = JSONValue.object((properties.members ?? []).filter { $0.key != "version" })
+        return endpoints(properties).subtracting(names).sorted().map { ($0, old) }
+    }
+
     static func version(_ definition: JSONValue) -> Int { definition[given: "version"]?.integer ?? 0 }
 
     /// The status of a device with one of its endpoints: `deviceStatusUpdate`.
@@ -64,7 +77,11 @@ enum AkriDocuments {
     }
 
     private static func mentions(_ issue: Issue, _ endpoint: String) -> Bool {
-        issue.field?.contains("inbound.\(endpoint)") == true
+        let parts = (issue.field ?? "").split(separator: ".")
+        guard let inbound = parts.firstIndex(of: "inbound") else { return false }
+        // A name with dots of its own is several parts.
+        let rest = parts[(inbound + 1)...].joined(separator: ".")
+        return rest == endpoint || rest.hasPrefix(endpoint + ".")
     }
 
     /// The status of an asset: each stream with its own error, so that a wrong one does not hide that the others run.
@@ -84,11 +101,7 @@ enum AkriDocuments {
             "config": config(version, ofAsset, atUs),
             "streams": .array(
                 names.map { name in
-                    let own =
-                        byName[name]?.issues.filter { $0.severity == .error }
-                        ?? issues.filter { issue in
-                            issue.severity == .error && issue.message?.contains(name) == true
-                        }
+                    let own = byName[name]?.issues.filter { $0.severity == .error } ?? []
                     return .fields(["name": .string(name), "error": error(own)])
                 }),
         ])

@@ -1,6 +1,6 @@
 // A connector under Akri: what its mounts name is asked of Azure Device Registry, brought into the asset-registry, and its
 // status goes back. All of it is looked at again when the broker is there again, and what failed is tried again; so nothing
-// has to be stored here. Documents of other origin are left alone.
+// has to be stored here. Documents of other origin are left alone: AkriStore.swift looks before it writes.
 
 import Footage
 import JSON
@@ -15,41 +15,47 @@ actor AkriFollower {
     static let interval = Duration.seconds(1)
     /// An asset or device that failed is tried again after so long.
     private static let againAfter = Duration.seconds(10)
-    private static let registryTimeout = Duration.seconds(10)
 
-    /// One file of the mounts.
+    /// One file of the mounts. What was brought once is remembered until it is taken back.
     private struct Endpoint {
-        var source: SourceName
+        let source: SourceName
         var device: JSONValue
-        /// By name, with their definitions; nil: not here yet.
+        /// Its device has to be asked for, or brought, again.
+        var isStale = true
+        /// Those that were brought, by name, with their definitions.
         var assets: [String: JSONValue] = [:]
+        /// Of those, the ones that have to be asked for again.
+        var staleAssets: Set<String> = []
+    }
+
+    private enum UpdateKey: Hashable {
+        case device(SourceName)
+        case asset(SourceName, String)
     }
 
     private let folder: String
-    private let origin: String
     private let calls: DeviceRegistryCalls
-    private let registry: RPCClient
+    private let store: AkriStore
     private let references: RegistryReferences
     private let clock: any WallClock
     private let logger: Logger
     private var endpoints: [String: Endpoint] = [:]
+    private var wanted = AkriResources()
     private var health: HealthBoard
     private var waitUntil: [String: ContinuousClock.Instant] = [:]
-    private var needsAll = true
     private var hasSwept = false
     private let wakes: AsyncStream<Void>
     private let waker: AsyncStream<Void>.Continuation
-    private var updates: [DefinitionUpdate] = []
+    /// The newest word of each: a turn may take minutes.
+    private var updates: [UpdateKey: DefinitionUpdate] = [:]
 
     init(
         folder: String, calls: DeviceRegistryCalls, registry: RPCClient, references: RegistryReferences,
-        healthInterval: Duration, clock: any WallClock,
-        logger: Logger
+        healthInterval: Duration, clock: any WallClock, logger: Logger
     ) {
         self.folder = folder
-        origin = "akri:\(calls.clientID)"
         self.calls = calls
-        self.registry = registry
+        store = AkriStore(registry: registry, origin: "akri:\(calls.clientID)", logger: logger)
         self.references = references
         self.clock = clock
         self.logger = logger
@@ -77,7 +83,10 @@ actor AkriFollower {
     }
 
     private func lookAgain() {
-        needsAll = true
+        for (file, endpoint) in endpoints {
+            endpoints[file]?.isStale = true
+            endpoints[file]?.staleAssets = Set(endpoint.assets.keys)
+        }
         waitUntil = [:]
         health.tellAgain()
         waker.yield()
@@ -89,7 +98,10 @@ actor AkriFollower {
     }
 
     private func take(_ update: DefinitionUpdate) {
-        updates.append(update)
+        switch update {
+        case .device(let source, _): updates[.device(source)] = update
+        case .asset(let source, let name, _): updates[.asset(source, name)] = update
+        }
         waker.yield()
     }
 
@@ -102,41 +114,53 @@ actor AkriFollower {
 
     private func turn() async {
         guard calls.outbound.isConnected, let wanted = AkriResources.read(folder) else { return }
-        if !hasSwept { hasSwept = await sweep(wanted) }
-        await remove(beside: wanted)
-        let all = needsAll
-        needsAll = false
+        self.wanted = wanted
+        if !hasSwept { hasSwept = await sweep() }
+        await remove()
         await takeUpdates()
-        for (file, names) in wanted.assets.sorted(by: { $0.key < $1.key }) {
-            await follow(file, names, all: all)
+        let files = wanted.assets.keys.sorted()
+        // All devices are found before the first is brought: one that has several endpoints is one document.
+        for file in files where !Task.isCancelled { await find(file) }
+        for file in files where !Task.isCancelled && endpoints[file]?.isStale == true && mayTry(file) {
+            if await bring(deviceOf: file) { endpoints[file]?.isStale = false } else { failed(file) }
         }
+        for file in files { await follow(file, wanted.assets[file] ?? []) }
         tellHealth()
     }
 
     // MARK: Mounts
 
-    private func follow(_ file: String, _ names: [String], all: Bool) async {
-        if endpoints[file] == nil || all {
-            guard mayTry(file) else { return }
-            guard let (source, device) = await find(file) else { return failed(file) }
-            let known = endpoints[file]?.assets ?? [:]
-            endpoints[file] = Endpoint(source: source, device: device, assets: all ? [:] : known)
-            guard await apply(device: source) else {
-                endpoints[file] = nil
-                return failed(file)
-            }
-        }
-        guard let source = endpoints[file]?.source else { return }
-        for name in names where endpoints[file]?.assets[name] == nil {
-            let what = "\(file)/\(name)"
-            guard mayTry(what) else { continue }
+    private func mayTry(_ what: String) -> Bool { waitUntil[what].map { $0 <= .now } ?? true }
+    private func failed(_ what: String) { waitUntil[what] = .now + Self.againAfter }
+
+    /// Asks which device and endpoint a file means, and for the device.
+    private func find(_ file: String) async {
+        guard endpoints[file]?.isStale ?? true, mayTry(file) else { return }
+        var reason = "the name has no underscore between device and endpoint"
+        for (device, endpoint) in AkriResources.candidates(file) {
+            let source = SourceName(device: device, endpoint: endpoint)
             do throws(CallFailure) {
-                let definition = try await calls.asset(source, name)
-                if await apply(asset: name, definition, source) {
-                    keep(file, name, definition)
-                } else {
-                    failed(what)
+                let definition = try await calls.device(source)
+                if AkriDocuments.endpoints(definition).contains(endpoint) {
+                    if endpoints[file] == nil { endpoints[file] = Endpoint(source: source, device: definition) }
+                    endpoints[file]?.device = definition
+                    return
                 }
+                reason = "the device \(device) has no inbound endpoint \(endpoint)"
+            } catch { reason = error.description }
+        }
+        logger.warning("a device cannot be had", metadata: ["file": "\(file)", "reason": "\(reason)"])
+        failed(file)
+    }
+
+    private func follow(_ file: String, _ names: [String]) async {
+        guard let endpoint = endpoints[file], !endpoint.isStale else { return }
+        for name in names where endpoint.assets[name] == nil || endpoint.staleAssets.contains(name) {
+            let what = "\(file)/\(name)"
+            guard !Task.isCancelled, mayTry(what) else { continue }
+            do throws(CallFailure) {
+                let definition = try await calls.asset(endpoint.source, name)
+                if await !bring(asset: name, definition, of: file) { failed(what) }
             } catch {
                 logger.warning("an asset cannot be had", metadata: ["asset": "\(name)", "reason": "\(error)"])
                 failed(what)
@@ -144,96 +168,71 @@ actor AkriFollower {
         }
     }
 
-    /// An asset is in force. What is known of its streams is about an earlier definition, if any.
-    private func keep(_ file: String, _ name: String, _ definition: JSONValue) {
-        endpoints[file]?.assets[name] = definition
-        references.asset(name, definition)
-        for stream in AkriDocuments.streamNames(definition) {
-            health.defined(
-                .stream(StreamName(asset: name, stream: stream)), version: AkriDocuments.version(definition))
-        }
-    }
-
-    private func mayTry(_ what: String) -> Bool { waitUntil[what].map { $0 <= .now } ?? true }
-    private func failed(_ what: String) { waitUntil[what] = .now + Self.againAfter }
-
-    /// Asks which device and endpoint a file means.
-    private func find(_ file: String) async -> (SourceName, JSONValue)? {
-        var reason = "the name has no underscore between device and endpoint"
-        for (device, endpoint) in AkriResources.candidates(file) {
-            let source = SourceName(device: device, endpoint: endpoint)
-            do throws(CallFailure) {
-                let definition = try await calls.device(source)
-                if AkriDocuments.endpoints(definition).contains(endpoint) { return (source, definition) }
-                reason = "the device \(device) has no inbound endpoint \(endpoint)"
-            } catch { reason = error.description }
-        }
-        logger.warning("a device cannot be had", metadata: ["file": "\(file)", "reason": "\(reason)"])
-        return nil
-    }
-
     /// Takes back what the mounts do not name any more.
-    private func remove(beside wanted: AkriResources) async {
-        for (file, endpoint) in endpoints {
+    private func remove() async {
+        for (file, endpoint) in endpoints where !Task.isCancelled {
             let names = wanted.assets[file] ?? []
-            for name in endpoint.assets.keys where !names.contains(name) {
+            for (name, definition) in endpoint.assets where !names.contains(name) {
                 await calls.forgetAsset(endpoint.source, name)
-                guard await delete(.asset, name) else { continue }
-                for stream in AkriDocuments.streamNames(endpoint.assets[name] ?? .object([])) {
-                    health.forget(.stream(StreamName(asset: name, stream: stream)))
+                // Another endpoint may have it now.
+                if !wanted.assets.values.contains(where: { $0.contains(name) }) {
+                    guard await store.delete(.asset, name) else { continue }
+                    forgetHealth(of: name, AkriDocuments.streamNames(definition))
                 }
                 endpoints[file]?.assets[name] = nil
             }
             guard wanted.assets[file] == nil, endpoints[file]?.assets.isEmpty == true else { continue }
             await calls.forgetDevice(endpoint.source)
             endpoints[file] = nil
-            health.forget(.endpoint(endpoint.source))
             let device = endpoint.source.device ?? ""
-            let isGone =
-                if let other = endpoints.values.first(where: { $0.source.device == device }) {
-                    await apply(device: other.source)
-                } else {
-                    await delete(.device, device)
-                }
-            if !isGone { endpoints[file] = endpoint }
+            let other = endpoints.first { $0.value.source.device == device }?.key
+            let isGone: Bool
+            if let other { isGone = await bring(deviceOf: other) } else { isGone = await store.delete(.device, device) }
+            if isGone {
+                health.forget(.endpoint(endpoint.source))
+            } else {
+                endpoints[file] = endpoint
+                endpoints[file]?.assets = [:]
+            }
         }
+    }
+
+    private func forgetHealth(of asset: String, _ streams: [String]) {
+        for stream in streams { health.forget(.stream(StreamName(asset: asset, stream: stream))) }
     }
 
     /// Removes documents that an earlier life of this connector brought and the mounts do not name. False where it has to be
     /// tried again.
-    private func sweep(_ wanted: AkriResources) async -> Bool {
-        let documents: [StoredDocument]
-        do throws(RPCError) {
-            documents = try await registry.call(
-                AssetRegistryMethods.getDocuments, GetDocumentsRequest(), timeout: Self.registryTimeout
-            ).documents
-        } catch { return false }
+    private func sweep() async -> Bool {
         let assets = Set(wanted.assets.values.joined())
         let devices = Set(wanted.assets.keys.flatMap { AkriResources.candidates($0).map(\.device) })
-        for document in documents {
-            guard let kind = document.kind, let name = document.name, let text = document.json,
-                let json = try? JSONReader.read(text, .registry), AkriDocuments.origin(of: json) == origin,
-                !(kind == .asset ? assets : devices).contains(name)
-            else { continue }
-            guard await delete(kind, name) else { return false }
-        }
+        guard let known = await store.names() else { return false }
+        for name in known.assets.subtracting(assets) { guard await store.delete(.asset, name) else { return false } }
+        for name in known.devices.subtracting(devices) { guard await store.delete(.device, name) else { return false } }
         return true
     }
 
     // MARK: The asset-registry
 
-    private func apply(device source: SourceName) async -> Bool {
-        guard let definition = endpoints.values.first(where: { $0.source == source })?.device, let name = source.device
+    /// Brings the device of a file into the registry and tells its status. False where it has to be tried again.
+    private func bring(deviceOf file: String) async -> Bool {
+        guard let source = endpoints[file]?.source, let definition = endpoints[file]?.device, let name = source.device
         else { return false }
-        let served = endpoints.values.filter { $0.source.device == name }.sorted { $0.source.text < $1.source.text }
-        let document = AkriDocuments.device(
-            name, served: served.map { ($0.source.endpoint ?? "", $0.device) }, origin: origin)
-        guard let issues = await apply(document) else { return false }
+        var served = endpoints.values.filter { $0.source.device == name }.sorted { $0.source.text < $1.source.text }
+            .map { (endpoint: $0.source.endpoint ?? "", definition: $0.device) }
+        // An endpoint that a mount names and that could not be asked for yet stays as it is: its camera must not go dark.
+        if let stored = await store.document(.device, name), AkriDocuments.isOfAkri(stored) {
+            served += AkriDocuments.others(in: stored, beside: Set(served.map(\.endpoint))).filter {
+                wanted.assets["\(name)_\($0.endpoint)"] != nil
+            }
+        }
+        let version = AkriDocuments.version(definition)
+        let document = AkriDocuments.device(name, served: served, origin: store.origin)
+        guard let issues = await store.bring(.device, name, document) else { return false }
         references.device(name, definition)
-        health.defined(.endpoint(source), version: AkriDocuments.version(definition))
+        health.defined(.endpoint(source), version: version)
         let status = AkriDocuments.deviceStatus(
-            version: AkriDocuments.version(definition), endpoint: source.endpoint ?? "", issues: issues,
-            atUs: clock.nowUs())
+            version: version, endpoint: source.endpoint ?? "", issues: issues, atUs: clock.nowUs())
         do throws(CallFailure) { try await calls.updateDeviceStatus(source, status) } catch {
             logger.warning("a device's status is not taken", metadata: ["device": "\(name)", "reason": "\(error)"])
             return false
@@ -241,73 +240,49 @@ actor AkriFollower {
         return true
     }
 
-    private func apply(asset name: String, _ definition: JSONValue, _ source: SourceName) async -> Bool {
-        guard let issues = await apply(AkriDocuments.asset(name, definition, origin: origin)) else { return false }
+    /// Brings an asset and tells its status. False where it has to be tried again.
+    private func bring(asset name: String, _ definition: JSONValue, of file: String) async -> Bool {
+        guard let source = endpoints[file]?.source else { return false }
+        let document = AkriDocuments.asset(name, definition, origin: store.origin)
+        guard let issues = await store.bring(.asset, name, document), let streams = await store.streams(of: name) else {
+            return false
+        }
         let version = AkriDocuments.version(definition)
-        let configuration: Configuration
-        do throws(RPCError) {
-            configuration = try await registry.call(
-                AssetRegistryMethods.getConfiguration, GetConfigurationRequest(), timeout: Self.registryTimeout)
-        } catch { return false }
-        let streams = configuration.streams.filter { $0.name?.asset == name }
         let names = AkriDocuments.streamNames(definition)
+        let before = endpoints[file]?.assets[name].map(AkriDocuments.streamNames) ?? []
+        forgetHealth(of: name, before.filter { !names.contains($0) })
+        // From here on it is there, and has to be taken back one day, whatever becomes of its status.
+        endpoints[file]?.assets[name] = definition
+        endpoints[file]?.staleAssets.insert(name)
+        references.asset(name, definition)
+        for stream in names { health.defined(.stream(StreamName(asset: name, stream: stream)), version: version) }
         let status = AkriDocuments.assetStatus(
             version: version, issues: issues, streams: streams, names: names, atUs: clock.nowUs())
         do throws(CallFailure) { try await calls.updateAssetStatus(source, name, status) } catch {
             logger.warning("an asset's status is not taken", metadata: ["asset": "\(name)", "reason": "\(error)"])
             return false
         }
+        endpoints[file]?.staleAssets.remove(name)
         return true
-    }
-
-    /// The issues of a document that was applied; nil where the registry did not answer. A document that it refuses as a whole
-    /// has that as its issue.
-    private func apply(_ document: JSONValue) async -> [Issue]? {
-        do throws(RPCError) {
-            let reply = try await registry.call(
-                AssetRegistryMethods.apply, ApplyRequest(text: document.text(), origin: origin),
-                timeout: Self.registryTimeout)
-            return reply.documents.flatMap(\.issues)
-        } catch {
-            guard FailureKind(error.code) == .final else {
-                logger.warning(
-                    "the asset-registry takes no document at present", metadata: ["reason": "\(error.message)"])
-                return nil
-            }
-            return [Issue(severity: .error, code: error.code.name, message: error.message, field: error.field)]
-        }
-    }
-
-    private func delete(_ kind: DocumentKind, _ name: String) async -> Bool {
-        do throws(RPCError) {
-            _ = try await registry.call(
-                AssetRegistryMethods.deleteDocument, DeleteDocumentRequest(kind: kind, name: name),
-                timeout: Self.registryTimeout)
-            logger.info("a document is removed", metadata: ["kind": "\(kind.name)", "name": "\(name)"])
-            return true
-        } catch { return FailureKind(error.code) == .final }
     }
 
     // MARK: Changes
 
     private func takeUpdates() async {
-        while !updates.isEmpty {
-            switch updates.removeFirst() {
+        while !Task.isCancelled, let (key, update) = updates.first {
+            updates[key] = nil
+            switch update {
             case .device(let source, let definition):
                 guard let file = endpoints.first(where: { $0.value.source == source })?.key,
                     isNewer(definition, endpoints[file]?.device)
                 else { continue }
                 endpoints[file]?.device = definition
-                if await !apply(device: source) { endpoints[file] = nil }
+                if await !bring(deviceOf: file) { endpoints[file]?.isStale = true }
             case .asset(let source, let name, let definition):
                 guard let file = endpoints.first(where: { $0.value.source == source })?.key,
                     let known = endpoints[file]?.assets[name], isNewer(definition, known)
                 else { continue }
-                if await apply(asset: name, definition, source) {
-                    keep(file, name, definition)
-                } else {
-                    endpoints[file]?.assets[name] = nil
-                }
+                if await !bring(asset: name, definition, of: file) { endpoints[file]?.staleAssets.insert(name) }
             }
         }
     }

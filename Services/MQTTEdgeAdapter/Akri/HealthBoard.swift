@@ -66,9 +66,13 @@ struct HealthBoard: Sendable {
     private struct Entry {
         var version: Int
         var health: RuntimeHealth?
+        var seenAt: ContinuousClock.Instant?
         /// Nil: not yet since the version is there.
         var toldAt: ContinuousClock.Instant?
     }
+
+    /// Controllers tell all they have once a minute at least: what nobody speaks of for so long is not known to be well.
+    static let silence = Duration.seconds(180)
 
     private let interval: Duration
     private var entries: [HealthSubject: Entry] = [:]
@@ -85,13 +89,14 @@ struct HealthBoard: Sendable {
     mutating func forget(_ subject: HealthSubject) { entries[subject] = nil }
 
     /// A state was seen. Of what no definition is known it says nothing.
-    mutating func saw(_ subject: HealthSubject, _ health: RuntimeHealth) {
+    mutating func saw(_ subject: HealthSubject, _ health: RuntimeHealth, now: ContinuousClock.Instant = .now) {
         guard let entry = entries[subject] else { return }
         // A word that only its text tells apart is told with the next repetition.
         if entry.health?.isAvailable != health.isAvailable || entry.health?.reasonCode != health.reasonCode {
             entries[subject]?.toldAt = nil
         }
         entries[subject]?.health = health
+        entries[subject]?.seenAt = now
     }
 
     /// All is to be told again: the broker may have lost it.
@@ -101,8 +106,13 @@ struct HealthBoard: Sendable {
     mutating func due(now: ContinuousClock.Instant) -> [(subject: HealthSubject, version: Int, health: RuntimeHealth)] {
         var due: [(HealthSubject, Int, RuntimeHealth)] = []
         for (subject, entry) in entries {
-            guard let health = entry.health else { continue }
-            if let toldAt = entry.toldAt, now - toldAt < interval { continue }
+            guard var health = entry.health else { continue }
+            if health.isAvailable, let seenAt = entry.seenAt, now - seenAt > Self.silence {
+                health = RuntimeHealth(
+                    isAvailable: false, reasonCode: "NoReport", message: "no controller has reported on it for minutes")
+                saw(subject, health, now: now)
+            }
+            if let toldAt = entries[subject]?.toldAt, now - toldAt < interval { continue }
             entries[subject]?.toldAt = now
             due.append((subject, entry.version, health))
         }

@@ -31,8 +31,12 @@ struct CallAnswer: Sendable, Equatable {
     /// It was not. What is wrong with the payload is the request's fault (400); what the suite refuses is the application's
     /// (500); who is away is neither.
     ///
-    /// - Parameter json: for a person who reads the payload.
-    static func failed(_ error: RPCError, _ json: JSONValue) -> CallAnswer {
+    /// - Parameters:
+    ///   - json: for a person who reads the payload.
+    ///   - limit: the time that the work had.
+    static func failed(
+        _ error: RPCError, _ json: JSONValue, limit: Duration = .seconds(Int64(CallRules.executionTimeoutS))
+    ) -> CallAnswer {
         var answer = CallAnswer(status: 500, message: error.message, json: json)
         switch error.code {
         case .invalidArgument, .outOfRange: answer.status = 400
@@ -42,7 +46,7 @@ struct CallAnswer: Sendable, Equatable {
         case .unavailable, .resourceExhausted, .aborted: answer.status = 503
         case .deadlineExceeded, .cancelled:
             answer.status = 408
-            answer.property = ("ExecutionTimeout", "PT\(CallRules.executionTimeoutS)S")
+            answer.property = ("ExecutionTimeout", "PT\((limit.wholeMilliseconds + 999) / 1_000)S")
         case .internal, .unknown, .dataLoss, .unrecognized, .ok: break
         }
         return answer

@@ -62,11 +62,17 @@ final class CallInvoker: Sendable {
             settle(correlation, .failure(.unanswered("\(topic) was not answered within \(timeout)")))
         }
         defer { timer.cancel() }
-        let result = await withCheckedContinuation { continuation in
-            waiters.withLock { $0[correlation] = Waiter(continuation: continuation, deadline: deadline) }
-            if case .failure(let reason) = outbound.post(message) {
-                settle(correlation, .failure(.unanswered("\(topic) could not be sent: \(reason)")))
+        let result = await withTaskCancellationHandler {
+            await withCheckedContinuation { continuation in
+                waiters.withLock { $0[correlation] = Waiter(continuation: continuation, deadline: deadline) }
+                if Task.isCancelled {
+                    settle(correlation, .failure(.unanswered("\(topic) was given up")))
+                } else if case .failure(let reason) = outbound.post(message) {
+                    settle(correlation, .failure(.unanswered("\(topic) could not be sent: \(reason)")))
+                }
             }
+        } onCancel: {
+            settle(correlation, .failure(.unanswered("\(topic) was given up")))
         }
         return try Self.content(of: result.get(), topic)
     }

@@ -21,7 +21,9 @@ struct ActionTable: Sendable, Equatable {
     private(set) var actions: [String: ManagementAction] = [:]
 
     /// Adds those of one asset's document. What is no verb of ours is passed over: other connectors share an asset's actions.
-    mutating func add(asset: String, document: JSONValue, topics: Topics) {
+    ///
+    /// - Parameter forbidden: where commands cannot come: what we publish, and what events and archive requests come on.
+    mutating func add(asset: String, document: JSONValue, topics: Topics, forbidden: [TopicFilter] = []) {
         let properties = document[given: "properties"] ?? document[given: "spec"] ?? document
         let streams = Set((properties[given: "streams"]?.elements ?? []).compactMap { $0[given: "name"]?.string })
         for group in properties[given: "managementGroups"]?.elements ?? [] {
@@ -35,7 +37,9 @@ struct ActionTable: Sendable, Equatable {
                 let topic =
                     action[given: "topic"]?.string
                     ?? topics.action(asset: asset, group: groupName, action: name)
-                guard TopicName.isPublishable(topic) else { continue }
+                guard TopicName.isPublishable(topic), !forbidden.contains(where: { $0.matches(topic) }) else {
+                    continue
+                }
                 let seconds = (action[given: "timeoutInSeconds"] ?? action[given: "timeOutInSeconds"] ?? fallback)?
                     .number
                 actions[topic] = ManagementAction(
@@ -74,13 +78,24 @@ final class ActionBoard: Sendable {
 
     private let registry: RPCClient
     private let topics: Topics
+    private let forbidden: [TopicFilter]
     private let onChange: @Sendable ([String]) -> Void
     private let state = Mutex(State())
 
-    /// - Parameter onChange: gets the further filters.
-    init(registry: RPCClient, topics: Topics, onChange: @escaping @Sendable ([String]) -> Void) {
+    /// - Parameters:
+    ///   - eventFilters: of the event rules.
+    ///   - onChange: gets the further filters.
+    init(
+        registry: RPCClient, topics: Topics, eventFilters: [TopicFilter],
+        onChange: @escaping @Sendable ([String]) -> Void
+    ) {
         (self.registry, self.topics, self.onChange) = (registry, topics, onChange)
+        forbidden =
+            topics.publishedFilters + eventFilters + [topics.archive, topics.cancel].compactMap { TopicFilter($0) }
     }
+
+    /// Whether the assets have been looked at since the start: before that no topic of an action is known.
+    var isLoaded: Bool { state.withLock { $0.revision != nil } }
 
     /// The action that a topic belongs to.
     func action(on topic: String) -> ManagementAction? { state.withLock { $0.table.actions[topic] } }
@@ -111,7 +126,7 @@ final class ActionBoard: Sendable {
             state.revision = configuration.revision
             var table = ActionTable()
             for (asset, document) in state.documents.sorted(by: { $0.key < $1.key }) {
-                table.add(asset: asset, document: document.json, topics: topics)
+                table.add(asset: asset, document: document.json, topics: topics, forbidden: forbidden)
             }
             guard table != state.table else { return nil }
             state.table = table

@@ -90,15 +90,26 @@ struct CaptureDesk: Sendable {
         let cameras = await footage.ensure(
             key: id, window: window,
             cameras: [RequestedCamera(camera: asset, source: source, footage: .unspecified)])
-        let reply = try await indexer.call(
-            IndexerMethods.submitArchive,
+        let reply = try await submit(
             SubmitArchiveRequest(
                 requestID: id, window: window, cameras: cameras, requestedBy: message.origin, reason: body.reason,
                 delivery: body.delivery, mode: body.mode,
                 // As every operator's request: between events (100) and routine (0).
-                priority: 50, kinds: [.segment]), timeout: min(Self.indexerTimeout, limit))
+                priority: 50, kinds: [.segment]), within: min(Self.indexerTimeout, limit))
         if let request = reply.request { await requests.show(request) }
         return CommandJSON.clip(definition.name ?? StreamName(), reply, statusTopic: topics.request(id))
+    }
+
+    /// The request that there is, where the id is known already: a second copy of a message has another "now".
+    private func submit(_ request: SubmitArchiveRequest, within limit: Duration) async throws(RPCError) -> SubmitReply {
+        do throws(RPCError) {
+            return try await indexer.call(IndexerMethods.submitArchive, request, timeout: limit)
+        } catch {
+            guard error.code == .alreadyExists, let id = request.requestID else { throw error }
+            let known = try await indexer.call(
+                IndexerMethods.getRequest, GetRequestRequest(requestID: id), timeout: limit)
+            return SubmitReply(receipt: .duplicate, request: known)
+        }
     }
 
     /// The controller that has the camera of a stream.

@@ -57,17 +57,19 @@ struct CommandIntake: Sendable {
     }
 
     private func command(_ message: InboundMessage) -> Command? {
-        switch topics.route(message.topic) {
+        // First: a group of actions may have the name that a stream could have.
+        if let action = actions.action(on: message.topic) { return .verb(action.verb, action.stream) }
+        return switch topics.route(message.topic) {
         case .command(let verb, let stream): .verb(verb, stream)
         case .read(let verb, let asset): .read(verb, asset: asset)
         case .list: .list
-        case .archive, .cancel, nil: actions.action(on: message.topic).map { .verb($0.verb, $0.stream) }
+        case .archive, .cancel, nil: nil
         }
     }
 
     /// Carries a command out and answers it.
     func handle(_ message: InboundMessage) async -> Verdict {
-        guard let command = command(message) else { return .acknowledge }
+        guard let command = command(message) else { return await refuseUnknown(message) }
         let limit = min(patience, actions.action(on: message.topic)?.timeout ?? patience)
         return await desk.run(message, limit: limit) { limit in
             await answer(command, message, limit)
@@ -77,6 +79,20 @@ struct CommandIntake: Sendable {
             await correspondence.retain(
                 CommandJSON.last(command.name, answer.json, origin: message.origin, atUs: clock.nowUs()),
                 on: topics.lastCommand(stream), what: "the state of a command")
+        }
+    }
+
+    /// A topic that some asset had given to an action when the broker kept the message.
+    private func refuseUnknown(_ message: InboundMessage) async -> Verdict {
+        let error: RPCError =
+            actions.isLoaded
+            ? .notFound("no asset has an action on this topic any more")
+            : .unavailable("the actions of the assets are not known yet; ask again")
+        logger.warning(
+            "a command is refused", metadata: ["topic": "\(message.shortTopic)", "reason": "\(error.message)"])
+        return await desk.run(message, limit: patience) { _ in
+            .failed(error, CommandJSON.refused(nil, error))
+        } plain: { _ in
         }
     }
 
@@ -96,7 +112,7 @@ struct CommandIntake: Sendable {
                     "reason": "\(error.description.prefixed(500))",
                 ])
             count(command, error.code)
-            return .failed(error, CommandJSON.refused(command.stream, error))
+            return .failed(error, CommandJSON.refused(command.stream, error), limit: limit)
         }
     }
 

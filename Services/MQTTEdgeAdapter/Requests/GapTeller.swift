@@ -8,7 +8,9 @@ import Wire
 /// Publishes each gap once.
 actor GapTeller {
     /// A change names the source only; its gaps are looked for in so much time before it.
-    private static let lookBackUs: Int64 = 3_600_000_000
+    private static let lookBackUs: Int64 = 24 * 3_600_000_000
+    /// What the catalogue concludes from what is missing, which nobody has recorded: more footage may come.
+    private static let concluded: Set = ["not_recorded", "expired"]
     private static let lookAheadUs: Int64 = 60_000_000
     private static let timeout = Duration.seconds(5)
     /// Gaps that are remembered as told, for each source.
@@ -31,7 +33,8 @@ actor GapTeller {
         let isFirst = told[source] == nil
         for gap in reply.gaps {
             // The edges of the window are no gaps that anybody recorded.
-            guard let startUs = gap.window?.startUs, let endUs = gap.window?.endUs, startUs > window.startUs ?? 0,
+            guard !Self.concluded.contains(gap.cause ?? ""), let startUs = gap.window?.startUs,
+                let endUs = gap.window?.endUs, startUs > window.startUs ?? 0,
                 endUs < window.endUs ?? 0, told[source]?.contains(startUs) != true
             else { continue }
             told[source, default: []].append(startUs)

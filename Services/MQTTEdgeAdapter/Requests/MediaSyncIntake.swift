@@ -96,6 +96,8 @@ final class MediaSyncIntake: Sendable {
     private func decide(
         _ message: InboundMessage, _ call: CallRules.Call?, isEvent: Bool = false
     ) async -> Verdict {
+        // It may have waited behind others.
+        if let call, !isEvent, call.deadline <= .now { return .acknowledge }
         let end = ContinuousClock.now + patience
         let errand: Errand
         do throws(Rejection) {

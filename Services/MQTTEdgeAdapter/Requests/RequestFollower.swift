@@ -157,7 +157,10 @@ actor RequestFollower {
             for change in reply.changes where change.what == "gap" {
                 if let source = change.name.flatMap(SourceName.init(path:)), seen.insert("gap \(source.text)").inserted
                 {
-                    try await gaps.tell(source, atUs: change.atUs ?? clock.nowUs())
+                    do throws(RPCError) { try await gaps.tell(source, atUs: change.atUs ?? clock.nowUs()) } catch {
+                        // One source that cannot be looked at must not hide what comes behind it.
+                        if FailureKind(error.code) == .transient { throw error }
+                    }
                 }
             }
             guard let last = reply.changes.compactMap(\.cursor).max(), last > after else { return }

@@ -3,8 +3,9 @@
 // Messages are worked on side by side, those of one lane (a stream, a topic) in their order. libmosquitto has an
 // acknowledgement ready as soon as a message was read and sends all of them with the next write; so nothing is written while a
 // message has no verdict. The broker sends few messages ahead of their acknowledgement (`receiveMaximum`), so that a moment
-// comes at which all have one. Where one is to be delivered again the connection is cut: those beside it come again as well,
-// and find their answer in the correlation cache, or their effect already there.
+// comes at which all have one; where that takes long, nothing more is read. Where one is to be delivered again the connection
+// is cut. Those beside it come again as well: what of them was settled is remembered, and only acknowledged then, so that each
+// connection gets further than the one before.
 
 import Dispatch
 import Logging
@@ -23,7 +24,6 @@ enum Verdict: Sendable, Equatable {
 final class InboundSession: SessionWork {
     private struct Pending {
         let message: InboundMessage
-        let lane: String
         let deadline: ContinuousClock.Instant
         var task: Task<Void, Never>?
         var verdict: Verdict?
@@ -34,6 +34,8 @@ final class InboundSession: SessionWork {
         var pending: [UInt64: Pending] = [:]
         var lastID: UInt64 = 0
         var lanes: [String: Task<Void, Never>] = [:]
+        /// Settled and not acknowledged when a connection was cut, by digest: how many copies will come again.
+        var settled: [String: Int] = [:]
         var filters: [String]
         var subscribed: Set<String> = []
         var subscriptions: [Int32: [String]] = [:]
@@ -41,12 +43,16 @@ final class InboundSession: SessionWork {
 
     /// How long messages that are being worked on when the service stops may still take.
     private static let stopGrace = Duration.milliseconds(1_500)
+    /// Settled messages that are remembered over a cut: as many as a connection has unacknowledged.
+    private static let maximumSettled = 256
     /// Messages in work at a time. Those of QoS 0 have no other bound: beyond it nothing is read.
     private static let maximumPending = 128
 
     private let patience: Duration
     private let keepsLate: Bool
     private let sharedGroup: String?
+    /// Those without which the session is of no use; others come from assets.
+    private let needed: Set<String>
     private let lane: @Sendable (InboundMessage) -> String
     private let handle: @Sendable (InboundMessage) async -> Verdict
     private let bell: Bell
@@ -69,6 +75,7 @@ final class InboundSession: SessionWork {
         handle: @escaping @Sendable (InboundMessage) async -> Verdict
     ) {
         state = Mutex(State(filters: filters))
+        needed = Set(filters)
         self.sharedGroup = sharedGroup
         self.patience = patience
         self.keepsLate = keepsLate
@@ -93,9 +100,19 @@ final class InboundSession: SessionWork {
         if isNews { bell.ring() }
     }
 
-    var holdsWrites: Bool { state.withLock { !$0.pending.isEmpty } }
-    var wantsRead: Bool { state.withLock { $0.stopDeadline == nil && $0.pending.count < Self.maximumPending } }
-    var isDrained: Bool { !holdsWrites }
+    /// What came with QoS 0 is never acknowledged, and holds nothing.
+    var holdsWrites: Bool { state.withLock { $0.pending.values.contains { $0.message.qos > 0 } } }
+
+    var wantsRead: Bool {
+        state.withLock { state in
+            guard state.stopDeadline == nil, state.pending.count < Self.maximumPending else { return false }
+            // Whoever waits long is not to wait for those behind it too: the broker must hear of us within its keepalive.
+            let eldest = state.pending.values.lazy.filter { $0.message.qos > 0 }.map(\.deadline).min()
+            return eldest.map { $0 - .now > patience / 2 } ?? true
+        }
+    }
+
+    var isDrained: Bool { state.withLock(\.pending.isEmpty) }
     var isBetween: Bool { !holdsWrites }
 
     func connected(
@@ -103,7 +120,11 @@ final class InboundSession: SessionWork {
     ) throws(BrokerError) {
         // Subscribing again changes nothing where the session is present and the filters are the same; and it is needed
         // where the event rules changed since.
-        state.withLock { $0.subscribed = [] }
+        state.withLock { state in
+            state.subscribed = []
+            // A broker that forgot the session delivers nothing again.
+            if !sessionPresent { state.settled = [:] }
+        }
         try pump(connection, isLeaving: false)
     }
 
@@ -112,21 +133,27 @@ final class InboundSession: SessionWork {
         case .message(let message): take(message)
         case .subscribed(let mid, let refusals):
             guard let filters = state.withLock({ $0.subscriptions.removeValue(forKey: mid) }) else { return }
-            let refused = zip(filters, refusals).compactMap { filter, refusal in refusal.map { "\(filter) (\($0))" } }
-            guard refused.isEmpty else {
+            let refused = zip(filters, refusals).filter { $1 != nil }
+            guard !refused.isEmpty else { return }
+            let words = refused.map { "\($0) (\($1 ?? ""))" }.joined(separator: ", ")
+            guard !refused.contains(where: { needed.contains($0.0) }) else {
                 throw BrokerError(
-                    description: "the broker refuses the subscription to \(refused.joined(separator: ", ")); "
-                        + "allow it to this user", isRefusal: true)
+                    description: "the broker refuses the subscription to \(words); allow it to this user",
+                    isRefusal: true)
             }
+            logger.error(
+                "the broker refuses the topic of a management action; allow it to this user, or name another one",
+                metadata: ["topics": "\(words.prefixed(500))"])
         case .published, .connected, .refused, .disconnected: break
         }
     }
 
     private func take(_ message: InboundMessage) {
+        guard !wasSettled(message) else { return }
         let lane = lane(message)
         let (id, before) = state.withLock { state -> (UInt64, Task<Void, Never>?) in
             state.lastID += 1
-            state.pending[state.lastID] = Pending(message: message, lane: lane, deadline: .now + patience)
+            state.pending[state.lastID] = Pending(message: message, deadline: .now + patience)
             return (state.lastID, state.lanes[lane])
         }
         let handle = self.handle
@@ -142,41 +169,68 @@ final class InboundSession: SessionWork {
         }
     }
 
+    /// Whether it is the second copy of one that is settled: its acknowledgement leaves with the next write.
+    private func wasSettled(_ message: InboundMessage) -> Bool {
+        guard message.qos > 0 else { return false }
+        return state.withLock { state in
+            guard !state.settled.isEmpty else { return false }
+            let digest = message.requestDigest
+            guard let copies = state.settled[digest] else { return false }
+            state.settled[digest] = copies > 1 ? copies - 1 : nil
+            return true
+        }
+    }
+
     private func settle(_ id: UInt64, _ verdict: Verdict) {
-        state.withLock { $0.pending[id]?.verdict = verdict }
+        state.withLock { state in
+            // One whose time was over has its verdict already.
+            if state.pending[id]?.verdict == nil { state.pending[id]?.verdict = verdict }
+        }
         bell.ring()
     }
 
     func pump(_ connection: MosquittoConnection, isLeaving: Bool) throws(BrokerError) {
         if !isLeaving { try subscribe(connection) }
         let now = ContinuousClock.now
-        let withheld = state.withLock { state -> [(InboundMessage, String)] in
-            guard !state.pending.isEmpty else { return [] }
-            var withheld: [(InboundMessage, String)] = []
+        let (withheld, lost) = state.withLock { state -> (InboundMessage?, [InboundMessage]) in
+            var withheld: InboundMessage?
+            var lost: [InboundMessage] = []
             var isOpen = false
             for (id, entry) in state.pending.sorted(by: { $0.key < $1.key }) {
                 guard let verdict = entry.verdict ?? late(entry, now, state.stopDeadline) else {
-                    isOpen = true
+                    isOpen = isOpen || entry.message.qos > 0
                     continue
                 }
                 if entry.verdict == nil { entry.task?.cancel() }
                 state.pending[id]?.verdict = verdict
-                if case .withhold(let reason) = verdict { withheld.append((entry.message, reason)) }
+                if entry.message.qos == 0 {
+                    if verdict != .acknowledge { lost.append(entry.message) }
+                    state.pending[id] = nil
+                } else if verdict != .acknowledge, withheld == nil {
+                    withheld = entry.message
+                }
             }
-            if withheld.isEmpty, !isOpen {
-                state.pending = [:]
-                state.lanes = [:]
-            }
-            return withheld
+            if withheld == nil, !isOpen { state.pending = state.pending.filter { $0.value.message.qos == 0 } }
+            if state.pending.isEmpty { state.lanes = [:] }
+            return (withheld, lost)
         }
-        guard let (message, reason) = withheld.first(where: { $0.0.qos > 0 }) else {
-            for (message, reason) in withheld { lose(message, reason) }
-            return
+        for message in lost {
+            Counter(label: "sightglass_adapter_messages_lost_total").increment()
+            logger.error(
+                "a message that was published with QoS 0 is lost; publish with QoS 1",
+                metadata: ["topic": "\(message.shortTopic)"])
+        }
+        guard let withheld else { return }
+        let reason = state.withLock { state -> String in
+            for entry in state.pending.values where entry.message == withheld {
+                if case .withhold(let reason) = entry.verdict { return reason }
+            }
+            return "it could not be stored"
         }
         Counter(label: "sightglass_adapter_messages_withheld_total").increment()
         connection.sever()
         throw BrokerError(
-            description: "a message on \(message.shortTopic) waits in the broker: \(reason)", isOurDoing: true)
+            description: "a message on \(withheld.shortTopic) waits in the broker: \(reason)", isOurDoing: true)
     }
 
     /// The verdict of a message whose time is over; nil while it is not.
@@ -186,20 +240,6 @@ final class InboundSession: SessionWork {
         if let stop, now >= stop { return .withhold(reason: "this service stops") }
         guard now >= entry.deadline else { return nil }
         return keepsLate ? .withhold(reason: "it could not be stored in time") : .acknowledge
-    }
-
-    /// What came with QoS 0 does not come again.
-    private func lose(_ message: InboundMessage, _ reason: String) {
-        state.withLock { state in
-            for (id, entry) in state.pending where entry.message == message {
-                state.pending[id]?.verdict = .acknowledge
-            }
-        }
-        Counter(label: "sightglass_adapter_messages_lost_total").increment()
-        logger.error(
-            "a message that was published with QoS 0 is lost; publish with QoS 1",
-            metadata: ["topic": "\(message.shortTopic)", "reason": "\(reason.prefixed(500))"])
-        bell.ring()
     }
 
     private func subscribe(_ connection: MosquittoConnection) throws(BrokerError) {
@@ -220,9 +260,16 @@ final class InboundSession: SessionWork {
     func exchanged() { lost() }
 
     func lost() {
-        // What came with QoS 1 comes again; what of it is not finished is given up, so that it does not run beside its second copy for long.
+        // What came with QoS 1 comes again; what of it is not finished is given up, so that it does not run beside its copy.
         let tasks = state.withLock { state in
-            defer { (state.pending, state.subscriptions) = ([:], [:]) }
+            for entry in state.pending.values where entry.message.qos > 0 && entry.verdict == .acknowledge {
+                guard state.settled.count < Self.maximumSettled else { break }
+                state.settled[entry.message.requestDigest, default: 0] += 1
+            }
+            defer {
+                state.pending = state.pending.filter { $0.value.message.qos == 0 }
+                state.subscriptions = [:]
+            }
             return state.pending.values.filter { $0.verdict == nil && $0.message.qos > 0 }.compactMap(\.task)
         }
         tasks.forEach { $0.cancel() }

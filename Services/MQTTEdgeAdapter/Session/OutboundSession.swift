@@ -37,14 +37,20 @@ final class OutboundSession: SessionWork {
     let bell: Bell
     private let presence: Presence
     private let onConnected: @Sendable () -> Void
+    private let onRefused: @Sendable (String) -> Void
 
     /// - Parameters:
     ///   - presence: published first on each connection ("online") and last before a planned end.
     ///   - onConnected: after the greeting; retained state may have to be published again.
-    init(bell: Bell, presence: Presence, onConnected: @escaping @Sendable () -> Void) {
+    ///   - onRefused: the broker refuses a subscription; its reason.
+    init(
+        bell: Bell, presence: Presence, onConnected: @escaping @Sendable () -> Void,
+        onRefused: @escaping @Sendable (String) -> Void
+    ) {
         self.bell = bell
         self.presence = presence
         self.onConnected = onConnected
+        self.onRefused = onRefused
     }
 
     /// Whether there is a broker.
@@ -140,6 +146,9 @@ final class OutboundSession: SessionWork {
         if case .message(let message) = event {
             guard message.topic != presence.topic else { return try meet(message, connection) }
             state.withLock(\.hear)?(message)
+        }
+        if case .subscribed(_, let refusals) = event, let refusal = refusals.compactMap({ $0 }).first {
+            onRefused(refusal)
         }
         guard case .published(let mid, let refusal) = event else { return }
         let settled = state.withLock { state -> [Settled] in

@@ -48,7 +48,7 @@ final class SessionLoop: Sendable {
     /// CONNACK has to come in this time; AIO's session clients wait as long.
     private static let connectBound = Duration.seconds(30)
     /// How long a planned stop may take to send what waits. The service as a whole has five seconds.
-    private static let drainBound = Duration.seconds(1)
+    private static let drainBound = Duration.milliseconds(1_800)
     /// How long an exchange of the connection waits for what is under way.
     private static let exchangeBound = Duration.seconds(2)
 

@@ -104,7 +104,7 @@ import Wire
         #expect(text.contains(#""camera_id": "cam1""#) && text.contains(#""size_bytes": 2500000"#))
         #expect(site.staged.isEmpty)
         let kinds = site.indexer.claimItems.requests.first?.kinds ?? []
-        #expect(Set(kinds) == [.segment, .snapshot, .manifest])
+        #expect(Set(kinds) == [.segment, .snapshot, .clip, .manifest])
         #expect(try await archiver.terminate() == 0)
     }
 

@@ -50,7 +50,7 @@ import Wire
     }
 
     @Test func refusesWhatItCannotDo() {
-        for kind in [ItemKind.clip, .unspecified] {
+        for kind in [ItemKind.unspecified] {
             #expect(throws: ArchiveProblem.self) { try ArchivePlan(item { $0.kind = kind }) }
         }
         #expect(throws: ArchiveProblem.self) { try ArchivePlan(item { $0.source = nil }) }
@@ -82,8 +82,20 @@ import Wire
         let onArchive = ArchiveProblem.onArchive(error)
         #expect(onArchive.isRetryable == ![.exists, .invalidName].contains(kind))
         #expect(onArchive.reason.contains("/archive/a: said the disk"))
-        let onSource = ArchiveProblem.onSource(error, try ArchivePlan(item()))
+        let onSource = ArchiveProblem.onSource(error, "a.mp4 on volume v1")
         #expect(onSource.isRetryable == (kind != .missing))
+    }
+
+    @Test func aClipIsOfACameraAndAWindow() throws {
+        var clip = item()
+        clip.kind = .clip
+        clip.source = MediaFile(kind: .segment, source: SourceName(device: "d", endpoint: "e"))
+        clip.window = Window(startUs: 5, endUs: 9)
+        #expect(
+            try ArchivePlan(clip).origin
+                == .window(source: SourceName(device: "d", endpoint: "e"), window: Window(startUs: 5, endUs: 9)))
+        clip.window = nil
+        #expect(throws: ArchiveProblem.self) { try ArchivePlan(clip) }
     }
 
     @Test func aFileThatItsOwnerLostIsNotAskedForAgain() throws {

@@ -53,4 +53,20 @@ import Wire
         #"[{"actions": 5}, 7, {"name": "clips", "actions": [{}, null]}]"#, #""groups""#,
     ])
     func whatIsNoVerbOfOursIsPassedOver(groups: String) throws { #expect(try table(groups).actions.isEmpty) }
+
+    /// An action on a topic that the adapter publishes on would call itself for ever.
+    @Test func topicsThatCannotHoldCommandsAreRefused() throws {
+        let topics = try #require(Topics(namespace: "n"))
+        var table = ActionTable()
+        let document = try JSONReader.read(
+            #"""
+            {"properties": {"streams": [{"name": "clips"}], "managementGroups": [{"name": "g", "actions": [
+              {"name": "a", "targetUri": "clips/state", "topic": "n/asset-status/line1/clips"},
+              {"name": "b", "targetUri": "clips/start", "topic": "plant/alarms"}]}]}}
+            """#, .registry)
+        table.add(
+            asset: "line1", document: document, topics: topics,
+            forbidden: topics.publishedFilters + [try #require(TopicFilter("plant/#"))])
+        #expect(table.actions.isEmpty)
+    }
 }

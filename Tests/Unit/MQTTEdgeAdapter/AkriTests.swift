@@ -68,6 +68,24 @@ private func json(_ text: String) throws -> JSONValue { try JSONReader.read(text
         let device = AkriDocuments.deviceStatus(version: 1, endpoint: "main", issues: [endpoint], atUs: 1)
         #expect(device["endpoints"]?["inbound"]?["main"]?["error"]?["message"]?.string == "bad address")
         #expect(device["config"]?["error"] == nil)
+        // "main2" is another endpoint.
+        let other = Issue(severity: .error, code: "x", message: "bad", field: "endpoints.inbound.main2.address")
+        let well = AkriDocuments.deviceStatus(version: 1, endpoint: "main", issues: [other], atUs: 1)
+        #expect(well["endpoints"]?["inbound"]?["main"]?["error"] == nil)
+    }
+
+    /// A restart once took the cameras of the other endpoints out of the registry until each had been asked for.
+    @Test func endpointsThatCouldNotBeAskedForStayAsTheyAre() throws {
+        let stored = try json(
+            #"{"properties": {"version": 9, "endpoints": {"inbound": {"a": {"address": "x"}, "b": {"address": "y"}}}}}"#
+        )
+        let others = AkriDocuments.others(in: stored, beside: ["a"])
+        #expect(others.map(\.endpoint) == ["b"])
+        let fresh = try json(#"{"version": 2, "enabled": true, "endpoints": {"inbound": {"a": {"address": "z"}}}}"#)
+        let document = AkriDocuments.device("cam", served: [("a", fresh)] + others, origin: "akri:me")
+        let inbound = document["properties"]?["endpoints"]?["inbound"]
+        #expect(inbound?["a"]?["address"]?.string == "z" && inbound?["b"]?["address"]?.string == "y")
+        #expect(document["properties"]?["version"]?.integer == 2)
     }
 }
 
@@ -81,17 +99,17 @@ private func json(_ text: String) throws -> JSONValue { try JSONReader.read(text
     private func board() -> HealthBoard {
         var board = HealthBoard(interval: .seconds(600))
         board.defined(camera, version: 3)
-        board.saw(camera, well)
+        board.saw(camera, well, now: now)
         return board
     }
 
     @Test func itIsToldAtAChangeAndRepeatedAtTheInterval() {
         var board = board()
         #expect(board.due(now: now).map(\.version) == [3])
-        board.saw(camera, well)
+        board.saw(camera, well, now: now + .seconds(599))
         #expect(board.due(now: now + .seconds(599)).isEmpty)
         #expect(board.due(now: now + .seconds(600)).map(\.health) == [well])
-        board.saw(camera, dark)
+        board.saw(camera, dark, now: now + .seconds(601))
         #expect(board.due(now: now + .seconds(601)).map(\.health.reasonCode) == ["CameraNoKeyframe"])
     }
 
@@ -100,13 +118,24 @@ private func json(_ text: String) throws -> JSONValue { try JSONReader.read(text
         _ = board.due(now: now)
         board.defined(camera, version: 4)
         #expect(board.due(now: now + .seconds(700)).isEmpty)
-        board.saw(camera, well)
+        board.saw(camera, well, now: now + .seconds(700))
         #expect(board.due(now: now + .seconds(700)).map(\.version) == [4])
         board.tellAgain()
         #expect(board.due(now: now + .seconds(701)).count == 1)
         board.forget(camera)
         board.saw(camera, dark)
         #expect(board.due(now: now + .seconds(2_000)).isEmpty)
+    }
+
+    /// A controller that is dead says nothing: what it said last must not be repeated as new.
+    @Test func whatNobodyReportsOnIsNotWell() {
+        var board = board()
+        _ = board.due(now: now)
+        #expect(board.due(now: now + .seconds(179)).isEmpty)
+        let due = board.due(now: now + .seconds(181))
+        #expect(due.map(\.health.isAvailable) == [false] && due.map(\.health.reasonCode) == ["NoReport"])
+        board.saw(camera, well, now: now + .seconds(200))
+        #expect(board.due(now: now + .seconds(201)).map(\.health) == [well])
     }
 
     @Test func itReadsAsTheRegistryTakesIt() {
