@@ -271,6 +271,26 @@ private final class Tally: Sendable {
         #expect(try await second.terminate() == 0)
     }
 
+    /// What was settled on a connection that is cut for a message behind it once had to be done again on each connection: a burst
+    /// that took longer than a message may never ended.
+    @Test func aBurstThatTakesLongerThanAMessageMayGetsThrough() async throws {
+        let site = try await AdapterSite()
+        let known = site.known
+        site.indexer.submitEvent.answer { request in
+            // Thirty of them are three times the patience of five seconds.
+            try await Task.sleep(for: .milliseconds(500))
+            let key = request.eventKey ?? ""
+            return SubmitReply(
+                receipt: known.receipt(key),
+                request: ArchiveRequest(requestID: "request-\(key)", state: .waiting, cameras: request.cameras))
+        }
+        let adapter = try await site.startReady()
+        for number in 0..<30 { try await site.publish("media-sync/events", site.event("burst-\(number)")) }
+        for number in 0..<30 { try await site.retained("media-sync/receipts/burst-\(number)", within: .seconds(60)) }
+        #expect(known.all.count == 30)
+        #expect(try await adapter.terminate() == 0)
+    }
+
     @Test func aBrokerThatForgetsASessionIsAnErrorThatIsTold() async throws {
         let site = try await AdapterSite()
         let adapter = try await site.startReady()
