@@ -93,12 +93,18 @@ struct CaptureService: Service, CustomStringConvertible {
 
     private func salvage(_ volume: VolumeRoot) async -> [SourceKey: Int64] {
         let folders = await engine.folders()
+        // Before what is salvaged is among it.
+        let ends = (try? await blocking.run { [inventory] in try inventory.footageEnds() }) ?? [:]
         let salvage = Salvage(
             volume: volume, instance: instance, leases: await engine.heldLeases, folder: { folders[$0] ?? "" },
             busy: disk.busy, logger: logger)
         guard let result = try? await blocking.run({ salvage.run() }) else { return [:] }
         for record in result.records { outbox.put(record) }
-        for gap in result.gaps {
+        let nowUs = wallClockUs()
+        let told =
+            result.salvaged == 0
+            ? [] : (try? await blocking.run { try GapJournal(volume).read(nowUs: nowUs).gaps }) ?? []
+        for gap in result.gaps + result.untold(since: ends, told: told) {
             outbox.put(MediaRecord(gap: gap))
             _ = disk.put(.gap(gap))
         }

@@ -14,6 +14,8 @@ import Wire
 extension SourcePipeline {
     /// Shorter than this, two files adjoin: a frame or two at a change of codec are not a time that nobody recorded.
     static let shortestStopUs: Int64 = 100_000
+    /// For a person.
+    static let stoppedReason = "nothing was recorded: the controller was stopped, or nothing asked for this camera"
     /// The catalogue takes no gap of more than 400 days.
     static let longestGapUs: Int64 = 399 * 86_400_000_000
     /// So long after a window's end its last frame may still be on its way.
@@ -60,9 +62,7 @@ extension SourcePipeline {
         let span = Span(startUs: max(whole.startUs, whole.endUs - Self.longestGapUs), endUs: whole.endUs)
         for part in spans.missing(in: span).flatMap({ explained.missing(in: $0) })
         where part.endUs - part.startUs >= Self.shortestStopUs {
-            tell(
-                part, cause: "stopped",
-                reason: "nothing was recorded: the controller was stopped, or nothing asked for this camera", &effects)
+            tell(part, cause: "stopped", reason: Self.stoppedReason, &effects)
         }
     }
 

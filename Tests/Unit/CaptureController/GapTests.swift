@@ -265,3 +265,43 @@ struct GapTests {
         #expect(try inventory.footageEnds() == [source: 20])
     }
 }
+
+/// Seed 7 of the fault campaign: a controller that was killed 66 ms after it had begun to record again, so that nobody said why
+/// the 13 s before were missing.
+@Suite struct SalvageHoleTests {
+    private let source = SourceKey(device: "dock-camera", endpoint: "main")
+
+    private func salvaged(from startUs: Int64, to endUs: Int64) -> SalvageResult {
+        var result = SalvageResult()
+        result.salvaged = 1
+        result.records = [
+            MediaRecord(
+                file: MediaFile(kind: .segment, source: source.wire, startUs: startUs, endUs: endUs, runID: "r2"))
+        ]
+        return result
+    }
+
+    @Test func whatLiesInFrontOfASalvagedSegmentIsTold() {
+        let result = salvaged(from: 18_400_000, to: 18_466_000)
+        let gaps = result.untold(since: [source: 5_400_000], told: [])
+        #expect(gaps.map(\.window) == [Window(startUs: 5_400_000, endUs: 18_400_000)])
+        #expect(gaps.map(\.cause) == ["stopped"] && gaps.map(\.source) == [source.wire])
+    }
+
+    @Test func whatWasToldIsNotToldAgain() {
+        let result = salvaged(from: 18_400_000, to: 18_466_000)
+        func gap(_ fromUs: Int64, _ toUs: Int64, of source: SourceKey) -> Gap {
+            Gap(source: source.wire, window: Window(startUs: fromUs, endUs: toUs), cause: "killed")
+        }
+        let other = SourceKey(device: "other", endpoint: "main")
+        #expect(result.untold(since: [source: 5_400_000], told: [gap(5_400_000, 18_400_000, of: source)]).isEmpty)
+        #expect(
+            result.untold(
+                since: [source: 5_400_000],
+                told: [gap(5_400_000, 6_000_000, of: source), gap(0, 20_000_000, of: other)]
+            ).map(\.window) == [Window(startUs: 6_000_000, endUs: 18_400_000)])
+        // It adjoins, or nothing is known of before.
+        #expect(result.untold(since: [source: 18_350_000], told: []).isEmpty)
+        #expect(result.untold(since: [:], told: []).isEmpty)
+    }
+}
