@@ -79,8 +79,7 @@ struct Adapter {
             registry: registry, topics: topics, eventFilters: configuration.rules.map(\.filter)
         ) { furtherFilters.change($0) }
         let commands = CommandIntake(
-            topics: topics, actions: actions, registry: registry, indexer: indexer, controllers: controllers,
-            footage: footage,
+            topics: topics, actions: actions, registry: registry, indexer: indexer, footage: footage,
             captures: CaptureDesk(
                 topics: topics, indexer: indexer, controllers: controllers, footage: footage, requests: requests,
                 correspondence: correspondence, clock: runtime.clock),

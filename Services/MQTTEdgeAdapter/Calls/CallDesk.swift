@@ -33,20 +33,12 @@ final class CallDesk: Sendable {
         _ message: InboundMessage, limit: Duration,
         work: (Duration) async -> CallAnswer, plain: (CallAnswer) async -> Void
     ) async -> Verdict {
-        switch look(at: message) {
+        switch await admit(message) {
+        case nil: break
         case .plain:
             let answer = await work(limit)
             await correspondence.answerBelow(message, answer)
             await plain(answer)
-        case .silent(let reason):
-            Counter(label: "sightglass_adapter_calls_unanswerable_total").increment()
-            logger.warning(
-                "a request is passed over", metadata: ["topic": "\(message.shortTopic)", "reason": "\(reason)"])
-        case .refused(let call, let answer):
-            logger.notice(
-                "a request breaks the protocol",
-                metadata: ["topic": "\(message.shortTopic)", "reason": "\((answer.message ?? "").prefixed(500))"])
-            await correspondence.answer(call, answer)
         case .call(let call):
             if let known = cache.withLock({ $0.answer(call.key, now: .now) }) {
                 Counter(label: "sightglass_adapter_calls_repeated_total").increment()
@@ -65,6 +57,30 @@ final class CallDesk: Sendable {
             await correspondence.answer(call, answer)
         }
         return .acknowledge
+    }
+
+    /// A request that keeps the rules.
+    enum Admission: Sendable, Equatable {
+        case plain
+        case call(CallRules.Call)
+    }
+
+    /// Looks at a request. Nil where it breaks the rules: then its sender was told so, where that is possible.
+    func admit(_ message: InboundMessage) async -> Admission? {
+        switch look(at: message) {
+        case .plain: return .plain
+        case .call(let call): return .call(call)
+        case .silent(let reason):
+            Counter(label: "sightglass_adapter_calls_unanswerable_total").increment()
+            logger.warning(
+                "a request is passed over", metadata: ["topic": "\(message.shortTopic)", "reason": "\(reason)"])
+        case .refused(let call, let answer):
+            logger.notice(
+                "a request breaks the protocol",
+                metadata: ["topic": "\(message.shortTopic)", "reason": "\((answer.message ?? "").prefixed(500))"])
+            await correspondence.answer(call, answer)
+        }
+        return nil
     }
 
     /// What kind of request a message is.

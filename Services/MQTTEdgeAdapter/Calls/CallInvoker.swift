@@ -25,10 +25,7 @@ enum CallFailure: Error, Sendable, Equatable, CustomStringConvertible {
 
 /// Sends requests and hands their answers to who asked.
 final class CallInvoker: Sendable {
-    private struct Waiter {
-        let continuation: CheckedContinuation<Result<InboundMessage, CallFailure>, Never>
-        let deadline: ContinuousClock.Instant
-    }
+    private typealias Waiter = CheckedContinuation<Result<InboundMessage, CallFailure>, Never>
 
     private let outbound: OutboundSession
     private let correspondence: Correspondence
@@ -56,15 +53,14 @@ final class CallInvoker: Sendable {
         message.properties.userProperties =
             [UserProperty(name: "$partition", value: clientID), UserProperty(name: "$high_priority", value: "")]
             + correspondence.sender()
-        let deadline = ContinuousClock.now + timeout
         let timer = Task {
-            try? await Task.sleep(until: deadline)
+            try? await Task.sleep(for: timeout)
             settle(correlation, .failure(.unanswered("\(topic) was not answered within \(timeout)")))
         }
         defer { timer.cancel() }
         let result = await withTaskCancellationHandler {
             await withCheckedContinuation { continuation in
-                waiters.withLock { $0[correlation] = Waiter(continuation: continuation, deadline: deadline) }
+                waiters.withLock { $0[correlation] = continuation }
                 if Task.isCancelled {
                     settle(correlation, .failure(.unanswered("\(topic) was given up")))
                 } else if case .failure(let reason) = outbound.post(message) {
@@ -89,7 +85,7 @@ final class CallInvoker: Sendable {
     @discardableResult
     private func settle(_ correlation: [UInt8], _ result: Result<InboundMessage, CallFailure>) -> Bool {
         guard let waiter = waiters.withLock({ $0.removeValue(forKey: correlation) }) else { return false }
-        waiter.continuation.resume(returning: result)
+        waiter.resume(returning: result)
         return true
     }
 

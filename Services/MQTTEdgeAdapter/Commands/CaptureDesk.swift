@@ -5,7 +5,6 @@
 import Footage
 import Foundation
 import JSON
-import Logging
 import RPC
 import ServiceKit
 import Wire

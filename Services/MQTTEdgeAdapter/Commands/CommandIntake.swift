@@ -21,7 +21,6 @@ struct CommandIntake: Sendable {
     let actions: ActionBoard
     let registry: RPCClient
     let indexer: RPCClient
-    let controllers: ControllerClients
     let footage: FootageRequester
     let captures: CaptureDesk
     let desk: CallDesk
@@ -129,7 +128,7 @@ struct CommandIntake: Sendable {
         case .list: return try await list(try read { () throws(Rejection) in try ListCommand(message) }, limit)
         case .read(let verb, let asset):
             let name = try read { () throws(Rejection) in try StreamCommandBody.datapoint(message) }
-            return try await look(verb, StreamName(asset: asset, stream: name), limit)
+            return try await answer(verb, StreamName(asset: asset, stream: name), limit)
         case .verb(.capture, let stream):
             let body = try read { () throws(Rejection) in try CaptureBody(message) }
             let definition = try await definition(stream)
@@ -185,7 +184,7 @@ struct CommandIntake: Sendable {
         return seen
     }
 
-    private func look(_ verb: ReadVerb, _ stream: StreamName, _ limit: Duration) async throws(RPCError) -> JSONValue {
+    private func answer(_ verb: ReadVerb, _ stream: StreamName, _ limit: Duration) async throws(RPCError) -> JSONValue {
         let seen = try await look(at: stream, limit)
         return CommandJSON.read(
             verb, stream, seen.task,

@@ -82,15 +82,11 @@ final class MediaSyncIntake: Sendable {
             guard case .call(let call) = desk.look(at: message) else { return await decide(message, nil) }
             return await decide(message, call, isEvent: true)
         }
-        switch desk.look(at: message) {
+        switch await desk.admit(message) {
         case .plain: return await decide(message, nil)
         case .call(let call): return await decide(message, call)
-        case .refused(let call, let answer): await correspondence.answer(call, answer)
-        case .silent(let reason):
-            logger.warning(
-                "a request is passed over", metadata: ["topic": "\(message.shortTopic)", "reason": "\(reason)"])
+        case nil: return .acknowledge
         }
-        return .acknowledge
     }
 
     private func decide(

@@ -36,6 +36,8 @@ final class InboundSession: SessionWork {
         var lanes: [String: Task<Void, Never>] = [:]
         /// Settled and not acknowledged when a connection was cut, by digest: how many copies will come again.
         var settled: [String: Int] = [:]
+        /// When all copies have come: what is published later is no copy, whatever it says.
+        var settledUntil = ContinuousClock.now
         var filters: [String]
         var subscribed: Set<String> = []
         var subscriptions: [Int32: [String]] = [:]
@@ -43,6 +45,8 @@ final class InboundSession: SessionWork {
 
     /// How long messages that are being worked on when the service stops may still take.
     private static let stopGrace = Duration.milliseconds(1_500)
+    /// A broker delivers again right after the connection.
+    private static let copiesWithin = Duration.seconds(10)
     /// Settled messages that are remembered over a cut: as many as a connection has unacknowledged.
     private static let maximumSettled = 256
     /// Messages in work at a time. Those of QoS 0 have no other bound: beyond it nothing is read.
@@ -124,6 +128,7 @@ final class InboundSession: SessionWork {
             state.subscribed = []
             // A broker that forgot the session delivers nothing again.
             if !sessionPresent { state.settled = [:] }
+            state.settledUntil = .now + Self.copiesWithin
         }
         try pump(connection, isLeaving: false)
     }
@@ -174,6 +179,10 @@ final class InboundSession: SessionWork {
         guard message.qos > 0 else { return false }
         return state.withLock { state in
             guard !state.settled.isEmpty else { return false }
+            guard ContinuousClock.now < state.settledUntil else {
+                state.settled = [:]
+                return false
+            }
             let digest = message.requestDigest
             guard let copies = state.settled[digest] else { return false }
             state.settled[digest] = copies > 1 ? copies - 1 : nil
@@ -192,9 +201,10 @@ final class InboundSession: SessionWork {
     func pump(_ connection: MosquittoConnection, isLeaving: Bool) throws(BrokerError) {
         if !isLeaving { try subscribe(connection) }
         let now = ContinuousClock.now
-        let (withheld, lost) = state.withLock { state -> (InboundMessage?, [InboundMessage]) in
-            var withheld: InboundMessage?
-            var lost: [InboundMessage] = []
+        typealias Unsettled = (message: InboundMessage, reason: String)
+        let (withheld, lost) = state.withLock { state -> (Unsettled?, [Unsettled]) in
+            var withheld: Unsettled?
+            var lost: [Unsettled] = []
             var isOpen = false
             for (id, entry) in state.pending.sorted(by: { $0.key < $1.key }) {
                 guard let verdict = entry.verdict ?? late(entry, now, state.stopDeadline) else {
@@ -203,34 +213,30 @@ final class InboundSession: SessionWork {
                 }
                 if entry.verdict == nil { entry.task?.cancel() }
                 state.pending[id]?.verdict = verdict
+                if entry.message.qos == 0 { state.pending[id] = nil }
+                guard case .withhold(let reason) = verdict else { continue }
                 if entry.message.qos == 0 {
-                    if verdict != .acknowledge { lost.append(entry.message) }
-                    state.pending[id] = nil
-                } else if verdict != .acknowledge, withheld == nil {
-                    withheld = entry.message
+                    lost.append((entry.message, reason))
+                } else {
+                    withheld = withheld ?? (entry.message, reason)
                 }
             }
             if withheld == nil, !isOpen { state.pending = state.pending.filter { $0.value.message.qos == 0 } }
             if state.pending.isEmpty { state.lanes = [:] }
             return (withheld, lost)
         }
-        for message in lost {
+        for (message, reason) in lost {
             Counter(label: "sightglass_adapter_messages_lost_total").increment()
             logger.error(
                 "a message that was published with QoS 0 is lost; publish with QoS 1",
-                metadata: ["topic": "\(message.shortTopic)"])
+                metadata: ["topic": "\(message.shortTopic)", "reason": "\(reason.prefixed(500))"])
         }
         guard let withheld else { return }
-        let reason = state.withLock { state -> String in
-            for entry in state.pending.values where entry.message == withheld {
-                if case .withhold(let reason) = entry.verdict { return reason }
-            }
-            return "it could not be stored"
-        }
         Counter(label: "sightglass_adapter_messages_withheld_total").increment()
         connection.sever()
         throw BrokerError(
-            description: "a message on \(withheld.shortTopic) waits in the broker: \(reason)", isOurDoing: true)
+            description: "a message on \(withheld.message.shortTopic) waits in the broker: \(withheld.reason)",
+            isOurDoing: true)
     }
 
     /// The verdict of a message whose time is over; nil while it is not.

@@ -8,7 +8,7 @@ import Glibc
 import ServiceKit
 import Synchronization
 
-/// What a session does with its connection. All calls come on the session's thread.
+/// What a session does with its connection. All calls come on the session's thread, but for a last `lost` after its end.
 protocol SessionWork: AnyObject, Sendable {
     /// The broker took us; `sessionPresent` tells whether it still knew the session.
     func connected(_ connection: MosquittoConnection, sessionPresent: Bool, maximumPacketBytes: Int?)
