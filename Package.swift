@@ -45,11 +45,13 @@ let metrics: Target.Dependency = .product(name: "Metrics", package: "swift-metri
 let lifecycle: Target.Dependency = .product(name: "ServiceLifecycle", package: "swift-service-lifecycle")
 let signals: Target.Dependency = .product(name: "UnixSignals", package: "swift-service-lifecycle")
 let crypto: Target.Dependency = .product(name: "Crypto", package: "swift-crypto")
+let cryptoExtras: Target.Dependency = .product(name: "CryptoExtras", package: "swift-crypto")
 let yams: Target.Dependency = .product(name: "Yams", package: "Yams")
 let http: Target.Dependency = .product(name: "AsyncHTTPClient", package: "async-http-client")
 let coreMetrics: Target.Dependency = .product(name: "CoreMetrics", package: "swift-metrics")
 let nioHTTP1: Target.Dependency = .product(name: "NIOHTTP1", package: "swift-nio")
 let nioPosix: Target.Dependency = .product(name: "NIOPosix", package: "swift-nio")
+let nioSSL: Target.Dependency = .product(name: "NIOSSL", package: "swift-nio-ssl")
 let nioCore: Target.Dependency = .product(name: "NIOCore", package: "swift-nio")
 let arguments: Target.Dependency = .product(name: "ArgumentParser", package: "swift-argument-parser")
 
@@ -68,7 +70,8 @@ let libraries: [Target] = [
     shared("CivilTime"),
     shared("JSON"),
     shared("ServiceKit", ["CivilTime", "JSON", "RPC", "Wire", log, metrics, coreMetrics, lifecycle, signals, yams]),
-    shared("Volume", ["CivilTime", crypto]),
+    .target(name: "CChecksum", path: "Shared/CChecksum"),
+    shared("Volume", ["CChecksum", "CivilTime", crypto]),
     shared("Media"),
     shared("RTSP", ["CEpoll", "COpenSSL", "Media"]),
     .target(name: "CConfinement", path: "Shared/CConfinement"),
@@ -77,6 +80,7 @@ let libraries: [Target] = [
     .target(name: "CVideo", path: "Shared/CVideo"),
     shared("LibAV", ["CColours", "CLibAV", "CTurboJPEG", "Media", "MediaWork"]),
     shared("Footage", ["Wire", "RPC"]),
+    shared("Clips", ["Wire", "RPC", "ServiceKit", "Volume", "Media"]),
     shared("Claims", ["Wire", "RPC", "ServiceKit", "Volume", log, metrics]),
 ]
 
@@ -90,14 +94,20 @@ let services: [Target] = [
             lifecycle,
         ]),
     service("Indexer", ["CivilTime", "ServiceKit", "Volume", grdb, crypto, log, metrics, lifecycle]),
-    service("Archiver", ["JSON", "Media", "ServiceKit", "Volume", "Claims", log, lifecycle]),
+    service("Archiver", ["JSON", "ServiceKit", "Volume", "Claims", "Clips", log, lifecycle]),
     service(
         "CloudUploader",
-        ["CivilTime", "ServiceKit", "Volume", "Claims", http, nioCore, nioHTTP1, crypto, log, metrics, lifecycle]),
+        [
+            "CivilTime", "JSON", "ServiceKit", "Volume", "Claims", http, nioCore, nioHTTP1, nioSSL, crypto,
+            cryptoExtras, log,
+            metrics, lifecycle,
+        ]),
     service(
         "MQTTEdgeAdapter",
         ["CivilTime", "JSON", "ServiceKit", "CMosquitto", "Footage", crypto, log, metrics, lifecycle, yams]),
-    service("CLI", ["CivilTime", "Footage", "JSON", "Volume", arguments]),
+    service(
+        "CLI",
+        ["COpenSSL", "CivilTime", "Clips", "Footage", "JSON", "Media", "RTSP", "ServiceKit", "Volume", arguments]),
     // No service: it has no network and so neither Wire nor RPC.
     .executableTarget(
         name: "MediaWorker", dependencies: ["CConfinement", "LibAV", "MediaWork"], path: "Services/MediaWorker",
@@ -110,13 +120,20 @@ let supports: [Target] = [
     .executableTarget(
         name: "BlobServerCommand", dependencies: ["BlobServer", arguments],
         path: "Tests/Support/BlobServerCommand", swiftSettings: strict),
+    support("TokenService", [nioCore, nioPosix, nioHTTP1, nioSSL, crypto, cryptoExtras]),
     support("FakeCamera", ["COpenSSL"]),
     .executableTarget(
         name: "FakeCameraCommand", dependencies: ["FakeCamera", arguments], path: "Tests/Support/FakeCameraCommand",
         swiftSettings: strict),
     support("Fakes", ["Wire", "RPC"]),
+    support("FaultProxy", [nioCore, nioPosix, nioHTTP1]),
+    support("TestFootage", ["Media"]),
     .executableTarget(
-        name: "FakeServiceCommand", dependencies: ["Fakes", arguments], path: "Tests/Support/FakeServiceCommand",
+        name: "FakeServiceCommand", dependencies: ["Fakes", "Wire", arguments],
+        path: "Tests/Support/FakeServiceCommand",
+        swiftSettings: strict),
+    .executableTarget(
+        name: "CanaryScanCommand", dependencies: ["Harness", arguments], path: "Tests/Support/CanaryScanCommand",
         swiftSettings: strict),
     .target(name: "CSubreaper", path: "Tests/Support/CSubreaper"),
     .executableTarget(
@@ -131,31 +148,39 @@ let suites: [Target] = [
     tests("Unit", "CivilTime", ["CivilTime"]),
     tests("Unit", "JSON", ["JSON"]),
     tests("Unit", "ServiceKit", ["ServiceKit", "Harness"]),
-    tests("Unit", "Volume", ["Volume"]),
+    tests("Unit", "Volume", ["CChecksum", "Volume"]),
     tests("Unit", "Media", ["Media", "MediaWork", "LibAV"]),
     tests("Unit", "MediaWork", ["Media", "MediaWork"]),
     tests("Unit", "RTSP", ["RTSP", "Media", "FakeCamera"]),
     tests("Unit", "BlobServer", ["BlobServer", http]),
-    tests("Unit", "AssetRegistry", ["AssetRegistry", "JSON", grdb]),
+    tests("Unit", "AssetRegistry", ["AssetRegistry", "Harness", "JSON", grdb]),
     tests("Unit", "CaptureController", ["CaptureController", "Harness"]),
-    tests("Unit", "Indexer", ["Indexer", grdb]),
-    tests("Unit", "CloudUploader", ["CloudUploader", "Volume", crypto]),
+    tests("Unit", "Indexer", ["Indexer", "Harness", grdb]),
+    tests(
+        "Unit", "CloudUploader", ["CloudUploader", "Harness", "JSON", "Volume", crypto, cryptoExtras, http, log]),
     tests("Unit", "Archiver", ["Archiver"]),
     tests("Unit", "Claims", ["Claims"]),
+    tests("Unit", "Clips", ["Clips", "TestFootage"]),
     tests("Unit", "MQTTEdgeAdapter", ["MQTTEdgeAdapter", "JSON"]),
     tests("Unit", "Footage", ["Footage", "Fakes"]),
+    tests("Unit", "CLI", ["CLI", "JSON", "Media", "RTSP", "Volume", "Wire"]),
+    tests("Unit", "Harness", ["Harness"]),
     tests("Unit", "FaultCampaign", ["FaultCampaign", "Harness"]),
     tests("Contract", "Golden", ["Wire"]),
     tests("Service", "AssetRegistry", ["Harness", "Wire", "RPC"]),
     tests("Service", "CaptureController", ["Harness", "Fakes", "FakeCamera", "Volume"]),
     tests("Service", "Indexer", ["Harness", "Wire", "RPC"]),
-    tests("Service", "Archiver", ["Harness", "Fakes", "Volume", crypto]),
-    tests("Service", "CloudUploader", ["CivilTime", "Harness", "Fakes", "Volume", "BlobServer", crypto]),
+    tests("Service", "Archiver", ["Harness", "Fakes", "TestFootage", "Volume", crypto]),
+    tests(
+        "Service", "CloudUploader",
+        ["CivilTime", "Harness", "Fakes", "Volume", "BlobServer", "TokenService", "FaultProxy", crypto]),
     tests("Service", "MQTTEdgeAdapter", ["Harness", "Fakes"]),
-    tests("Service", "CLI", ["Harness", "Fakes"]),
+    tests("Service", "CLI", ["Harness", "FakeCamera", "Fakes", "TestFootage", "Volume"]),
     tests("Service", "MediaWorker", ["Harness", "Media", "MediaWork", "CConfinement"]),
     tests("System", "Path", ["Harness", "Wire", "RPC", crypto]),
+    tests("System", "Hosts", ["Harness", "FakeCamera", "Wire", "RPC", "Volume"]),
     tests("System", "Interop", ["Harness", "Media", "RTSP"]),
+    tests("System", "Uploads", ["Harness", "Wire", "RPC", "Volume", "BlobServer", "FaultProxy", crypto]),
 ]
 
 let wanted = (Context.environment["SIGHTGLASS_TESTS"] ?? "").split(separator: ",").map(String.init)
@@ -175,11 +200,13 @@ let package = Package(
         .executable(name: "blob-server", targets: ["BlobServerCommand"]),
         .executable(name: "fake-service", targets: ["FakeServiceCommand"]),
         .executable(name: "fake-camera", targets: ["FakeCameraCommand"]),
+        .executable(name: "canary-scan", targets: ["CanaryScanCommand"]),
         .executable(name: "fault-campaign", targets: ["FaultCampaign"]),
         // For Tests/Bench, a package of its own.
         .library(name: "RPC", targets: ["RPC"]),
         .library(name: "Wire", targets: ["Wire"]),
         .library(name: "Media", targets: ["Media"]),
+        .library(name: "Volume", targets: ["Volume"]),
         .library(name: "Fakes", targets: ["Fakes"]),
     ],
     dependencies: [
@@ -191,6 +218,7 @@ let package = Package(
         .package(url: "https://github.com/jpsim/Yams", from: "6.2.0"),
         .package(url: "https://github.com/swift-server/async-http-client", from: "1.37.0"),
         .package(url: "https://github.com/apple/swift-nio", from: "2.101.0"),
+        .package(url: "https://github.com/apple/swift-nio-ssl", from: "2.30.0"),
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.0"),
     ],
     targets: libraries + services + supports + chosen,

@@ -81,6 +81,9 @@ struct ArchivePlan: Equatable {
     /// Whether something is known that a finished file can be recognized by.
     var knowsContent: Bool { !expectedSHA256.isEmpty }
 
+    /// Whether it is made of segments here.
+    var isClip: Bool { if case .window = origin { true } else { false } }
+
     /// Throws unless the copied bytes are those that were recorded.
     func check(_ digest: Digest) throws(ArchiveProblem) {
         if let size = expectedSizes.first(where: { $0 != UInt64(clamping: digest.sizeBytes) }) {

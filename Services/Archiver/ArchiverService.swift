@@ -1,5 +1,6 @@
 // The archiver's loops: the worker, the hints that wake it, and the report of the volume to the indexer.
 import Claims
+import Clips
 import Logging
 import RPC
 import ServiceKit
@@ -11,7 +12,7 @@ import Wire
 struct ArchiverService: Service {
     let worker: ClaimWorker
     let archive: ArchiveVolume
-    let sources: SourceFiles
+    let footage: RPCFootageCalls
     let indexer: RPCClient
     let hints: HintSubscriber
     let instance: String
@@ -29,7 +30,7 @@ struct ArchiverService: Service {
                 group.addTask { await watch() }
             }
         }
-        sources.close()
+        footage.close()
     }
 
     private func watch() async {
@@ -55,7 +56,7 @@ struct ArchiverService: Service {
 struct ArchiveWork: Sendable {
     let archive: ArchiveVolume
     let sources: SourceFiles
-    let indexer: RPCClient
+    let clips: ClipMaker
     let instance: String
     let logger: Logger
 
@@ -68,7 +69,7 @@ struct ArchiveWork: Sendable {
         }
         let copier = Copier(
             volume: volume, instance: instance, sources: sources,
-            clips: ClipMaker(sources: sources, indexer: indexer), logger: logger)
+            clips: ItemClips(maker: clips), logger: logger)
         let start = ContinuousClock.now
         do {
             let done = try await copier.archive(item)

@@ -1,6 +1,7 @@
 // archiver: copies what the indexer asks for from the recording volumes to the archive volume. It owns nothing durable.
 // Wiring only. ArchivePlan.swift decides, Copier.swift copies, the claim loop is Shared/Claims.
 import Claims
+import Clips
 import RPC
 import ServiceKit
 import ServiceLifecycle
@@ -18,12 +19,15 @@ await ServiceProgram(
         path: settings[ArchiverKeys.archiveVolume], access: .writer, logger: logger,
         report: { isReady, reason in health.set("archive-volume", ready: isReady, reason: reason) },
         prepare: { try ArchiveWork.removeLeftovers(of: instance, in: $0, logger: logger) })
-    let sources = SourceFiles(paths: settings[ArchiverKeys.recordingVolumes]) { owner in
+    let mounted = settings[ArchiverKeys.recordingVolumes]
+    let footage = RPCFootageCalls(indexer: indexer) { owner in
         let address = try RPCAddress(parsing: owner, allowInsecure: settings[CommonSettings.insecure])
         return try runtime.connect(role: "capture-controller", to: address)
     }
     let work = ArchiveWork(
-        archive: archive, sources: sources, indexer: indexer, instance: instance, logger: logger)
+        archive: archive, sources: SourceFiles(paths: mounted, calls: footage),
+        clips: ClipMaker(calls: footage, volumes: mounted), instance: instance,
+        logger: logger)
     let worker = ClaimWorker(
         client: indexer,
         options: .init(
@@ -31,10 +35,10 @@ await ServiceProgram(
             parallel: settings[ArchiverKeys.parallel], lease: .milliseconds(settings[ArchiverKeys.leaseMs]),
             wait: .milliseconds(settings[ArchiverKeys.waitMs])),
         metric: "sightglass_archiver", logger: logger,
-        mayClaim: { await archive.current() != nil }, perform: work.perform)
+        mayClaim: { await archive.current() != nil }, perform: { item, _ in await work.perform(item) })
     return [
         server,
         ArchiverService(
-            worker: worker, archive: archive, sources: sources, indexer: indexer, hints: hints, instance: instance),
+            worker: worker, archive: archive, footage: footage, indexer: indexer, hints: hints, instance: instance),
     ]
 }

@@ -17,7 +17,8 @@ await ServiceProgram(
     let health = runtime.health
     let options = Registry.Options(
         namespace: runtime.settings[RegistryKeys.namespace], leaseMs: runtime.settings[RegistryKeys.leaseMs],
-        clock: runtime.clock, nowMs: { MonotonicTime.nowUs() / 1000 },
+        rebalanceAfterMs: runtime.settings[RegistryKeys.rebalanceAfterMs], clock: runtime.clock,
+        nowMs: { MonotonicTime.nowUs() / 1000 },
         makeRunID: { UUID().uuidString.lowercased() },
         announce: { hints.publish(topic: $0.topic, name: $0.name, cursor: $0.cursor) },
         reportStorage: { problem in health.set("database", ready: problem == nil, reason: problem ?? "") })

@@ -46,7 +46,8 @@ struct Connections: ParsableArguments {
     /// Who asks, for audit and desired states: "cli:root".
     var operatorName: String { "cli:" + String(NSUserName().prefix(64)) }
 
-    private func given(_ role: Role) -> String? {
+    /// The address that flag or environment name; nil: the default one is meant.
+    func given(_ role: Role) -> String? {
         let flag: String? =
             switch role {
             case .assetRegistry: assetRegistry
@@ -72,13 +73,18 @@ struct Connections: ParsableArguments {
         }
     }
 
-    /// Trusts the one role that is called. Files come from flags or, as those of a service, from the environment.
-    private func tls(calling role: String) throws -> RPCTLS? {
+    /// The files of TLS, from flags or, as those of a service, from the environment.
+    var tlsPaths: (authorities: String?, certificate: String?, key: String?) {
         let environment = ProcessInfo.processInfo.environment
-        switch (
+        return (
             tlsAuthorities ?? environment["SIGHTGLASS_TLS_AUTHORITIES"],
             tlsCertificate ?? environment["SIGHTGLASS_TLS_CERTIFICATE"], tlsKey ?? environment["SIGHTGLASS_TLS_KEY"]
-        ) {
+        )
+    }
+
+    /// Trusts the one role that is called.
+    private func tls(calling role: String) throws -> RPCTLS? {
+        switch tlsPaths {
         case (nil, nil, nil): return nil
         case (let authorities?, let certificate?, let key?):
             return RPCTLS(
@@ -119,14 +125,19 @@ struct Client: Sendable {
         self.connections = connections
     }
 
+    /// `limit`: for the few calls whose work takes longer than a person's usual patience.
     func call<Request, Reply>(
-        _ method: RPCMethod<Request, Reply>, _ request: Request, idempotencyKey: String? = nil
+        _ method: RPCMethod<Request, Reply>, _ request: Request, idempotencyKey: String? = nil,
+        within limit: Duration? = nil
     ) async throws(Failure) -> Reply {
         do {
             return try await rpc.call(
-                method, request, timeout: connections.answerWithin.duration, idempotencyKey: idempotencyKey)
+                method, request, timeout: limit ?? connections.answerWithin.duration, idempotencyKey: idempotencyKey)
         } catch {
-            throw Failure(error, role: role, connections: connections)
+            throw failure(error)
         }
     }
+
+    /// An answer of the service, for a person.
+    func failure(_ error: RPCError) -> Failure { Failure(error, role: role, connections: connections) }
 }

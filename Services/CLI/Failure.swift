@@ -1,6 +1,7 @@
 // How a command ends: the message for the person, the status for the program.
 
 import ArgumentParser
+import Clips
 import Footage
 import Foundation
 import RPC
@@ -9,6 +10,8 @@ import Volume
 /// Exit statuses; 64 and 69 are those of sysexits.h.
 enum Status {
     static let notAsWished = ExitCode(1)
+    /// Of doctor, where more than attention is needed.
+    static let wrong = ExitCode(2)
     static let usage = ExitCode(64)
     static let serviceAway = ExitCode(69)
 }
@@ -35,6 +38,10 @@ struct Failure: Error {
         }
     }
 
+    init(_ problem: ClipProblem) {
+        self.init(problem.reason, problem.kind == .unreachable ? Status.serviceAway : Status.notAsWished)
+    }
+
     init(_ error: FootageError, connections: Connections) {
         if case .noConfiguration(let cause) = error {
             self.init(cause, role: Role.assetRegistry.rawValue, connections: connections)
@@ -49,6 +56,10 @@ func reporting(_ body: () async throws -> Void) async throws {
     do {
         try await body()
     } catch let failure as Failure {
+        printError(failure.message)
+        throw failure.status
+    } catch let problem as ClipProblem {
+        let failure = Failure(problem)
         printError(failure.message)
         throw failure.status
     } catch let error as VolumeError {

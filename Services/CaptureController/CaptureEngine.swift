@@ -57,8 +57,14 @@ actor CaptureEngine {
         replan()
     }
 
-    var leasesHeld: [Lease] { leases.wire(holder: equipment.instance) }
-    var heldLeases: [SourceKey: HeldLease] { leases.held }
+    /// All leases as the next request to the registry says them.
+    var leasesHeld: [Lease] {
+        let (wallUs, sessions) = (wallClockUs(), sessions.all)
+        return leases.wire(holder: equipment.instance) { source in
+            sessions[source]?.view { $0.readiness(wallUs: wallUs) } ?? LeaseReadiness()
+        }
+    }
+    var heldLeases: [SourceKey: HeldLease] { leases.owned }
     var revision: UInt64? { configuration.revision }
 
     /// A new configuration of the registry.
@@ -82,8 +88,12 @@ actor CaptureEngine {
     func leased(_ reply: AcquireLeasesReply) {
         let changed = leases.answered(reply.leases, nowUs: monotonicUs())
         if changed {
-            save { try $0.save(reply) }
-            logger.info("leases", metadata: ["held": "\(leases.held.count)"])
+            var owned = reply
+            owned.leases.removeAll { $0.state == .taking }
+            save { try $0.save(owned) }
+            logger.info(
+                "leases",
+                metadata: ["held": "\(leases.owned.count)", "taking_over": "\(leases.held.count - leases.owned.count)"])
         }
         replan()
     }

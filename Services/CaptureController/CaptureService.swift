@@ -19,13 +19,16 @@ struct CaptureService: Service, CustomStringConvertible {
     let registry: RPCClient
     let indexer: RPCClient
     let instance: String
+    /// Between two comparisons of volume and catalogue.
+    let reconcileSeconds: Int
     let logger: Logger
     private let blocking = BlockingLane("volume")
     private let stopping = BlockingLane("stop")
 
     init(
         engine: CaptureEngine, keeper: VolumeKeeper, disk: DiskThread, renditions: RenditionThread, outbox: Outbox,
-        inventory: Inventory, spool: Spool, registry: RPCClient, indexer: RPCClient, instance: String, logger: Logger
+        inventory: Inventory, spool: Spool, registry: RPCClient, indexer: RPCClient, instance: String,
+        reconcileSeconds: Int, logger: Logger
     ) {
         self.engine = engine
         self.keeper = keeper
@@ -37,6 +40,7 @@ struct CaptureService: Service, CustomStringConvertible {
         self.registry = registry
         self.indexer = indexer
         self.instance = instance
+        self.reconcileSeconds = reconcileSeconds
         self.logger = logger
     }
 
@@ -47,8 +51,8 @@ struct CaptureService: Service, CustomStringConvertible {
         ticker.stop()
     }
 
-    /// Opens the volume, finishes what an earlier life left, lets the sources start, then compares with the catalogue; all over
-    /// again when the volume was lost and came back.
+    /// Opens the volume, finishes what an earlier life left, lets the sources start, then keeps volume and catalogue together;
+    /// all over again when the volume was lost and came back.
     private func watchVolume() async {
         var isReleased = false
         var reconciling: Task<Void, Never>?
@@ -59,7 +63,7 @@ struct CaptureService: Service, CustomStringConvertible {
             if opened, let volume = keeper.current {
                 killedAtUs = await salvage(volume)
                 reconciling?.cancel()
-                reconciling = Task { await reconcile(volume) }
+                reconciling = Task { await reconcile() }
                 lastSalvage = .now
             } else if keeper.current == nil {
                 // It holds the volume's lock; waiting for the indexer with it, the volume could not be opened again.
@@ -98,11 +102,22 @@ struct CaptureService: Service, CustomStringConvertible {
         let salvage = Salvage(
             volume: volume, instance: instance, leases: await engine.heldLeases, folder: { folders[$0] ?? "" },
             busy: disk.busy, logger: logger)
-        guard let result = try? await blocking.run({ salvage.run() }) else { return [:] }
+        let unnoted = UnnotedFiles(volume: volume, inventory: inventory)
+        let finish: @Sendable () -> SalvageResult = { [logger] in
+            // Looked for first: what is salvaged is noted below.
+            let found = Result { try unnoted.find() }
+            var result = salvage.run()
+            switch found {
+            case .success(let paths): salvage.note(paths, &result)
+            case .failure(let error): logger.warning("files that nobody noted could not be looked for: \(error)")
+            }
+            return result
+        }
+        guard let result = try? await blocking.run(finish) else { return [:] }
         for record in result.records { outbox.put(record) }
         let nowUs = wallClockUs()
         let told =
-            result.salvaged == 0
+            result.records.isEmpty
             ? [] : (try? await blocking.run { try GapJournal(volume).read(nowUs: nowUs).gaps }) ?? []
         for gap in result.gaps + result.untold(since: ends, told: told) {
             outbox.put(MediaRecord(gap: gap))
@@ -112,21 +127,19 @@ struct CaptureService: Service, CustomStringConvertible {
         return result.endUs
     }
 
-    private func reconcile(_ volume: VolumeRoot) async {
-        let pass = Reconcile(
-            volume: volume, indexer: indexer, instance: instance, inventory: inventory, outbox: outbox, spool: spool,
-            logger: logger, source: { [engine] in await engine.source(of: $0) },
-            wantsRendition: { [sessions = engine.sessions] segment in
-                SourceKey(segment.source).flatMap { sessions[$0] }?.found(segment)
-            })
-        while !Task.isCancelled {
-            do {
-                return try await pass.run()
-            } catch {
-                logger.debug("volume and catalogue not compared yet: \(error)")
-                try? await Task.sleep(for: .seconds(2))
+    private func reconcile() async {
+        await ReconcileLoop(
+            keeper: keeper, indexer: indexer, inventory: inventory, spool: spool, everySeconds: reconcileSeconds,
+            logger: logger,
+            comparison: { volume in
+                Reconcile(
+                    volume: volume, indexer: indexer, instance: instance, inventory: inventory, outbox: outbox,
+                    spool: spool, logger: logger, source: { [engine] in await engine.source(of: $0) },
+                    wantsRendition: { [sessions = engine.sessions] segment in
+                        SourceKey(segment.source).flatMap { sessions[$0] }?.found(segment)
+                    })
             }
-        }
+        ).run()
     }
 
     private func stop() async {

@@ -45,6 +45,17 @@ enum ControllerKeys {
         "deletion-seconds", default: 30, unit: "s", range: 1...3600,
         help: "Time between two questions to the indexer what may be deleted.",
         reason: "Room is needed within minutes, not seconds.")
+    static let reconcileSeconds = Setting<Int>(
+        "reconcile-seconds", default: 3600, unit: "s", range: 5...86_400,
+        help: "Time between two comparisons of the recording volume, file by file, with the indexer's catalogue.",
+        reason:
+            "Each reads every folder. A catalogue that lost rows differs in number or bytes: that is seen in a minute.")
+    static let drainSeconds = Setting<Int>(
+        "drain-seconds", default: 12, unit: "s", range: 0...600,
+        help:
+            "Time after SIGTERM in which other controllers take the cameras over while this one records on. It ends as soon "
+            + "as they record, and at once where nobody can. Whoever stops this service must wait for 5 s more.",
+        reason: "A camera that is recorded changes hands in two seconds; one of which only the ring is kept needs ten.")
     static let statusSeconds = Setting<Int>(
         "status-seconds", default: 30, unit: "s", range: 1...60,
         help: "Time between two full reports of status; changes are reported at once.",
@@ -75,7 +86,8 @@ enum ControllerKeys {
 
     static let all: [any AnySetting] = [
         recordingVolume, stateDirectory, capacity, ringBytes, segmentSeconds, syncIntervalMs, diskQueueBytes,
-        pushQueueBytes, spoolRecords, deletionSeconds, statusSeconds, mediaWorker, forbiddenNetworks,
+        pushQueueBytes, spoolRecords, deletionSeconds, reconcileSeconds, drainSeconds, statusSeconds, mediaWorker,
+        forbiddenNetworks,
         mediaRoots, videoDevices,
     ]
 }
@@ -93,6 +105,8 @@ struct ControllerConfiguration: Sendable {
     let pushQueueBytes: Int
     let spoolRecords: Int
     let deletionSeconds: Int
+    let reconcileSeconds: Int
+    let drainSeconds: Int
     let statusSeconds: Int
     let mediaWorker: String
     let forbiddenNetworks: [NetworkRange]
@@ -113,6 +127,8 @@ struct ControllerConfiguration: Sendable {
         pushQueueBytes = settings[ControllerKeys.pushQueueBytes]
         spoolRecords = settings[ControllerKeys.spoolRecords]
         deletionSeconds = settings[ControllerKeys.deletionSeconds]
+        reconcileSeconds = settings[ControllerKeys.reconcileSeconds]
+        drainSeconds = settings[ControllerKeys.drainSeconds]
         statusSeconds = settings[ControllerKeys.statusSeconds]
         mediaRoots = settings[ControllerKeys.mediaRoots]
         if let wrong = mediaRoots.first(where: { !$0.hasPrefix("/") }) {

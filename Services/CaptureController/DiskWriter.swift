@@ -15,6 +15,8 @@ final class DiskWriter {
     /// Monotonic.
     private let nowUs: () -> Int64
     private let breaches = Counter(label: "sightglass_controller_late_syncs_total")
+    private var appendTimes = DurationBuckets(label: "sightglass_controller_appends_total")
+    private var syncTimes = DurationBuckets(label: "sightglass_controller_syncs_total")
 
     private struct Entry {
         let writer: SegmentWriter
@@ -92,7 +94,9 @@ final class DiskWriter {
         case .fragment(let id, let packets, let endUs, _):
             guard let entry = open[id] else { return }
             do {
-                try entry.writer.append(packets, endUs: endUs, nowUs: nowUs(), in: &fragment)
+                let beganUs = nowUs()
+                try entry.writer.append(packets, endUs: endUs, nowUs: beganUs, in: &fragment)
+                appendTimes.record(us: nowUs() - beganUs)
                 if fragment.capacity > Self.mostKeptBytes { fragment = [] }
             } catch {
                 lost(id, error)
@@ -199,7 +203,9 @@ final class DiskWriter {
             guard open[id] != nil, let since = entry.writer.unsyncedSinceUs else { continue }
             do {
                 let toUs = entry.writer.writtenToUs
+                let beganUs = nowUs()
                 try entry.writer.sync()
+                syncTimes.record(us: nowUs() - beganUs)
                 entry.syncedBytes.increment(by: entry.writer.newlySyncedBytes)
                 let tookUs = nowUs() - since
                 if tookUs > Self.promisedSyncUs {

@@ -5,19 +5,41 @@ import Wire
 struct Inventory: Sendable {
     let store: StateStore
 
-    /// Notes sealed files. Blocks: call it on an own thread.
+    /// Notes sealed files. What is known already costs no write. Blocks: call it on an own thread.
     func add(_ files: [MediaFile]) throws {
         try store.database.write { database in
             for file in files {
                 guard let path = file.path, let source = SourceKey(file.source) else { continue }
                 try database.execute(
-                    sql:
-                        "INSERT OR REPLACE INTO footage (path, device, endpoint, start_us, end_us, kind) VALUES (?, ?, ?, ?, ?, ?)",
+                    sql: """
+                        INSERT INTO footage (path, device, endpoint, start_us, end_us, kind, size_bytes)
+                        VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (path) DO UPDATE SET device = excluded.device,
+                          endpoint = excluded.endpoint, start_us = excluded.start_us, end_us = excluded.end_us,
+                          kind = excluded.kind, size_bytes = excluded.size_bytes
+                        WHERE (device, endpoint, start_us, end_us, kind, size_bytes) IS NOT (excluded.device,
+                          excluded.endpoint, excluded.start_us, excluded.end_us, excluded.kind, excluded.size_bytes)
+                        """,
                     arguments: [
                         path, source.device, source.endpoint, file.startUs ?? 0, file.endUs ?? 0,
-                        Int64((file.kind ?? .unspecified).rawValue),
+                        Int64((file.kind ?? .unspecified).rawValue), Int64(clamping: file.sizeBytes ?? 0),
                     ])
             }
+        }
+    }
+
+    /// How much there is in all.
+    func holding() async throws -> Holding {
+        try await store.database.read { database in
+            let row = try Row.fetchOne(database, sql: "SELECT files, bytes FROM holding")
+            return Holding(files: row?["files"] ?? 0, bytes: row?["bytes"] ?? 0)
+        }
+    }
+
+    /// Those of some files that are noted.
+    func noted(_ paths: [String]) async throws -> Set<String> {
+        try await store.database.read { database in
+            let question = try database.cachedStatement(sql: "SELECT 1 FROM footage WHERE path = ?")
+            return Set(try paths.filter { try Int.fetchOne(question, arguments: [$0]) != nil })
         }
     }
 
@@ -39,6 +61,32 @@ struct Inventory: Sendable {
             var ends: [SourceKey: Int64] = [:]
             for row in rows { ends[SourceKey(device: row["device"], endpoint: row["endpoint"])] = row["end_us"] }
             return ends
+        }
+    }
+
+    /// A source's newest segment.
+    struct NewestSegment: Sendable, Equatable {
+        let path: String
+        let span: Span
+    }
+
+    /// That of each source. Blocks: for the start of the service.
+    func newestSegments() throws -> [NewestSegment] {
+        try store.database.read { database in
+            // Beside max(), SQLite gives the other columns of the same row.
+            try Row.fetchAll(
+                database,
+                sql:
+                    "SELECT path, start_us, max(end_us) AS end_us FROM footage WHERE kind = 1 GROUP BY device, endpoint"
+            ).map { NewestSegment(path: $0["path"], span: Span(startUs: $0["start_us"], endUs: $0["end_us"])) }
+        }
+    }
+
+    /// Those of some files that are not noted, in their order. Blocks: for the start of the service.
+    func unnoted(_ paths: [String]) throws -> [String] {
+        try store.database.read { database in
+            let question = try database.cachedStatement(sql: "SELECT 1 FROM footage WHERE path = ?")
+            return try paths.filter { try Int.fetchOne(question, arguments: [$0]) == nil }
         }
     }
 

@@ -4,6 +4,8 @@
 //   L2  A registry that is away changes nothing: what is recorded goes on being recorded.
 //   L3  A lease that could not be renewed in its time stops snapshots and live pushes, because a camera cannot check a
 //       token and another controller may have the source by now. Recording goes on.
+//   L4  A source that is being taken over from another controller is recorded under its new epoch, without snapshots and live pushes.
+//       The registry is told as soon as that footage is safe: then this controller is the holder.
 import Wire
 
 struct HeldLease: Sendable, Equatable {
@@ -11,6 +13,16 @@ struct HeldLease: Sendable, Equatable {
     let epoch: UInt64
     /// Monotonic moment at which it ends unless renewed.
     var expiresUs: Int64
+    /// Another controller is the holder still (L4).
+    var isTaking = false
+}
+
+/// What a session says of itself, for the registry.
+struct LeaseReadiness: Sendable, Equatable {
+    /// What is to be recorded is safe on disk from a keyframe on, or the ring reaches back far enough.
+    var isReady = false
+    /// It records what only this controller was asked for, so the source had better stay.
+    var isBusy = false
 }
 
 struct LeaseTable: Sendable, Equatable {
@@ -27,7 +39,8 @@ struct LeaseTable: Sendable, Equatable {
                 continue
             }
             let remaining = Int64(lease.remainingMs ?? 30_000) * 1000
-            next[source] = HeldLease(source: source, epoch: epoch, expiresUs: nowUs + remaining)
+            next[source] = HeldLease(
+                source: source, epoch: epoch, expiresUs: nowUs + remaining, isTaking: lease.state == .taking)
         }
         let changed = Set(next.values.map { Pair($0) }) != Set(held.values.map { Pair($0) })
         held = next
@@ -37,18 +50,29 @@ struct LeaseTable: Sendable, Equatable {
     private struct Pair: Hashable {
         let source: SourceKey
         let epoch: UInt64
+        let isTaking: Bool
         init(_ lease: HeldLease) {
             source = lease.source
             epoch = lease.epoch
+            isTaking = lease.isTaking
         }
     }
 
-    func isFresh(_ source: SourceKey, nowUs: Int64) -> Bool { held[source].map { $0.expiresUs > nowUs } ?? false }
+    func isFresh(_ source: SourceKey, nowUs: Int64) -> Bool {
+        held[source].map { $0.expiresUs > nowUs && !$0.isTaking } ?? false
+    }
+
+    /// Sources of which this controller is the holder.
+    var owned: [SourceKey: HeldLease] { held.filter { !$0.value.isTaking } }
 
     /// As the next request says it.
-    func wire(holder: String) -> [Lease] {
-        held.values.sorted { $0.source < $1.source }.map {
-            Lease(source: $0.source.wire, holder: holder, epoch: $0.epoch)
+    func wire(holder: String, readiness: (SourceKey) -> LeaseReadiness = { _ in LeaseReadiness() }) -> [Lease] {
+        held.values.sorted { $0.source < $1.source }.map { lease in
+            let said = readiness(lease.source)
+            return Lease(
+                source: lease.source.wire, holder: holder, epoch: lease.epoch,
+                state: lease.isTaking ? .taking : nil, ready: lease.isTaking && said.isReady ? true : nil,
+                busy: said.isBusy ? true : nil)
         }
     }
 }

@@ -2,6 +2,26 @@
 import Wire
 
 extension SourceSession.State {
+    /// A source of which nothing is recorded is taken over once its ring reaches back so far: events ask for some seconds before
+    /// them, while a whole ring may be ten minutes.
+    static let ringReadyUs: Int64 = 10_000_000
+
+    /// What the registry is told of this source.
+    func readiness(wallUs: Int64) -> LeaseReadiness {
+        let plan = pipeline.plan
+        let isReady: Bool
+        if pipeline.want(wallUs: wallUs) != nil {
+            isReady = pipeline.driver.openSpan != nil && pipeline.syncedToUs != nil
+        } else if pipeline.wantsSession(wallUs: wallUs) {
+            let backUs = plan.standby == .off ? 0 : min(Int64(plan.ringSeconds) * 1_000_000, Self.ringReadyUs)
+            isReady = pipeline.newestKeyframe != nil && pipeline.run.map { $0.startedUs + backUs <= wallUs } ?? false
+        } else {
+            isReady = true
+        }
+        let isPromised = plan.clip == nil && plan.standby != .record && pipeline.windows.wantsSession(nowUs: wallUs)
+        return LeaseReadiness(isReady: isReady, isBusy: isPromised || !plan.rolls.isEmpty)
+    }
+
     func sourceStatus() -> SourceStatus {
         let plan = pipeline.plan
         let (session, reason) = sessionState()

@@ -1,10 +1,13 @@
-// Brings catalogue and volume together after a start: files that the catalogue does not know are recorded again from what they
-// say about themselves, rows whose file is gone are reported as deleted. In the background; waits for the indexer.
+// Brings catalogue and volume together: files that the catalogue does not know are recorded again from what they say about
+// themselves, rows whose file is gone are reported as deleted. In the background, slower than the disk could, because cameras
+// record on it; waits for the indexer. ReconcileLoop.swift says when, PruneBreaker.swift when too much is gone to believe it.
+import Foundation
 import Logging
 import Media
 import MediaWork
 import RPC
 import ServiceKit
+import Synchronization
 import Volume
 import Wire
 
@@ -41,66 +44,151 @@ struct Reconcile: Sendable {
     /// Segments that ended earlier get no rendition any more: there may be thousands, from before somebody wanted one.
     static let renditionAgeUs: Int64 = 3_600_000_000
 
-    /// One pass. Throws where indexer or volume went away on the way; then it is tried again.
-    func run() async throws {
-        // What the spool holds is on its way; asking before it arrived would send all of it twice.
-        while try await spool.count() > 0 {
-            try await Task.sleep(for: .milliseconds(200))
-        }
-        // The catalogue first: a file that is sealed while we look must not count as gone.
-        let rows = try await catalogue()
-        let files = try await blocking.run { [volume] in
-            var files: [String: Int64] = [:]
-            try volume.forEachFile { (entry) throws(VolumeError) in
-                files[entry.path.string] = entry.sizeBytes
-                return true
-            }
-            return files
-        }
-        let known = rows.filter { files[$0.key] != nil }.map(\.value)
-        try await blocking.run { [inventory] in try inventory.add(known) }
-        let unknown = files.keys.filter { rows[$0] == nil }.sorted()
-        for path in unknown { await record(path) }
-        let nowUs = wallClockUs()
-        for segment in known where segment.kind == .segment && nowUs - (segment.endUs ?? 0) < Self.renditionAgeUs {
-            wantsRendition(segment)
-        }
-        try await recordGaps()
-        let gone = rows.keys.filter { files[$0] == nil }.sorted()
-        if !gone.isEmpty { try await reportGone(gone) }
-        logger.info(
-            "volume and catalogue compared",
-            metadata: ["files": "\(files.count)", "recorded_again": "\(unknown.count)", "gone": "\(gone.count)"])
+    /// What a pass found.
+    struct Outcome: Sendable, Equatable {
+        var files = 0
+        var recordedAgain = 0
+        /// Rows whose file is not there.
+        var gone = 0
+        /// Files that say nothing that the catalogue could take, and need not be read again.
+        var foreign: Set<String> = []
     }
 
-    private func catalogue() async throws -> [String: MediaFile] {
-        var rows: [String: MediaFile] = [:]
+    /// Rows of the catalogue are asked for so many at a time, with a pause in between.
+    private static let rowsAtOnce: UInt32 = 1000
+    private static let pause = Duration.milliseconds(100)
+    /// After so many files the walk over the volume rests for a moment: at most 20 000 files a second.
+    private static let filesAtOnce = 1000
+    private static let walkPauseSeconds = 0.05
+    /// Gaps that are told again where nothing else was missing: of the last days.
+    private static let recentGaps = 5000
+
+    /// One pass. Throws where indexer or volume went away on the way; then it is tried again.
+    /// - Parameters:
+    ///   - isFirst: since the volume opened; then the young segments are looked through for renditions.
+    ///   - foreign: files that an earlier pass could not use.
+    func run(isFirst: Bool, passingOver foreign: Set<String>, breaker: inout PruneBreaker) async throws -> Outcome {
+        // Asked for at once, a catalogue that is away costs no walk over the volume.
+        _ = try await rows(after: nil, limit: 1)
+        // The volume first, then what is on its way to the catalogue, then the catalogue: so a file whose record we spooled is
+        // not read again. One that is sealed meanwhile has a row and is not in our list; it is looked for before it counts as gone.
+        var unknown = try await filesOnVolume()
+        var outcome = Outcome(files: unknown.count, foreign: foreign)
+        let hasMemory = try await inventory.holding().files > 0
+        if !isFirst { try await Task.sleep(for: .seconds(1)) }
+        while try await spool.count() > 0 { try await Task.sleep(for: .milliseconds(200)) }
+        var rowCount = 0
+        var unseen: [String] = []
+        try await forEachPage { page in
+            rowCount += page.count
+            var known: [MediaFile] = []
+            for file in page {
+                guard let path = file.path else { continue }
+                if unknown.remove(path) == nil { unseen.append(path) } else { known.append(file) }
+            }
+            let found = known
+            try await blocking.run { [inventory] in try inventory.add(found) }
+            guard isFirst else { return }
+            let youngUs = wallClockUs() - Self.renditionAgeUs
+            for segment in found where segment.kind == .segment && (segment.endUs ?? 0) > youngUs {
+                wantsRendition(segment)
+            }
+        }
+        for path in unknown.subtracting(foreign).sorted() {
+            let begin = ContinuousClock.now
+            switch await record(path) {
+            case .recorded: outcome.recordedAgain += 1
+            case .foreign: outcome.foreign.insert(path)
+            case .gone, .failed: break
+            }
+            // As long as reading took, so that it never has more than half of the disk.
+            try await Task.sleep(for: min(ContinuousClock.now - begin, .seconds(1)))
+        }
+        try await recordGaps(all: isFirst || outcome.recordedAgain > 0)
+        let missing = try await confirmedMissing(unseen)
+        // A catalogue that is older than the volume names what we deleted since: we do not believe to have that. Where we have
+        // no memory at all, anything may be lost.
+        let lost = hasMemory ? try await inventory.noted(missing) : Set(missing)
+        try await reportGone(missing.filter { !lost.contains($0) })
+        outcome.gone = missing.count
+        if breaker.mayPrune(missing: lost.count, of: rowCount, nowUs: MonotonicTime.nowUs()) {
+            try await reportGone(lost.sorted())
+        } else {
+            logger.error(
+                """
+                more files are gone from the volume than can be believed: nothing is given up for a day, see whether a \
+                folder or a disk is missing
+                """, metadata: ["files": "\(lost.count)", "of": "\(rowCount)"])
+        }
+        log(outcome, isFirst: isFirst)
+        return outcome
+    }
+
+    private func log(_ outcome: Outcome, isFirst: Bool) {
+        let isNews = isFirst || outcome.recordedAgain > 0 || outcome.gone > 0
+        logger.log(
+            level: isNews ? .info : .debug, "volume and catalogue compared",
+            metadata: [
+                "files": "\(outcome.files)", "recorded_again": "\(outcome.recordedAgain)", "gone": "\(outcome.gone)",
+            ])
+    }
+
+    private func filesOnVolume() async throws -> Set<String> {
+        let isOver = Atomic<Bool>(false)
+        return try await withTaskCancellationHandler {
+            try await blocking.run { [volume] in
+                var files: Set<String> = []
+                try volume.forEachFile { (entry) throws(VolumeError) in
+                    files.insert(entry.path.string)
+                    if files.count % Self.filesAtOnce == 0 { Thread.sleep(forTimeInterval: Self.walkPauseSeconds) }
+                    return !isOver.load(ordering: .relaxed)
+                }
+                // Half a list would make the other half look lost.
+                if isOver.load(ordering: .relaxed) { throw CancellationError() }
+                return files
+            }
+        } onCancel: {
+            isOver.store(true, ordering: .relaxed)
+        }
+    }
+
+    /// What the catalogue believes the volume to hold, page by page, so that it never is in memory as a whole.
+    private func forEachPage(_ body: ([MediaFile]) async throws -> Void) async throws {
         var after: String?
         while true {
-            let reply = try await indexer.call(
-                IndexerMethods.listFiles,
-                ListFilesRequest(volumeID: volume.volumeID, afterPath: after, limit: 1000), timeout: .seconds(20))
-            for file in reply.files { if let path = file.path { rows[path] = file } }
-            guard reply.more ?? false, let last = reply.files.last?.path, last != after else { return rows }
+            let reply = try await rows(after: after, limit: Self.rowsAtOnce)
+            try await body(reply.files)
+            guard reply.more ?? false, let last = reply.files.last?.path, last != after else { return }
             after = last
+            try await Task.sleep(for: Self.pause)
         }
+    }
+
+    private func rows(after path: String?, limit: UInt32) async throws -> ListFilesReply {
+        try await indexer.call(
+            IndexerMethods.listFiles,
+            ListFilesRequest(volumeID: volume.volumeID, afterPath: path, limit: limit), timeout: .seconds(20))
     }
 
     /// The journal's gaps once more: the catalogue knows most of them and passes over those.
-    private func recordGaps() async throws {
+    private func recordGaps(all: Bool) async throws {
         let (gaps, damaged) = try await blocking.run { [volume] in try GapJournal(volume).read(nowUs: wallClockUs()) }
-        for gap in gaps { outbox.put(MediaRecord(gap: gap)) }
+        for gap in all ? gaps[...] : gaps.suffix(Self.recentGaps) { outbox.put(MediaRecord(gap: gap)) }
         if damaged > 0 {
             logger.warning("damaged lines in the journal of gaps were passed over", metadata: ["lines": "\(damaged)"])
         }
     }
 
-    private func reportGone(_ paths: [String]) async throws {
-        // Listing and marker are checked once more: rows of a volume that went away are never given up.
-        let missing = try await blocking.run { [volume] in
+    /// Which of these files are not there. Error where the volume itself is not: its rows are never given up.
+    private func confirmedMissing(_ paths: [String]) async throws -> [String] {
+        guard !paths.isEmpty else { return [] }
+        return try await blocking.run { [volume] in
             try volume.checkStillThere()
             return try paths.filter { path in !volume.exists(try RelativePath(path)) }
         }
+    }
+
+    private func reportGone(_ missing: [String]) async throws {
         for start in stride(from: 0, to: missing.count, by: 500) {
             let part = Array(missing[start..<min(start + 500, missing.count)])
             _ = try await indexer.call(
@@ -111,7 +199,9 @@ struct Reconcile: Sendable {
         try await inventory.remove(missing)
     }
 
-    private func record(_ path: String) async {
+    private enum Recorded { case recorded, foreign, gone, failed }
+
+    private func record(_ path: String) async -> Recorded {
         do {
             let (info, digest, parsed) = try await blocking.run { [volume] in
                 let relative = try RelativePath(path)
@@ -152,9 +242,18 @@ struct Reconcile: Sendable {
                             sha256: digest.sha256, fileExtension: parsed.fileExtension)))
             } else {
                 logger.warning("a file on the volume is not ours and is left alone", metadata: ["path": "\(path)"])
+                return .foreign
             }
+            return .recorded
+        } catch let error as VolumeError where error.kind == .missing {
+            // Deleted as granted while we looked.
+            return .gone
+        } catch let error as VolumeError {
+            logger.warning("a file could not be recorded again: \(error)", metadata: ["path": "\(path)"])
+            return .failed
         } catch {
             logger.warning("a file could not be recorded again: \(error)", metadata: ["path": "\(path)"])
+            return .foreign
         }
     }
 

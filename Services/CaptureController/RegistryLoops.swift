@@ -4,6 +4,7 @@ import Logging
 import RPC
 import ServiceKit
 import ServiceLifecycle
+import Synchronization
 import Wire
 
 struct LeaseLoop: Service, CustomStringConvertible {
@@ -14,25 +15,42 @@ struct LeaseLoop: Service, CustomStringConvertible {
     let address: @Sendable () -> String
     let capacity: Int
     let signals: RegistrySignals
+    let drain: Drain
     let logger: Logger
+
+    /// How long the first question may take; after it half a lease, so that one that is lost is asked once more before the lease is
+    /// over.
+    static let firstPatience = Duration.milliseconds(1500)
+    /// While a source changes hands: how late the registry may learn that it is safe here, or we that it is safe there.
+    static let handoverMs: UInt32 = 150
 
     func run() async throws {
         await cancelWhenGracefulShutdown {
             var isAway = false
+            var patience = Self.firstPatience
             while !Task.isCancelled {
                 var waitMs: UInt32 = 1000
+                let isDraining = drain.isUnderWay
                 do {
                     let held = await engine.leasesHeld
                     let reply = try await registry.call(
                         AssetRegistryMethods.acquireLeases,
                         AcquireLeasesRequest(
-                            holder: instance, holderAddress: address(), capacity: UInt32(clamping: capacity), held: held
-                        ),
-                        timeout: .seconds(5))
+                            holder: instance, holderAddress: address(), capacity: UInt32(clamping: capacity),
+                            held: held,
+                            takesOver: true, draining: isDraining),
+                        timeout: patience)
                     await engine.leased(reply)
+                    // An answer to a question of before the drain says nothing about it.
+                    drain.answered(leaving: isDraining ? reply.leaving ?? 0 : 1)
                     let revision = await engine.revision
                     if reply.configurationRevision != revision { signals.askConfiguration() }
                     waitMs = min(max(reply.renewAfterMs ?? 5000, 100), 60_000)
+                    // It asks for four renewals in a lease. A busy registry takes some 100 ms; one that takes 5 s is away.
+                    patience = .milliseconds(min(max(2 * waitMs, 500), 5000))
+                    if isDraining || reply.leases.contains(where: { $0.state == .taking }) {
+                        waitMs = min(waitMs, Self.handoverMs)
+                    }
                     if isAway { logger.notice("the asset-registry answers again") }
                     isAway = false
                 } catch {
@@ -40,11 +58,46 @@ struct LeaseLoop: Service, CustomStringConvertible {
                         logger.warning("the asset-registry is away, what is recorded goes on: \(error)")
                     }
                     isAway = true
+                    drain.unanswered()
                     await engine.replan()
                 }
                 await signals.waitForLeases(atMost: .milliseconds(waitMs))
             }
         }
+    }
+}
+
+/// The time between SIGTERM and the stop, in which other controllers take the cameras over while this one records on.
+final class Drain: Sendable {
+    private let isWanted = Atomic(false)
+    private let isRegistryAway = Atomic(true)
+    private let over = Wakeup()
+    private let signals: RegistrySignals
+    private let registry: RPCClient
+
+    init(_ signals: RegistrySignals, registry: RPCClient) { (self.signals, self.registry) = (signals, registry) }
+
+    var isUnderWay: Bool { isWanted.load(ordering: .relaxed) }
+
+    /// Asks for successors and waits until all of them are ready, at most so long. At once where nobody takes anything over.
+    func run(atMost limit: Duration) async {
+        // One that went a moment ago is not waited for: what is left of the time to stop is for the files.
+        guard registry.isConnected, !isRegistryAway.load(ordering: .relaxed) else { return }
+        isWanted.store(true, ordering: .relaxed)
+        signals.askLeases()
+        await over.wait(atMost: limit)
+    }
+
+    /// What the registry says to one that drains.
+    func answered(leaving: UInt32) {
+        isRegistryAway.store(false, ordering: .relaxed)
+        if leaving == 0, isUnderWay { over.signal() }
+    }
+
+    /// Nobody is there who could name a successor.
+    func unanswered() {
+        isRegistryAway.store(true, ordering: .relaxed)
+        over.signal()
     }
 }
 

@@ -18,6 +18,14 @@ struct SalvageResult: Sendable {
     var gaps: [Gap] = []
     /// Leftovers that could not be finished for want of room, or because the disk failed; they are tried again.
     var failed = 0
+
+    /// A file that is finished.
+    mutating func take(_ info: SegmentInfo, _ path: RelativePath, _ volumeID: String, _ digest: Digest) {
+        records += MediaFiles.context(info)
+        records.append(MediaRecord(file: MediaFiles.record(info, path: path, volumeID: volumeID, digest: digest)))
+        let source = SourceKey(device: info.device, endpoint: info.endpoint)
+        endUs[source] = max(endUs[source] ?? 0, info.endUs ?? 0)
+    }
 }
 
 struct Salvage: Sendable {
@@ -84,11 +92,7 @@ struct Salvage: Sendable {
             info.runEndReason = "the recorder was killed"
         }
         let sealed = try seal(name, info, found, &result)
-        result.records += MediaFiles.context(info)
-        result.records.append(
-            MediaRecord(
-                file: MediaFiles.record(info, path: sealed.path, volumeID: volume.volumeID, digest: sealed.digest)))
-        result.endUs[source] = max(result.endUs[source] ?? 0, info.endUs ?? 0)
+        result.take(info, sealed.path, volume.volumeID, sealed.digest)
         result.salvaged += 1
     }
 

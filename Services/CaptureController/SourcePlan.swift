@@ -111,6 +111,8 @@ struct SourcePlan: Sendable, Equatable {
     var snapshots: [SnapshotPlan] = []
     var pushes: [PushPlan] = []
     var quiet: [QuietStream] = []
+    /// Another controller is the holder until this one is ready.
+    var isTaking = false
 
     /// A live view gets each packet when it comes; files can wait for some of them together.
     var needsEachPacket: Bool { !pushes.isEmpty }
@@ -170,7 +172,7 @@ struct Planner: Sendable {
                 usernameReference: endpoint.authentication == .usernamePassword ? endpoint.username?.path : nil,
                 passwordReference: endpoint.authentication == .usernamePassword ? endpoint.password?.path : nil,
                 trustList: endpoint.trustList),
-            standby: standby, ringSeconds: Int(min(max(endpoint.ringSeconds ?? 30, 1), 600)))
+            standby: standby, ringSeconds: Int(min(max(endpoint.ringSeconds ?? 30, 1), 600)), isTaking: lease.isTaking)
         for (stream, definition) in named {
             add(definition, stream: stream, to: &plan, nowUs: nowUs, deviceEnabled: deviceEnabled, fresh: fresh)
         }
@@ -223,7 +225,7 @@ struct Planner: Sendable {
                 }
             }
         case .snapshotToFs:
-            guard fresh else { return quiet(.waiting, Self.staleLease) }
+            guard fresh else { return quiet(.waiting, plan.isTaking ? Self.takenOver : Self.staleLease) }
             switch (folder(settings.path), Self.pictureStyle(settings)) {
             case (.failure(let problem), _): quiet(.failed, problem.text)
             case (_, nil): quiet(.failed, Self.unknownPicture(settings.format))
@@ -234,7 +236,7 @@ struct Planner: Sendable {
                         target: .files(folder: folder), wantsExactFrames: settings.frame == .exact))
             }
         case .snapshotToMqtt:
-            guard fresh else { return quiet(.waiting, Self.staleLease) }
+            guard fresh else { return quiet(.waiting, plan.isTaking ? Self.takenOver : Self.staleLease) }
             guard let style = Self.pictureStyle(settings) else {
                 return quiet(.failed, Self.unknownPicture(settings.format))
             }
@@ -243,7 +245,7 @@ struct Planner: Sendable {
                     stream: stream, taskRunID: run, style: style, perSecond: settings.snapshotsPerSecond ?? 1,
                     target: .mqtt(settings.mqtt ?? MqttDestination()), wantsExactFrames: settings.frame == .exact))
         case .streamToRtsp, .streamToRtsps:
-            guard fresh else { return quiet(.waiting, Self.staleLease) }
+            guard fresh else { return quiet(.waiting, plan.isTaking ? Self.takenOver : Self.staleLease) }
             let url = settings.mediaServerURL ?? ""
             let scheme = settings.type == .streamToRtsps ? "rtsps://" : "rtsp://"
             guard url.hasPrefix(scheme) else {
@@ -326,6 +328,8 @@ struct Planner: Sendable {
 
     static let staleLease =
         "the lease on the camera could not be renewed in time (is the asset-registry away?); another controller may have it"
+
+    static let takenOver = "the camera is being taken over from another controller"
 
     private static func unknownPicture(_ format: String?) -> String {
         "picture format \"\(format ?? "")\" is not known; use jpeg, png, bmp or tiff"

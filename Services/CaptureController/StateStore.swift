@@ -70,8 +70,30 @@ struct StateStore: Sendable {
                     ) WITHOUT ROWID;
                     """)
         }
+        migrator.registerMigration("2") { database in
+            // Bytes. 0 until the first comparison with the catalogue fills it in. Wrong: the volume is compared once too often.
+            try database.execute(sql: "ALTER TABLE footage ADD COLUMN size_bytes INTEGER NOT NULL DEFAULT 0")
+        }
+        migrator.registerMigration("3") { database in
+            try database.execute(sql: holding)
+        }
         return migrator
     }
+
+    /// Asked for every few seconds, so it is kept while files come and go. Wrong: the volume is compared again and again, or never.
+    private static let holding = """
+        CREATE TABLE holding (files INTEGER NOT NULL, bytes INTEGER NOT NULL);
+        INSERT INTO holding SELECT COUNT(*), COALESCE(SUM(size_bytes), 0) FROM footage;
+        CREATE TRIGGER footage_came AFTER INSERT ON footage BEGIN
+          UPDATE holding SET files = files + 1, bytes = bytes + NEW.size_bytes;
+        END;
+        CREATE TRIGGER footage_went AFTER DELETE ON footage BEGIN
+          UPDATE holding SET files = files - 1, bytes = bytes - OLD.size_bytes;
+        END;
+        CREATE TRIGGER footage_changed AFTER UPDATE OF size_bytes ON footage BEGIN
+          UPDATE holding SET bytes = bytes + NEW.size_bytes - OLD.size_bytes;
+        END;
+        """
 }
 
 /// What is wrong with the state directory, for a person.

@@ -54,6 +54,8 @@ struct StatusReporter: Service, CustomStringConvertible {
         let all = sessions.all.sorted { $0.key < $1.key }.map(\.value)
         var report = ReportStatusRequest(controllerID: instance)
         for session in all {
+            // Its holder reports it; two who do would contradict each other.
+            guard !session.view({ $0.pipeline.plan.isTaking }) else { continue }
             let (source, tasks) = session.view { ($0.sourceStatus(), $0.taskStatuses(nowUs: wallClockUs())) }
             report.sources.append(source)
             report.tasks += tasks

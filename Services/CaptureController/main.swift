@@ -67,13 +67,18 @@ await ServiceProgram(
     ).register(on: server)
 
     let signals = RegistrySignals()
+    let drain = Drain(signals, registry: registry)
+    if configuration.drainSeconds > 0 {
+        runtime.beforeStopping { await drain.run(atMost: .seconds(configuration.drainSeconds)) }
+    }
     // Stopped from the end: first nobody asks for leases any more, then the cameras, then what is left to be sent.
     return [
         server, sender,
         CaptureService(
             engine: engine, keeper: keeper, disk: disk, renditions: renditions, outbox: outbox, inventory: inventory,
             spool: spool, registry: registry,
-            indexer: indexer, instance: runtime.instance, logger: logger),
+            indexer: indexer, instance: runtime.instance, reconcileSeconds: configuration.reconcileSeconds,
+            logger: logger),
         Deletion(
             keeper: keeper, indexer: indexer, instance: runtime.instance,
             interval: .seconds(configuration.deletionSeconds), inventory: inventory, logger: logger,
@@ -85,7 +90,7 @@ await ServiceProgram(
         ConfigurationLoop(engine: engine, registry: registry, signals: signals, logger: logger),
         LeaseLoop(
             engine: engine, registry: registry, instance: runtime.instance, address: address,
-            capacity: configuration.capacity, signals: signals, logger: logger),
+            capacity: configuration.capacity, signals: signals, drain: drain, logger: logger),
         HintLoop(subscriber: subscriber, signals: signals),
     ]
 }

@@ -1,4 +1,5 @@
-// The uploader's loops: the worker, the hints that wake it, and a look at the volume so that its loss shows in health.
+// The uploader's loops: the line to the storage, the worker, the hints that wake it, and a look at the volume so that its loss
+// shows in health.
 import Claims
 import RPC
 import ServiceLifecycle
@@ -8,6 +9,7 @@ struct CloudUploaderService: Service {
     let worker: ClaimWorker
     let archive: ArchiveVolume
     let target: any UploadTarget
+    let line: PacedLine
     let hints: HintSubscriber
     /// Nil where the volume uploads by itself: it evicts by itself too.
     let eviction: Eviction?
@@ -17,6 +19,7 @@ struct CloudUploaderService: Service {
     func run() async throws {
         await cancelWhenGracefulShutdown {
             await withTaskGroup(of: Void.self) { group in
+                group.addTask { await line.run() }
                 group.addTask { await worker.run() }
                 group.addTask { await eviction?.run() }
                 group.addTask { for await _ in hints.hints { worker.wake() } }

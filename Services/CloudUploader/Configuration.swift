@@ -2,7 +2,7 @@
 import Foundation
 import ServiceKit
 
-/// Settings of the uploader.
+/// Settings of the uploader; those for credentials and the way out are in AccessSettings.swift.
 enum UploaderKeys {
     static let archiveVolume = Setting<String>(
         required: "archive-volume", help: "Folder of the archive volume, adopted with role archive.",
@@ -13,23 +13,12 @@ enum UploaderKeys {
         reason: "Most sites have no volume that uploads by itself.")
     static let blobEndpoint = Setting<String>(
         "blob-endpoint", default: "",
-        help: "Address of the Blob service, https://ACCOUNT.blob.core.windows.net; needed for target blob.",
-        reason: "Only the operator knows the storage account.")
-    static let account = Setting<String>(
-        "account", default: "", help: "Name of the storage account; needed with key-file.",
+        help: "Address of the Blob service, https://ACCOUNT.blob.core.windows.net; needed for target blob, but with "
+            + "connection-string-file.",
         reason: "Only the operator knows the storage account.")
     static let container = Setting<String>(
         "container", default: "", help: "Container for all files; needed for target blob.",
         reason: "Only the operator knows it.")
-    static let keyFile = Setting<String>(
-        "key-file", default: "",
-        help: "File with the account key, below secrets-directory or with an absolute path. Read at each use.",
-        reason: "A credential is in a file and nowhere else.")
-    static let sasFile = Setting<String>(
-        "sas-file", default: "",
-        help:
-            "File with a shared access signature for the container (rights create, write, read), instead of key-file.",
-        reason: "A signature gives less than the key; which one a site has, only the operator knows.")
     static let createContainer = Setting<Bool>(
         "create-container", default: false, help: "Makes the container when it is missing.",
         reason: "A misspelt name would make a new container that nobody looks into.")
@@ -42,11 +31,38 @@ enum UploaderKeys {
         help: "Size of a block; grows by itself for files that would need more than 50000.",
         reason: "What is sent twice after a cut is at most this, and headers are less than a thousandth of it.")
     static let blocksInFlight = Setting<Int>(
-        "blocks-in-flight", default: 3, range: 1...32, help: "Blocks of one file on their way at the same time.",
-        reason: "Fills a line of 100 Mbit/s at 100 ms round trip; each costs its size in memory.")
+        "blocks-in-flight", default: 3, range: 1...32,
+        help:
+            "Blocks of one file on their way at the same time; how many requests there are in all, up to this times parallel, "
+            + "is adapted to what the line and the service take.",
+        reason: "Fills a line of 100 Mbit/s at 100 ms round trip; each costs 1 MiB of memory.")
+    static let indexTags = Setting<Bool>(
+        "index-tags", default: true,
+        help:
+            "Blobs get index tags: camera, start, end, event, request, SHA-256. An account that refuses them gets none.",
+        reason: "By them the account finds all of a camera, a time or a request; the metadata alone is not searched.")
+    static let contentMD5 = Setting<Bool>(
+        "content-md5", default: false,
+        help: "Blobs of blocks get the property Content-MD5. Small files have it anyway: the service makes it.",
+        reason: "It costs 1.1 s of a processor for each GB; what is sent is checked by CRC-64 and known by its SHA-256."
+    )
     static let parallel = Setting<Int>(
         "parallel", default: 2, range: 1...64, help: "Items uploaded at the same time.",
-        reason: "One is hashed while the other is sent.")
+        reason: "One is read and compared while the other is sent.")
+    static let bandwidth = Setting<String>(
+        "bandwidth", default: "",
+        help:
+            "Most that is sent, such as 20 Mbit/s (a number alone: bits per second); bodies count, not their headers. None: no limit.",
+        reason: "The line is ours until somebody says who else needs it.")
+    static let bandwidthByTime = Setting<String>(
+        "bandwidth-by-time", default: "",
+        help:
+            "Another bandwidth at some hours, as days (all where absent), times and bandwidth, separated by semicolons: "
+            + "mon-fri 06:00-18:00 5 Mbit/s; sat,sun 22:00-06:00 unlimited. The first that fits rules; with 0 nothing is sent.",
+        reason: "Only the operator knows when others need the line.")
+    static let timeZone = Setting<String>(
+        "time-zone", default: "UTC", help: "Time zone of bandwidth-by-time, such as Europe/Berlin.",
+        reason: "A container has no other; a wrong guess would be right for half of the year.")
     static let leaseMs = Setting<Int>(
         "lease-ms", default: 30_000, unit: "ms", range: 1_000...600_000,
         help: "Time until a claim falls back to the indexer when this uploader is gone.",
@@ -55,24 +71,21 @@ enum UploaderKeys {
         "wait-ms", default: 10_000, unit: "ms", range: 0...20_000,
         help: "How long the indexer holds a request for work while there is none.",
         reason: "Work starts at once, and an idle uploader asks six times a minute.")
-    static let all: [any AnySetting] = [
-        archiveVolume, target, blobEndpoint, account, container, keyFile, sasFile, createContainer, singlePutBytes,
-        blockBytes, blocksInFlight, parallel, leaseMs, waitMs,
-    ]
+    static let all: [any AnySetting] =
+        [
+            archiveVolume, target, blobEndpoint, container, createContainer, singlePutBytes, blockBytes, blocksInFlight,
+            indexTags, contentMD5, parallel, bandwidth, bandwidthByTime, timeZone, leaseMs, waitMs,
+        ] + access
 }
 
 /// Where files go, checked.
 struct BlobLocation: Sendable, Equatable {
     /// Without a slash at its end.
     let endpoint: String
-    /// Empty with a shared access signature.
-    let account: String
     let container: String
-    /// File of the credential.
-    let secret: String
-    let isSignature: Bool
 
-    init(_ settings: Settings) throws(SettingsError) {
+    /// With a connection string the address comes from its file, by `secrets`.
+    init(_ settings: Settings, _ source: CredentialSource, _ secrets: SecretStore) throws(SettingsError) {
         func needed(_ setting: Setting<String>) throws(SettingsError) -> String {
             let value = settings[setting]
             guard !value.isEmpty else {
@@ -80,31 +93,42 @@ struct BlobLocation: Sendable, Equatable {
             }
             return value
         }
-        var endpoint = try needed(UploaderKeys.blobEndpoint)
-        while endpoint.hasSuffix("/") { endpoint.removeLast() }
-        guard let parts = URLComponents(string: endpoint), let host = parts.host, !host.isEmpty,
-            parts.scheme == "https" || parts.scheme == "http"
-        else {
-            throw SettingsError("setting 'blob-endpoint': must be like https://ACCOUNT.blob.core.windows.net")
-        }
-        guard parts.query == nil, parts.fragment == nil, parts.user == nil else {
-            throw SettingsError(
-                "setting 'blob-endpoint': must not carry a query or a user; put a signature into a file and name it with "
-                    + "sas-file")
-        }
-        let isLoopback = ["127.0.0.1", "localhost", "[::1]", "::1"].contains(host)
-        guard parts.scheme == "https" || isLoopback || settings[CommonSettings.insecure] else {
-            throw SettingsError(
-                "setting 'blob-endpoint': http sends footage readably over the network; use https, or set insecure")
-        }
-        self.endpoint = endpoint
         container = try needed(UploaderKeys.container)
-        let (key, signature) = (settings[UploaderKeys.keyFile], settings[UploaderKeys.sasFile])
-        guard key.isEmpty != signature.isEmpty else {
-            throw SettingsError("settings 'key-file' and 'sas-file': exactly one is needed for target blob")
+        let setting: Setting<String>
+        let text: String
+        if case .connectionString(let path) = source {
+            setting = UploaderKeys.connectionStringFile
+            for other in [UploaderKeys.blobEndpoint, UploaderKeys.account] where !settings[other].isEmpty {
+                throw SettingsError(
+                    "settings '\(setting.key)' and '\(other.key)': a connection string names account and address; leave one"
+                )
+            }
+            text = try Self.endpoint(ofStringAt: path, secrets, setting)
+        } else {
+            setting = UploaderKeys.blobEndpoint
+            text = try needed(setting)
         }
-        isSignature = key.isEmpty
-        secret = isSignature ? signature : key
-        account = isSignature ? settings[UploaderKeys.account] : try needed(UploaderKeys.account)
+        let address = try ServiceAddress(text, setting: setting.key, example: "https://ACCOUNT.blob.core.windows.net")
+        guard address.isEncrypted || address.isLoopback || settings[CommonSettings.insecure] else {
+            throw SettingsError(
+                "setting '\(setting.key)': http sends footage readably over the network; use https, or set insecure")
+        }
+        endpoint = address.text
+    }
+
+    private static func endpoint(
+        ofStringAt path: String, _ secrets: SecretStore, _ setting: Setting<String>
+    ) throws(SettingsError) -> String {
+        let text: Redacted<String>
+        do throws(SecretError) {
+            text = try secrets.read(path: path)
+        } catch {
+            throw SettingsError("setting '\(setting.key)': \(error)")
+        }
+        do throws(ConnectionString.Problem) {
+            return try ConnectionString(text).endpoint
+        } catch {
+            throw SettingsError("setting '\(setting.key)': \(error)")
+        }
     }
 }

@@ -2,7 +2,7 @@
 //
 //   VERB \n Content-Encoding \n Content-Language \n Content-Length ("" for 0) \n Content-MD5 \n Content-Type \n Date ("") \n
 //   If-Modified-Since \n If-Match \n If-None-Match \n If-Unmodified-Since \n Range \n
-//   each x-ms- header "name:value\n", by name  +  "/account" and the path as sent  +  "\nname:value" for each query name
+//   each x-ms- header "name:value\n", as `precedes` sorts  +  "/account" and the path as sent  +  "\nname:value" for each query name
 import CivilTime
 import Crypto
 import Foundation
@@ -50,13 +50,28 @@ struct SharedKeySigner: Sendable {
             let value = request.headers.first { $0.name == name }?.value ?? ""
             lines.append(name == "content-length" && value == "0" ? "" : value)
         }
-        // By bytes. The service weighs '-' and '_' in its own way; the names that we send have the same order in both.
-        for (name, value) in request.headers.filter({ $0.name.hasPrefix("x-ms-") }).sorted(by: { $0.name < $1.name }) {
-            lines.append("\(name):\(value)")
-        }
+        let ours = request.headers.filter { $0.name.hasPrefix("x-ms-") }
+        for (name, value) in ours.sorted(by: { Self.precedes($0.name, $1.name) }) { lines.append("\(name):\(value)") }
         var text = lines.joined(separator: "\n") + "\n/\(account)\(request.path)"
         for (name, value) in request.query.sorted(by: { $0.name < $1.name }) { text += "\n\(name):\(value)" }
         return text
+    }
+
+    /// The order of header names in which the service signs. The documentation says "lexicographically"; the service, and the
+    /// official SDKs after it, sort as one sorts words: hyphens count for nothing, '_' comes before digits, digits before
+    /// letters. Of names that differ in their hyphens alone, the one whose hyphen comes later is the first. Names in lower case.
+    static func precedes(_ left: String, _ right: String) -> Bool {
+        let (leftLetters, rightLetters) = (weights(left), weights(right))
+        guard leftLetters == rightLetters else { return leftLetters.lexicographicallyPrecedes(rightLetters) }
+        return hyphens(left).lexicographicallyPrecedes(hyphens(right))
+    }
+
+    private static func weights(_ name: String) -> [UInt8] {
+        name.utf8.filter { $0 != UInt8(ascii: "-") }.map { $0 == UInt8(ascii: "_") ? UInt8(ascii: " ") : $0 }
+    }
+
+    private static func hyphens(_ name: String) -> [UInt8] {
+        name.utf8.map { $0 == UInt8(ascii: "-") ? 1 : 0 }
     }
 }
 
@@ -72,13 +87,14 @@ enum BlobText {
         encode(value) { _ in false }
     }
 
-    /// A value of metadata: headers are ASCII, so other bytes and '%' are percent-encoded; at most `maximumBytes`.
+    /// A value of metadata: headers are ASCII, so other bytes and '%' are percent-encoded; at most `maximumBytes`. So is a space
+    /// after a space: whether a run of them is signed as one is said differently by the documentation and by the SDKs.
     static func metadataValue(_ text: String, maximumBytes: Int = 1024) -> String {
         var result = ""
         for byte in text.utf8 {
-            let part =
-                (0x20..<0x7f).contains(byte) && byte != UInt8(ascii: "%")
-                ? String(UnicodeScalar(byte)) : hexadecimal(byte)
+            let isPlain = (0x21..<0x7f).contains(byte) && byte != UInt8(ascii: "%")
+            let isLoneSpace = byte == UInt8(ascii: " ") && result.utf8.last != UInt8(ascii: " ")
+            let part = isPlain || isLoneSpace ? String(UnicodeScalar(byte)) : hexadecimal(byte)
             guard result.utf8.count + part.utf8.count <= maximumBytes else { break }
             result += part
         }

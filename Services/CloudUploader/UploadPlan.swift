@@ -2,8 +2,8 @@
 // Values only.
 //
 // A block's id is made of the file's SHA-256, the block size and the block's number, so that a later attempt, of whatever
-// process, finds what an earlier one sent, and blocks of other content can never be mistaken for ours.
-import Crypto
+// process, finds what an earlier one sent, and blocks of other content can never be mistaken for ours. Nothing is sent before the
+// file was found to be the one of that SHA-256, and each block goes with a checksum of that very reading.
 import Foundation
 
 /// A block of a file.
@@ -27,6 +27,11 @@ struct UploadPlan: Sendable, Equatable {
     static let maximumBlocks: Int64 = 50_000
     /// The largest block of the pinned service version.
     static let maximumBlockBytes: Int64 = 4000 << 20
+    /// Bytes of an id before base64: 16 of the SHA-256, 4 of the block size, 4 of the number.
+    static let idBytes = 24
+    /// What an id may have where another program left blocks, because all ids of a blob have one length: fewer would tell too few
+    /// files apart, and the service takes no more.
+    static let possibleIDBytes = 16...64
 
     let sizeBytes: Int64
     let blockBytes: Int64
@@ -34,7 +39,10 @@ struct UploadPlan: Sendable, Equatable {
     let blocks: [PlannedBlock]
 
     /// Nil where the file is larger than a blob can be.
-    init?(sizeBytes: Int64, sha256: [UInt8], singlePutBytes: Int64, blockBytes wanted: Int64) {
+    init?(
+        sizeBytes: Int64, sha256: [UInt8], singlePutBytes: Int64, blockBytes wanted: Int64,
+        idBytes: Int = UploadPlan.idBytes
+    ) {
         self.sizeBytes = sizeBytes
         guard sizeBytes > singlePutBytes else {
             (blockBytes, blocks) = (max(wanted, 1), [])
@@ -44,7 +52,8 @@ struct UploadPlan: Sendable, Equatable {
         blockBytes = size
         blocks = (0..<(sizeBytes + size - 1) / size).map { number in
             PlannedBlock(
-                index: Int(number), id: Self.id(sha256: sha256, blockBytes: size, index: Int(number)),
+                index: Int(number),
+                id: Self.id(sha256: sha256, blockBytes: size, index: Int(number), idBytes: idBytes),
                 offset: number * size, sizeBytes: Int(min(size, sizeBytes - number * size)))
         }
     }
@@ -59,13 +68,38 @@ struct UploadPlan: Sendable, Equatable {
         return size
     }
 
-    /// 16 bytes of the SHA-256, 4 of the block size, 4 of the number: 32 characters.
-    static func id(sha256: [UInt8], blockBytes: Int64, index: Int) -> String {
-        var bytes = Data(sha256.prefix(16))
+    /// In base64: the beginning of the SHA-256 (with zeros behind it in a very long id), 4 bytes of the block size, 4 of the number.
+    static func id(sha256: [UInt8], blockBytes: Int64, index: Int, idBytes: Int = UploadPlan.idBytes) -> String {
+        let ofContent = max(0, idBytes - 8)
+        var bytes = Data(sha256.prefix(ofContent))
+        bytes.append(Data(count: ofContent - bytes.count))
         for value in [UInt32(clamping: blockBytes), UInt32(clamping: index)] {
             withUnsafeBytes(of: value.bigEndian) { bytes.append(contentsOf: $0) }
         }
         return bytes.base64EncodedString()
+    }
+
+    /// The same blocks under ids that the service takes beside blocks which another program left of this blob. Nil where no such
+    /// id could tell files apart.
+    func besides(_ left: [ListedBlock], sha256: [UInt8]) -> UploadPlan? {
+        guard let length = left.first.flatMap({ Data(base64Encoded: $0.id)?.count }),
+            length != blocks.first.flatMap({ Data(base64Encoded: $0.id)?.count })
+        else { return self }
+        guard Self.possibleIDBytes.contains(length) else { return nil }
+        return UploadPlan(
+            sizeBytes: sizeBytes, sha256: sha256, singlePutBytes: 0, blockBytes: blockBytes, idBytes: length)
+    }
+
+    /// Whether a committed list is that of a file, by whatever block size and length of ids it was sent.
+    static func isList(_ committed: [ListedBlock], ofFile sha256: [UInt8], sizeBytes: Int64) -> Bool {
+        guard let id = committed.first.flatMap({ Data(base64Encoded: $0.id) }), possibleIDBytes.contains(id.count)
+        else {
+            return false
+        }
+        let blockBytes = id.dropLast(4).suffix(4).reduce(0) { $0 << 8 | Int64($1) }
+        let plan = UploadPlan(
+            sizeBytes: sizeBytes, sha256: sha256, singlePutBytes: 0, blockBytes: blockBytes, idBytes: id.count)
+        return plan?.matches(committed: committed) ?? false
     }
 
     /// Blocks that the service does not have yet.
@@ -79,11 +113,10 @@ struct UploadPlan: Sendable, Equatable {
         committed == blocks.map { ListedBlock(id: $0.id, sizeBytes: $0.sizeBytes) }
     }
 
-    /// The body of Put Block List, and its MD5 in base64, by which the service notices what was damaged on the way.
-    var blockList: (bytes: [UInt8], md5: String) {
+    /// The body of Put Block List.
+    var blockList: [UInt8] {
         let list = blocks.map { "<Latest>\($0.id)</Latest>" }.joined()
-        let bytes = Array("<?xml version=\"1.0\" encoding=\"utf-8\"?><BlockList>\(list)</BlockList>".utf8)
-        return (bytes, Data(Insecure.MD5.hash(data: bytes)).base64EncodedString())
+        return Array("<?xml version=\"1.0\" encoding=\"utf-8\"?><BlockList>\(list)</BlockList>".utf8)
     }
 }
 

@@ -12,7 +12,8 @@ struct UploadReceipt: Sendable, Equatable {
 protocol UploadTarget: Sendable {
     /// Whether files can be taken now. While they cannot, nothing is claimed.
     func mayWork() async -> Bool
-    /// Puts a file where it belongs, or finds that it is there. Throws UploadProblem or CancellationError.
+    /// Puts a file where it belongs, or finds that it is there. Throws UploadProblem, VolumeError or
+    /// CancellationError.
     func upload(_ file: PreparedFile) async throws -> UploadReceipt
     /// Ends connections.
     func close() async

@@ -1,9 +1,9 @@
 // What the worker does with an item: read the file from the archive volume, see that it is what was archived, put it where
 // it belongs, then its sidecar, and report.
-import CivilTime
 import Claims
 import Foundation
 import Logging
+import NIOCore
 import ServiceKit
 import Volume
 import Wire
@@ -12,6 +12,8 @@ struct UploadWork: Sendable {
     let archive: ArchiveVolume
     let target: any UploadTarget
     let cut: PreparedFile.Cut
+    /// Whether blobs get a Content-MD5.
+    let wantsMD5: Bool
     let logger: Logger
     let lane: BlockingLane
 
@@ -20,7 +22,7 @@ struct UploadWork: Sendable {
     /// The indexer's sidecars have some hundred bytes.
     private static let largestSidecarBytes: Int64 = 1 << 20
 
-    func perform(_ item: ClaimedItem) async -> ClaimOutcome {
+    func perform(_ item: ClaimedItem, _ progress: ClaimProgress) async -> ClaimOutcome {
         guard let volume = await archive.current() else {
             if Task.isCancelled { return .stopped }
             return .failed(
@@ -30,7 +32,7 @@ struct UploadWork: Sendable {
         }
         let start = ContinuousClock.now
         do {
-            let (digest, receipt) = try await upload(item, from: volume)
+            let (digest, receipt) = try await upload(item, from: volume, progress)
             logger.info(
                 receipt.isHandedOver ? "handed over" : "uploaded",
                 metadata: [
@@ -46,9 +48,12 @@ struct UploadWork: Sendable {
                 reason: problem.reason, isRetryable: problem.isRetryable, retryAfter: problem.retryAfter)
         } catch let error as VolumeError {
             await archive.failed(error)
+            // A volume that is there means that it is the file that cannot be read: that counts as an attempt.
+            let isVolumeThere = await archive.current() != nil
+            if Task.isCancelled { return .stopped }
             return .failed(
                 reason: Self.reason(error), isRetryable: ![.missing, .invalidName].contains(error.kind),
-                retryAfter: Self.volumePause)
+                retryAfter: isVolumeThere ? nil : Self.volumePause)
         } catch is CancellationError {
             return .stopped
         } catch {
@@ -63,24 +68,64 @@ struct UploadWork: Sendable {
             + "volume that uploads by itself has removed it afterwards"
     }
 
-    private func upload(_ item: ClaimedItem, from volume: VolumeRoot) async throws -> (Digest, UploadReceipt) {
+    private func upload(
+        _ item: ClaimedItem, from volume: VolumeRoot, _ progress: ClaimProgress
+    ) async throws -> (Digest, UploadReceipt) {
         let path = try RelativePath(item.archivePath ?? "")
-        let cut = cut
-        let file: PreparedFile = try await lane.runUnlessCancelled {
-            let content = PreparedFile.Content.file(try volume.reader(path))
-            let (digest, md5, plan) = try PreparedFile.measure(content, cut)
-            let metadata = UploadMetadata.ofMedia(item, digest)
-            return PreparedFile(
-                path: path, content: content, digest: digest, md5: md5, plan: plan,
-                contentType: UploadMetadata.contentType(of: path.name), metadata: metadata,
-                identity: (UploadMetadata.mediaName, digest.hexadecimal))
-        }
-        try Self.check(file.digest, item)
+        let events = BlobLabels.events(of: item)
+        var file = try await prepared(item, at: path, on: volume, events)
+        file.progress = progress
         let receipt = try await target.upload(file)
-        if item.kind != .manifest, let sidecar = try await sidecar(of: item, file, on: volume) {
+        if item.kind != .manifest, let sidecar = try await sidecar(of: item, file, on: volume, events) {
             _ = try await target.upload(sidecar)
         }
         return (file.digest, receipt)
+    }
+
+    /// Reads the media file, or the manifest, and sees that it is what was archived.
+    private func prepared(
+        _ item: ClaimedItem, at path: RelativePath, on volume: VolumeRoot, _ events: [String]
+    ) async throws -> PreparedFile {
+        let (content, measured) = try await measure(item, at: path, on: volume)
+        let digest: Digest
+        if let sha256 = measured.sha256 {
+            digest = Digest(sha256: sha256, sizeBytes: measured.crc64.sizeBytes, crc64: measured.crc64.value)
+            try Self.check(digest, item)
+            if let told = item.crc64, told != digest.crc64 {
+                logger.warning(
+                    "the catalogue's CRC-64 is not the file's, whose SHA-256 is right", metadata: ["path": "\(path)"])
+            }
+        } else {
+            digest = Digest(sha256: item.sha256 ?? [], sizeBytes: measured.crc64.sizeBytes, crc64: measured.crc64.value)
+        }
+        return try PreparedFile(
+            path: path, content: content, digest: digest, measured: measured, cut: cut,
+            contentType: UploadMetadata.contentType(of: path.name),
+            labels: BlobLabels(item, (UploadMetadata.mediaName, digest.hexadecimal), events: events))
+    }
+
+    /// The checksums of the file's blocks, and its SHA-256 unless its CRC-64 shows that it is what was archived.
+    private func measure(
+        _ item: ClaimedItem, at path: RelativePath, on volume: VolumeRoot
+    ) async throws -> (PreparedFile.Content, Measured) {
+        let known = Self.known(item)
+        let (cut, md5) = (cut, wantsMD5 ? WantedHashes.md5 : [])
+        let (content, reading) = try await lane.runUnlessCancelled {
+            let content = try PreparedFile.Content(try volume.reader(path))
+            let reading = try FileReading(content, cut, known?.sizeBytes == content.sizeBytes ? md5 : [.sha256, md5])
+            try reading.goOn()
+            return (content, reading)
+        }
+        let measured = try await reading.finished(on: lane)
+        if measured.sha256 != nil || measured.crc64 == known { return (content, measured) }
+        // It is not. What it is, and whether the catalogue is wrong and not the file, its SHA-256 says.
+        return (content, try await FileReading(content, cut, [.sha256, md5]).finished(on: lane))
+    }
+
+    /// What the file's CRC-64 and size must be; nil where the archiver did not tell them all.
+    private static func known(_ item: ClaimedItem) -> CRC64? {
+        guard let value = item.crc64, let size = item.sizeBytes, item.sha256?.count == 32 else { return nil }
+        return CRC64(value: value, sizeBytes: Int64(clamping: size))
     }
 
     /// The file must be what was archived: a file that changed since is evidence of a problem, and never uploaded.
@@ -98,11 +143,11 @@ struct UploadWork: Sendable {
     /// The sidecar as it is on the volume, else as it came with the item. It counts as uploaded when any sidecar of the
     /// same media file is there: an earlier one may name fewer requests.
     private func sidecar(
-        of item: ClaimedItem, _ media: PreparedFile, on volume: VolumeRoot
+        of item: ClaimedItem, _ media: PreparedFile, on volume: VolumeRoot, _ events: [String]
     ) async throws -> PreparedFile? {
         let path = try ArchiveLayout.sidecar(of: media.path)
-        let (cut, fallback) = (cut, item.sidecar)
-        let metadata = UploadMetadata.ofSidecar(item, media: media.digest)
+        let (cut, fallback, wanted) = (cut, item.sidecar, wantsMD5 ? [.sha256, .md5] : WantedHashes.sha256)
+        let labels = BlobLabels(item, (UploadMetadata.sidecarName, media.digest.hexadecimal), events: events)
         return try await lane.runUnlessCancelled { () throws -> PreparedFile? in
             let bytes: [UInt8]
             do {
@@ -112,58 +157,13 @@ struct UploadWork: Sendable {
                 guard let fallback else { return nil }
                 bytes = fallback
             }
-            let content = PreparedFile.Content.bytes(bytes)
-            let (digest, md5, plan) = try PreparedFile.measure(content, cut)
-            return PreparedFile(
-                path: path, content: content, digest: digest, md5: md5, plan: plan, contentType: "application/json",
-                metadata: metadata, identity: (UploadMetadata.sidecarName, media.digest.hexadecimal))
-        }
-    }
-}
-
-/// What is attached to a blob, sorted by name as the signature wants it. Values fit into headers; the service takes 8 KiB in all.
-enum UploadMetadata {
-    /// Where a media file's blob carries its SHA-256.
-    static let mediaName = "sha256"
-    /// Where a sidecar's blob carries the SHA-256 of the media file that it is about.
-    static let sidecarName = "media_sha256"
-
-    static func ofMedia(_ item: ClaimedItem, _ digest: Digest) -> [(name: String, value: String)] {
-        sorted(item, (mediaName, digest.hexadecimal))
-    }
-
-    static func ofSidecar(_ item: ClaimedItem, media digest: Digest) -> [(name: String, value: String)] {
-        sorted(item, (sidecarName, digest.hexadecimal))
-    }
-
-    private static func sorted(
-        _ item: ClaimedItem, _ hash: (name: String, value: String)
-    ) -> [(name: String, value: String)] {
-        var result = [hash]
-        if let camera = item.camera, !camera.isEmpty { result.append(("camera", BlobText.metadataValue(camera))) }
-        if let start = item.window?.startUs.flatMap({ TimeStamp(us: $0) }) {
-            result.append(("start", start.isoMicroseconds))
-        }
-        if let end = item.window?.endUs.flatMap({ TimeStamp(us: $0) }) { result.append(("end", end.isoMicroseconds)) }
-        if !item.requestIDs.isEmpty {
-            let list = item.requestIDs.sorted().joined(separator: ",")
-            result.append(("requests", BlobText.metadataValue(list, maximumBytes: 4096)))
-        }
-        return result.sorted { $0.name < $1.name }
-    }
-
-    /// By the name's extension.
-    static func contentType(of name: String) -> String {
-        switch name.split(separator: ".").last?.lowercased() {
-        case "mp4", "m4v": "video/mp4"
-        case "mkv": "video/x-matroska"
-        case "ts": "video/mp2t"
-        case "jpg", "jpeg": "image/jpeg"
-        case "png": "image/png"
-        case "bmp": "image/bmp"
-        case "tif", "tiff": "image/tiff"
-        case "json": "application/json"
-        default: "application/octet-stream"
+            let content = PreparedFile.Content.memory(ByteBuffer(bytes: bytes))
+            let measured = try FileReading(content, cut, wanted).read()
+            let digest = Digest(
+                sha256: measured.sha256 ?? [], sizeBytes: Int64(bytes.count), crc64: measured.crc64.value)
+            return try PreparedFile(
+                path: path, content: content, digest: digest, measured: measured, cut: cut,
+                contentType: "application/json", labels: labels)
         }
     }
 }

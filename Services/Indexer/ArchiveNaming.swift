@@ -31,11 +31,17 @@ enum ArchiveNaming {
     ) throws -> ArchiveName {
         for number in 1...mostPerSecond {
             let path =
-                kind == .snapshot
-                ? try ArchiveLayout.snapshot(
-                    asset: camera, timeUs: startUs, fileExtension: fileExtension, number: number)
-                : try ArchiveLayout.segment(
-                    asset: camera, startUs: startUs, fileExtension: fileExtension, number: number)
+                switch kind {
+                case .snapshot:
+                    try ArchiveLayout.snapshot(
+                        asset: camera, timeUs: startUs, fileExtension: fileExtension, number: number)
+                case .clip:
+                    try ArchiveLayout.clip(
+                        asset: camera, startUs: startUs, fileExtension: fileExtension, number: number)
+                default:
+                    try ArchiveLayout.segment(
+                        asset: camera, startUs: startUs, fileExtension: fileExtension, number: number)
+                }
             let name = ArchiveName(path)
             if try !isTaken(name.stem) { return name }
         }

@@ -1,10 +1,11 @@
 // The database: opened once, read by many, written by one queue. Commits are grouped: what waits while one commit is being
-// synced goes into the next one, so that a thousand events a second need no thousand syncs.
+// synced goes into the next one, so that a thousand events a second need no thousand syncs; and what can wait a moment does.
 // Schema.swift has the tables; Turn.swift is what a write works with.
 
 import Foundation
 import GRDB
 import Logging
+import Metrics
 import RPC
 import ServiceKit
 import Synchronization
@@ -29,6 +30,17 @@ final class Catalogue: Sendable {
     private struct Queue {
         var jobs: [Job] = []
         var isDraining = false
+        /// Somebody will begin a commit when the moment for what can wait has come.
+        var isTimed = false
+        var drainedAt: ContinuousClock.Instant?
+    }
+
+    /// How soon a write has to be durable.
+    enum Haste: Sendable {
+        /// Somebody waits for it.
+        case now
+        /// With the next write that is urgent, and not later than `Policy.commitDelayUs` after the commit before.
+        case soon
     }
 
     let policy: Policy
@@ -40,6 +52,7 @@ final class Catalogue: Sendable {
     private let queue = Mutex(Queue())
     private let onCommit: @Sendable (Effects) -> Void
     private let onHealth: @Sendable (String?) -> Void
+    private let commits = Counter(label: "sightglass_indexer_commits_total")
 
     /// At most so many writes share one commit, so that the first of them does not wait for a long list.
     private static let largestGroup = 256
@@ -92,13 +105,16 @@ final class Catalogue: Sendable {
     }
 
     /// Runs `body` in a transaction and returns when it is durable. An error that it throws undoes its part alone.
-    func write<T: Sendable>(_ body: @escaping @Sendable (Turn) throws -> T) async throws -> T {
+    func write<T: Sendable>(
+        _ haste: Haste = .now, _ body: @escaping @Sendable (Turn) throws -> T
+    ) async throws -> T {
         try await withCheckedThrowingContinuation { (continuation: CheckedContinuation<T, any Error>) in
             let slot = Slot<T>()
             let job = Job(
                 work: { [clock, startedUs, policy] db in
                     let turn = Turn(db: db, nowUs: clock.nowUs(), startedUs: startedUs, policy: policy)
                     let value = try body(turn)
+                    try turn.settle()
                     turn.effects.cursor = try turn.newestCursor()
                     slot.value.withLock { $0 = value }
                     return turn.effects
@@ -111,7 +127,7 @@ final class Catalogue: Sendable {
                     case (.failure(let error), _): continuation.resume(throwing: error)
                     }
                 })
-            enqueue(job)
+            enqueue(job, haste)
         }
     }
 
@@ -132,13 +148,31 @@ final class Catalogue: Sendable {
     /// Closes the file; nothing is read or written afterwards.
     func close() throws { try pool.close() }
 
-    private func enqueue(_ job: Job) {
-        let mustDrain = queue.withLock { queue in
+    private func enqueue(_ job: Job, _ haste: Haste) {
+        let delay = Duration.microseconds(haste == .now ? 0 : policy.commitDelayUs)
+        let pause: Duration? = queue.withLock { queue in
             queue.jobs.append(job)
-            defer { queue.isDraining = true }
-            return !queue.isDraining
+            if queue.isDraining { return nil }
+            let left = queue.drainedAt.map { delay - (.now - $0) } ?? .zero
+            if left <= .zero {
+                queue.isDraining = true
+                return .zero
+            }
+            defer { queue.isTimed = true }
+            return queue.isTimed ? nil : left
         }
-        if mustDrain { drain() }
+        guard let pause else { return }
+        if pause == .zero { return drain() }
+        Task {
+            try? await Task.sleep(for: pause)
+            let mustDrain = queue.withLock { queue in
+                queue.isTimed = false
+                guard !queue.isDraining, !queue.jobs.isEmpty else { return false }
+                queue.isDraining = true
+                return true
+            }
+            if mustDrain { drain() }
+        }
     }
 
     private func drain() {
@@ -147,7 +181,7 @@ final class Catalogue: Sendable {
                 let jobs = queue.withLock { queue in
                     let next = Array(queue.jobs.prefix(Self.largestGroup))
                     queue.jobs.removeFirst(next.count)
-                    if next.isEmpty { queue.isDraining = false }
+                    if next.isEmpty { (queue.isDraining, queue.drainedAt) = (false, .now) }
                     return next
                 }
                 if jobs.isEmpty { return }
@@ -158,12 +192,17 @@ final class Catalogue: Sendable {
 
     private func commit(_ jobs: [Job], _ db: Database) {
         var outcomes: [Result<Effects, any Error>] = []
+        let changesBefore = db.totalChangesCount
         do {
             try db.inTransaction(.immediate) {
                 for job in jobs { outcomes.append(try alone(job, db)) }
                 return .commit
             }
-            onHealth(nil)
+            // One that changed nothing writes nothing, and says nothing of the disk.
+            if db.totalChangesCount != changesBefore {
+                commits.increment()
+                onHealth(nil)
+            }
         } catch {
             let failure = (error as? DatabaseError).map(unavailable) ?? error
             outcomes = jobs.map { _ in .failure(failure) }
@@ -210,4 +249,7 @@ final class Catalogue: Sendable {
         guard let error = error as? DatabaseError else { return "\(error)" }
         return error.message ?? "SQLite error \(error.resultCode.rawValue)"
     }
+
+    /// Where the database is, for those who open it beside the pool (LongReads.swift).
+    var path: String { pool.path }
 }

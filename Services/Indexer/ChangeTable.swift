@@ -11,7 +11,7 @@ enum ChangedThing: String, Sendable {
 
 /// What somebody did, for the audit.
 enum AuditAction: String, Sendable {
-    case requested, duplicate, extended, rejected, cancelled, delivered, failed, held, released, deleted
+    case requested, duplicate, extended, rejected, cancelled, delivered, failed, held, released, deleted, revived
 }
 
 extension Turn {

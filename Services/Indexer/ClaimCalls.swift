@@ -8,6 +8,7 @@ import Wire
 struct ClaimCalls: Sendable {
     let catalogue: Catalogue
     let bell: WorkBell
+    let progress: ClaimProgress
     let counters: IndexerCounters
 
     /// Time kept of the caller's deadline, so that the answer of a long poll still arrives.
@@ -53,6 +54,10 @@ struct ClaimCalls: Sendable {
         let leaseUs = try Self.lease(request.leaseMs)
         let held = claims
         let lost = try await catalogue.write { turn in try turn.renew(held, worker: worker, leaseUs: leaseUs) }
+        let lostIDs = Set(lost.map(\.itemID))
+        for claim in claims where !lostIDs.contains(claim.itemID) {
+            progress.note(claim, nowUs: catalogue.clock.nowUs())
+        }
         return RenewClaimsReply(lost: lost.map(\.wire))
     }
 
@@ -62,6 +67,7 @@ struct ClaimCalls: Sendable {
         _ = try FieldCheck.someText(request.worker, "worker")
         var result = ItemResult(handedOver: request.handedOver ?? false)
         result.sha256 = try FieldCheck.digest(request.sha256, "sha256")
+        result.crc64 = request.crc64
         result.sizeBytes = try request.sizeBytes.map { value throws(RPCError) in
             try FieldCheck.fileSize(value, "size_bytes")
         }
@@ -75,6 +81,7 @@ struct ClaimCalls: Sendable {
         result.blobURL = try Self.blobURL(request.blobURL, isRequired: work == .upload && !result.handedOver)
         let checked = result
         let state = try await catalogue.write { turn in try turn.complete(claim, work: work, checked) }
+        progress.forget(claim)
         counters.completed(work, bytes: checked.sizeBytes ?? 0)
         return CompleteItemReply(state: state)
     }
@@ -91,6 +98,7 @@ struct ClaimCalls: Sendable {
         let state = try await catalogue.write { turn in
             try turn.fail(claim, work: work, reason: reason, retryable: retryable, retryAfterUs: retryAfter)
         }
+        progress.forget(claim)
         counters.failed(work)
         return FailItemReply(state: state)
     }
@@ -123,7 +131,10 @@ struct ClaimCalls: Sendable {
         }
         return HeldClaim(
             itemID: try FieldCheck.count(itemID, "\(field).item_id"),
-            epoch: try FieldCheck.count(epoch, "\(field).epoch"))
+            epoch: try FieldCheck.count(epoch, "\(field).epoch"),
+            doneBytes: try value.doneBytes.map { bytes throws(RPCError) in
+                try FieldCheck.fileSize(bytes, "\(field).done_bytes")
+            })
     }
 
     /// Where the file is, without the signature that gives access to it.
@@ -143,6 +154,10 @@ struct ClaimCalls: Sendable {
 extension Database {
     /// Whether some item may be claimable; spares the writer from workers that ask in vain.
     func hasWork(_ work: Work, nowUs: Int64) throws -> Bool {
-        try number("SELECT 1 FROM items WHERE work = ? AND ready_us <= ? LIMIT 1", [work.rawValue, nowUs]) != nil
+        let ready = "SELECT 1 FROM items WHERE work = ? AND work > 0 AND ready_us = 0 LIMIT 1"
+        if try number(ready, [work.rawValue]) != nil { return true }
+        // What falls back or has backed off: of either work, because both are moved on together.
+        let fallen = "SELECT 1 FROM items WHERE work > 0 AND ready_us > 0 AND ready_us <= ? LIMIT 1"
+        return try number(fallen, [nowUs]) != nil
     }
 }

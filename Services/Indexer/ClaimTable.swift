@@ -20,6 +20,8 @@ struct ClaimOrder: Sendable {
 struct HeldClaim: Sendable {
     var itemID: Int64
     var epoch: Int64
+    /// What its worker says to have done of it.
+    var doneBytes: Int64?
 
     var wire: ItemClaim { ItemClaim(itemID: UInt64(clamping: itemID), epoch: UInt64(clamping: epoch)) }
 }
@@ -29,19 +31,16 @@ extension Policy {
 }
 
 extension Turn {
-    /// Gives out work: highest priority first, then oldest; as much as was asked for and fits into one message.
+    /// Gives out work: highest priority first, then what an event wants, then what is due first, then the oldest; as much as
+    /// was asked for and fits into one message.
     func claim(_ order: ClaimOrder) throws -> [ClaimedItem] {
         var result: [ClaimedItem] = []
         var room = MessageRoom()
+        // What fell due since the timer's last turn.
+        try expireClaims()
         for itemID in try claimable(order) {
             guard var item = try db.item(itemID), item.machine.isClaimable(for: order.work, nowUs: nowUs) else {
                 continue
-            }
-            // A claim that nobody renewed counts as an attempt that failed.
-            if item.machine.expire(nowUs: nowUs, policy.claims) {
-                try saveItem(item)
-                try advanceRequests(ofItem: itemID)
-                guard item.machine.isClaimable(for: order.work, nowUs: nowUs) else { continue }
             }
             let before = item.machine.progress
             item.machine.claim(by: order.worker, nowUs: nowUs, leaseUs: order.leaseUs)
@@ -58,9 +57,9 @@ extension Turn {
         var found: [Int64] = []
         let cursor = try SQLRequest<Row>(
             sql: """
-                SELECT item_id, kind FROM items WHERE work = ? AND ready_us <= ?
-                ORDER BY work, priority DESC, item_id
-                """, arguments: [order.work.rawValue, nowUs], cached: false
+                SELECT item_id, kind FROM items WHERE work = ? AND work > 0 AND ready_us = 0
+                ORDER BY priority DESC, is_routine, due_us, item_id
+                """, arguments: [order.work.rawValue], cached: false
         ).fetchCursor(db)
         while found.count < order.limit, let row = try cursor.next() {
             let kind: Int32 = row["kind"]
@@ -81,10 +80,14 @@ extension Turn {
             itemID: UInt64(clamping: item.itemID), epoch: UInt64(clamping: item.machine.epoch), kind: item.kind,
             source: item.media, sourceAddress: address, archivePath: item.archivePath,
             sizeBytes: item.machine.sizeBytes.map { UInt64(clamping: $0) }, sha256: item.machine.sha256,
-            sidecar: try item.sidecar(requestIDs: requestIDs).map(documentBytes), content: item.content,
+            sidecar: try item.sidecar(
+                requestIDs: requestIDs, eventKeys: try db.eventKeys(ofItem: item.itemID, limit: 32)
+            )
+            .map(documentBytes),
+            content: item.content,
             camera: item.camera.isEmpty ? nil : item.camera, window: item.span.window,
             requestIDs: requestIDs, attempts: UInt32(clamping: item.machine.attempts - 1),
-            archivedUs: item.machine.archivedUs)
+            archivedUs: item.machine.archivedUs, crc64: item.machine.crc64)
     }
 
     /// Prolongs claims; gives those that are lost.
@@ -93,7 +96,9 @@ extension Turn {
             guard var item = try db.item(claim.itemID),
                 item.machine.renew(epoch: claim.epoch, worker: worker, nowUs: nowUs, leaseUs: leaseUs)
             else { return true }
-            try saveItem(item, before: item.machine.progress)
+            // Nothing else has changed, and a claim is renewed more often than anything else is done to an item.
+            try run("UPDATE items SET ready_us = ? WHERE item_id = ?", [item.machine.readyUs, claim.itemID])
+            effects.timing = true
             return false
         }
     }
@@ -131,7 +136,8 @@ extension Turn {
         return item.machine.state
     }
 
-    /// Claims whose time is over fall back; back-offs that are over ring for work.
+    /// Claims whose time is over fall back, each as an attempt that failed; back-offs that are over are work again, and ring
+    /// for it. At most some hundred at a time, so that what waits for the writer does not wait long.
     func expireClaims() throws {
         let due = try rows(
             "SELECT item_id FROM items WHERE work > 0 AND ready_us > 0 AND ready_us <= ? ORDER BY ready_us LIMIT 500",
@@ -164,7 +170,7 @@ extension Database {
 
 extension ItemRow {
     /// The document that goes beside the file; nil for a manifest.
-    func sidecar(requestIDs: [String]) throws -> Sidecar? {
+    func sidecar(requestIDs: [String], eventKeys: [String]) throws -> Sidecar? {
         guard kind != .manifest else { return nil }
         let folder = archivePath.split(separator: "/").first.map(String.init) ?? camera
         let name = archivePath.split(separator: "/").last.map(String.init) ?? archivePath
@@ -177,6 +183,7 @@ extension ItemRow {
             frames: media?.frames, runID: media?.runID, startUs: span.startUs, endUs: span.endUs,
             sizeBytes: machine.archivedUs == nil ? nil : machine.sizeBytes,
             sha256: machine.archivedUs == nil ? nil : machine.sha256.map(Digest.hexadecimal),
-            sourcePath: mediaPath ?? "", sourceVolumeID: mediaVolumeID ?? "", requestIDs: requestIDs)
+            sourcePath: mediaPath ?? "", sourceVolumeID: mediaVolumeID ?? "", requestIDs: requestIDs,
+            eventKeys: eventKeys.isEmpty ? nil : eventKeys)
     }
 }

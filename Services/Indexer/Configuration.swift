@@ -29,9 +29,12 @@ enum IndexerKeys {
         "archive-attempts", default: 8, range: 1...1000, help: "Attempts to archive a file until it is set aside.",
         reason: "With back-off a quarter of an hour: longer than a restart, short enough that somebody hears of it.")
     static let uploadAttempts = Setting<Int>(
-        "upload-attempts", default: 0, range: 0...1_000_000,
-        help: "Attempts to upload a file until it is set aside; 0: never.",
-        reason: "The copy on the archive volume is safe, and a site may be offline for weeks.")
+        "upload-attempts", default: 50, range: 0...1_000_000,
+        help:
+            "Attempts to upload a file until it is set aside; 0: never. While the storage is away or refuses all, none is counted.",
+        reason:
+            "Four hours of trying: no hiccup lasts so long, and what fails for itself should be seen and not be tried for ever."
+    )
     static let retentionHours = Setting<Int>(
         "retention-hours", default: 72, unit: "h", range: 0...87_600,
         help:
@@ -45,6 +48,11 @@ enum IndexerKeys {
         "quota-bytes", default: 0, unit: "bytes", range: 0...Int.max,
         help: "Most bytes of footage on each recording volume; 0: no bound but the volume itself.",
         reason: "The volume is usually ours alone.")
+    static let quotaBytesPerSource = Setting<Int>(
+        "quota-bytes-per-source", default: 0, unit: "bytes", range: 0...Int.max,
+        help: "Most bytes of footage, pictures and renditions of each camera on all recording volumes; 0: no bound.",
+        reason:
+            "The oldest of all goes first, which serves most sites; a bound keeps one camera from crowding out others.")
     static let freeFloorBytes = Setting<Int>(
         "free-floor-bytes", default: 2 << 30, unit: "bytes", range: 0...Int.max,
         help: "Free space below which the oldest footage goes; never more than a tenth of the volume.",
@@ -54,9 +62,17 @@ enum IndexerKeys {
         help: "How long an uploaded file stays on the archive volume; 0: until the volume needs room.",
         reason: "Long enough to look at it on site, after it is safe in the cloud.")
 
+    static let commitDelayMs = Setting<Int>(
+        "commit-delay-ms", default: 1000, unit: "ms", range: 0...10_000,
+        help: "How long records that nobody waits for may wait for the next commit.",
+        reason:
+            "One sync a second spares flash, whatever the number of cameras; the controllers keep what is not acknowledged."
+    )
+
     static let all: [any AnySetting] = [
-        stateDirectory, eventFutureSeconds, footageWaitMs, catchUpSeconds, seamMs, archiveAttempts, uploadAttempts,
-        retentionHours, maximumAgeHours, quotaBytes, freeFloorBytes, archiveRetentionHours,
+        commitDelayMs, stateDirectory, eventFutureSeconds, footageWaitMs, catchUpSeconds, seamMs, archiveAttempts,
+        uploadAttempts, retentionHours, maximumAgeHours, quotaBytes, quotaBytesPerSource, freeFloorBytes,
+        archiveRetentionHours,
     ]
 }
 
@@ -69,9 +85,11 @@ extension Policy {
         seamUs = Int64(settings[IndexerKeys.seamMs]) * Micro.millisecond
         archiveAttempts = Int64(settings[IndexerKeys.archiveAttempts])
         uploadAttempts = Int64(settings[IndexerKeys.uploadAttempts])
+        commitDelayUs = Int64(settings[IndexerKeys.commitDelayMs]) * Micro.millisecond
         retentionUs = Int64(settings[IndexerKeys.retentionHours]) * Micro.hour
         maximumAgeUs = Int64(settings[IndexerKeys.maximumAgeHours]) * Micro.hour
         quotaBytes = Int64(settings[IndexerKeys.quotaBytes])
+        sourceQuotaBytes = Int64(settings[IndexerKeys.quotaBytesPerSource])
         freeFloorBytes = Int64(settings[IndexerKeys.freeFloorBytes])
         archiveRetentionUs = Int64(settings[IndexerKeys.archiveRetentionHours]) * Micro.hour
     }

@@ -40,6 +40,8 @@ struct CoverageMap: Sendable, Equatable {
 
     /// The cause of what nobody explained.
     static let unexplainedCause = "not_recorded"
+    /// The cause of what retention deleted.
+    static let expiredCause = "expired"
     /// The controllers' cause for the time in which nothing asked for a camera.
     static let stoppedCause = "stopped"
 
@@ -116,7 +118,7 @@ struct CoverageMap: Sendable, Equatable {
 
     private static func unexplained(_ span: Span, deletedToUs: Int64) -> KnownGap {
         span.endUs <= deletedToUs
-            ? KnownGap(span: span, cause: "expired", reason: "the footage of this time was deleted by retention")
+            ? KnownGap(span: span, cause: expiredCause, reason: "the footage of this time was deleted by retention")
             : KnownGap(span: span, cause: unexplainedCause, reason: "nothing was recorded in this time")
     }
 

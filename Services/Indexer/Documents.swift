@@ -36,9 +36,12 @@ struct Sidecar: Codable, Sendable, Equatable {
     var sourcePath: String
     var sourceVolumeID: String
     var requestIDs: [String]
+    /// Of the events behind these requests, in the order of their coming; absent where no event asked for it.
+    var eventKeys: [String]?
 
     enum CodingKeys: String, CodingKey {
         case location, kind, source, asset, codec, frames, sha256
+        case eventKeys = "event_keys"
         case cameraID = "camera_id"
         case segmentStart = "segment_start"
         case segmentEnd = "segment_end"

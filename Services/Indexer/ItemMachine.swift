@@ -15,16 +15,22 @@ import Wire
 struct ClaimPolicy: Sendable, Equatable {
     /// Attempts until an item is poisoned, for archive and upload; 0: never.
     var archiveAttempts: Int64 = 8
-    var uploadAttempts: Int64 = 0
+    var uploadAttempts: Int64 = 50
 
     /// 1 s, 4 s, 16 s, 64 s, 256 s, then 5 minutes: soon for a hiccup, seldom for an outage; eight take a quarter of an hour.
     static func backOffUs(attempts: Int64) -> Int64 {
         min(Micro.second << (2 * min(max(attempts - 1, 0), 5)), 300 * Micro.second)
     }
 
-    /// A worker that says when to try again means that the item is not at fault: a volume is away, the worker is being
-    /// stopped. For a day that is not counted; then it is, so that a request does not stay open for ever.
+    /// A worker that says when to try again means that the item is not at fault: a volume is away, the storage does not answer,
+    /// the worker is being stopped. For an archive item that is not counted for a day; then it is, so that a request does not
+    /// stay open for ever, because its footage will be deleted. For an upload it is never counted: the copy on the archive
+    /// volume waits as long as the storage is away.
     static let forgivenUs = Micro.day
+
+    func forgives(_ work: Work, failingForUs: Int64) -> Bool {
+        work == .upload || failingForUs < Self.forgivenUs
+    }
 
     func bound(_ work: Work) -> Int64 { work == .archive ? archiveAttempts : uploadAttempts }
 }
@@ -33,6 +39,7 @@ struct ClaimPolicy: Sendable, Equatable {
 struct ItemResult: Sendable, Equatable {
     var sizeBytes: Int64?
     var sha256: [UInt8]?
+    var crc64: UInt64?
     var archiveVolumeID: String?
     var blobURL: String?
     var handedOver = false
@@ -48,6 +55,8 @@ struct ItemMachine: Sendable, Equatable {
     var attempts: Int64 = 0
     var sizeBytes: Int64?
     var sha256: [UInt8]?
+    /// Of the bytes that have `sha256`.
+    var crc64: UInt64?
     var archiveVolumeID: String?
     var blobURL: String?
     var error = ""
@@ -135,6 +144,8 @@ struct ItemMachine: Sendable, Equatable {
             throw .invalidArgument("size_bytes", "the file should have \(expected) bytes, not \(given): copy it again")
         }
         sizeBytes = result.sizeBytes ?? sizeBytes
+        // An uploader tells none; whoever tells another SHA-256 speaks of other bytes.
+        if done == .archive || (result.sha256 ?? sha256) != sha256 { crc64 = result.crc64 }
         sha256 = result.sha256 ?? sha256
         archiveVolumeID = result.archiveVolumeID ?? archiveVolumeID
         blobURL = result.blobURL ?? blobURL
@@ -159,7 +170,9 @@ struct ItemMachine: Sendable, Equatable {
         let waitUs = retryAfterUs ?? ClaimPolicy.backOffUs(attempts: attempts)
         let sinceUs = failingSinceUs ?? nowUs
         failingSinceUs = sinceUs
-        if retryable, retryAfterUs != nil, nowUs - sinceUs < ClaimPolicy.forgivenUs { attempts = max(0, attempts - 1) }
+        if retryable, retryAfterUs != nil, policy.forgives(failed, failingForUs: nowUs - sinceUs) {
+            attempts = max(0, attempts - 1)
+        }
         release(because: reason, at: nowUs + waitUs, nowUs: nowUs, retryable: retryable, policy)
     }
 

@@ -18,7 +18,12 @@ struct ItemRow: Sendable {
     var span: Span
     var archivePath: String
     var archiveStem: String
+    /// The highest of its requests.
     var priority: Int64
+    /// No event wants it: it goes behind those of its priority that one does.
+    var isRoutine: Bool
+    /// The earliest of its requests; `Schema.neverDueUs`: at no time.
+    var dueUs: Int64
     var media: MediaFile?
     var content: [UInt8]?
 
@@ -26,10 +31,12 @@ struct ItemRow: Sendable {
         itemID = row["item_id"]
         kind = ItemKind(rawValue: row["kind"])
         let sha256: Data? = row["sha256"]
+        let crc64: Int64? = row["crc64"]
         machine = ItemMachine(
             state: ItemState(rawValue: row["state"]), work: Work(rawValue: row["work"]), epoch: row["epoch"],
             worker: row["worker"], readyUs: row["ready_us"], attempts: row["attempts"], sizeBytes: row["size_bytes"],
-            sha256: sha256.map { [UInt8]($0) }, archiveVolumeID: row["archive_volume"], blobURL: row["blob_url"],
+            sha256: sha256.map { [UInt8]($0) }, crc64: crc64.map { UInt64(bitPattern: $0) },
+            archiveVolumeID: row["archive_volume"], blobURL: row["blob_url"],
             error: row["error"], failingSinceUs: row["failing_since_us"], archiveEpoch: row["archive_epoch"],
             uploadEpoch: row["upload_epoch"],
             archivedUs: row["archived_us"], uploadedUs: row["uploaded_us"])
@@ -41,6 +48,8 @@ struct ItemRow: Sendable {
         archivePath = row["archive_path"]
         archiveStem = row["archive_stem"]
         priority = row["priority"]
+        isRoutine = row["is_routine"]
+        dueUs = row["due_us"]
         let record: Data? = row["media"]
         media = try record.map { try MediaFile(wire: [UInt8]($0)) }
         let bytes: Data? = row["content"]
@@ -86,6 +95,16 @@ extension Database {
         return try rows(all + (openOnly ? " AND state <= 4" : "") + " ORDER BY request_id LIMIT ?", [itemID, limit])
             .map { $0["request_id"] }
     }
+
+    /// Keys of the events behind the requests of an item, in the order of their coming.
+    func eventKeys(ofItem itemID: Int64, limit: Int) throws -> [String] {
+        try rows(
+            """
+            SELECT event_key FROM request_items JOIN events USING (request_id) WHERE item_id = ?
+            ORDER BY received_us, event_key LIMIT ?
+            """, [itemID, limit]
+        ).map { $0["event_key"] }
+    }
 }
 
 extension Turn {
@@ -120,6 +139,8 @@ extension Turn {
             ON CONFLICT DO NOTHING
             """, [request.requestID, item.itemID, isManifest, item.machine.progress.rawValue])
         item.priority = max(item.priority, request.priority)
+        item.isRoutine = item.isRoutine && request.isRoutine
+        item.dueUs = min(item.dueUs, request.dueUs ?? Schema.neverDueUs)
         try saveItem(item, before: before)
     }
 
@@ -130,14 +151,16 @@ extension Turn {
         try run(
             """
             UPDATE items SET state = ?, work = ?, epoch = ?, worker = ?, ready_us = ?, attempts = ?, size_bytes = ?,
-              sha256 = ?, archive_volume = ?, blob_url = ?, error = ?, archive_epoch = ?, upload_epoch = ?,
-              archived_us = ?, uploaded_us = ?, failing_since_us = ?, priority = ? WHERE item_id = ?
+              sha256 = ?, crc64 = ?, archive_volume = ?, blob_url = ?, error = ?, archive_epoch = ?, upload_epoch = ?,
+              archived_us = ?, uploaded_us = ?, failing_since_us = ?, priority = ?, is_routine = ?, due_us = ?
+            WHERE item_id = ?
             """,
             [
                 machine.state.rawValue, machine.work.rawValue, machine.epoch, machine.worker, machine.readyUs,
-                machine.attempts, machine.sizeBytes, machine.sha256.map { Data($0) }, machine.archiveVolumeID,
-                machine.blobURL, machine.error, machine.archiveEpoch, machine.uploadEpoch, machine.archivedUs,
-                machine.uploadedUs, machine.failingSinceUs, item.priority, item.itemID,
+                machine.attempts, machine.sizeBytes, machine.sha256.map { Data($0) },
+                machine.crc64.map { Int64(bitPattern: $0) }, machine.archiveVolumeID, machine.blobURL, machine.error,
+                machine.archiveEpoch, machine.uploadEpoch, machine.archivedUs,
+                machine.uploadedUs, machine.failingSinceUs, item.priority, item.isRoutine, item.dueUs, item.itemID,
             ])
         if before != machine.progress {
             try run(

@@ -50,12 +50,13 @@ struct TimerLoop: Sendable {
 
 struct UpkeepLoop: Sendable {
     let catalogue: Catalogue
+    let longReads: LongReads
     let logger: Logger
 
     /// One turn; see `every` in main.swift.
     func turn() async throws {
         do {
-            try await catalogue.checkpoint()
+            if !longReads.areUnderWay { try await catalogue.checkpoint() }
             let counts = try await catalogue.read { db in try OpenCounts(db) }
             Gauge(label: "sightglass_indexer_open_requests").record(counts.requests)
             Gauge(label: "sightglass_indexer_waiting_items", dimensions: [("work", "archive")]).record(counts.archive)
@@ -74,8 +75,8 @@ struct UpkeepLoop: Sendable {
 
         init(_ db: Database) throws {
             requests = try db.number("SELECT COUNT(*) FROM requests WHERE state <= 4") ?? 0
-            archive = try db.number("SELECT COUNT(*) FROM items WHERE work = 1") ?? 0
-            upload = try db.number("SELECT COUNT(*) FROM items WHERE work = 2") ?? 0
+            archive = try db.number("SELECT archive_files FROM item_totals") ?? 0
+            upload = try db.number("SELECT upload_files FROM item_totals") ?? 0
         }
     }
 }

@@ -9,6 +9,8 @@ import Wire
 /// A checked media record.
 struct NewMedia: Sendable {
     var file: MediaFile
+    /// `file`, encoded.
+    var record: Data
     var source: SourceID
     var volumeID: String
     var path: String
@@ -41,37 +43,79 @@ extension MediaRow {
 extension Turn {
     /// Stores a file. False where it is known already; then nothing changes.
     func insertMedia(_ new: NewMedia) throws -> Bool {
-        let source = try ensureSource(new.source)
+        let source = try seen(new.source)
+        let latestEndUs = new.kind == .segment ? try latestEndUs(source) : 0
+        let mediaID = try freeMediaID(source)
         try run(
             """
-            INSERT INTO media (volume_id, path, source_id, kind, start_us, end_us, size_bytes, lease_epoch, run_id,
-              recorded_us, record) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (volume_id, path) DO NOTHING
+            INSERT INTO media (media_id, volume_id, path, source_id, kind, start_us, end_us, size_bytes, lease_epoch, run_id,
+              recorded_us, record) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (volume_id, path) DO NOTHING
             """,
             [
-                new.volumeID, new.path, source.sourceID, new.kind.rawValue, new.span.startUs, new.span.endUs,
-                new.sizeBytes, new.leaseEpoch, new.runID, nowUs, Data(new.file.encoded()),
+                mediaID, new.volumeID, new.path, source.row.sourceID, new.kind.rawValue, new.span.startUs,
+                new.span.endUs,
+                new.sizeBytes, new.leaseEpoch, new.runID, nowUs, new.record,
             ])
         let isNew = changedRows > 0
-        try heard(source.sourceID)
+        source.isHeard = true
         guard isNew else { return false }
-        if let asset = new.asset { try nameSource(source.sourceID, asset: asset) }
+        source.freeMediaID = mediaID.map { $0 + 1 }
+        intake.count(
+            new.kind, sourceID: source.row.sourceID, volumeID: new.volumeID, startUs: new.span.startUs,
+            bytes: new.sizeBytes, sign: 1)
+        if let asset = new.asset { try name(source, asset: asset) }
         if new.kind == .segment {
-            if new.span.durationUs > source.maximumSegmentUs {
-                try run(
-                    "UPDATE sources SET max_segment_us = MAX(max_segment_us, ?) WHERE source_id = ?",
-                    [new.span.durationUs, source.sourceID])
+            source.latestEndUs = max(latestEndUs, new.span.endUs)
+            if new.span.durationUs > source.row.maximumSegmentUs {
+                source.row.maximumSegmentUs = new.span.durationUs
+                source.isChanged = true
             }
-            try judge(source.sourceID, around: new.span)
-            let isPresent = try new.file.salvaged != true && !Timeline.hasEnded(new.runID, self)
-            try reported(source.sourceID, toUs: new.span.endUs, run: new.runID, takesOver: isPresent)
+            // What begins behind all the others overlaps none of them.
+            if new.span.startUs < latestEndUs { try judge(source.row, around: new.span) }
+            let isPresent = try new.file.salvaged != true && !hasEnded(new.runID)
+            source.reported(toUs: new.span.endUs, run: new.runID, takesOver: isPresent)
         }
         effects.cameras.insert(new.camera)
         return true
     }
 
+    /// The number of a source's next file. The table is in the order of these numbers, and each source has a range of its own: so what
+    /// a window of one camera asks for lies side by side, whoever else recorded meanwhile, and ten minutes are some pages instead of
+    /// one page for each file. Nil, which leaves it to SQLite: no range is left for that source.
+    private func freeMediaID(_ source: SeenSource) throws -> Int64? {
+        if let known = source.freeMediaID { return known }
+        // What SQLite numbered itself lies below the first range.
+        let rangeBits: Int64 = 40
+        guard source.row.sourceID > 0, source.row.sourceID < Int64.max >> rangeBits else { return nil }
+        let first = source.row.sourceID << rangeBits
+        let newest = try number(
+            "SELECT MAX(media_id) FROM media WHERE media_id >= ? AND media_id < ?", [first, first + (1 << rangeBits)])
+        let free = newest.map { $0 + 1 } ?? first
+        source.freeMediaID = free
+        return free
+    }
+
+    /// The latest end of a source's segments, as reported. A segment that ends later than the newest begins cannot have begun
+    /// more than the longest segment before it.
+    private func latestEndUs(_ source: SeenSource) throws -> Int64 {
+        if let known = source.latestEndUs { return known }
+        let newest = try number(
+            "SELECT MAX(start_us) FROM media WHERE source_id = ? AND kind = 1", [source.row.sourceID])
+        var latest: Int64 = 0
+        if let newest {
+            latest =
+                try rows(
+                    "SELECT * FROM media WHERE source_id = ? AND kind = 1 AND start_us > ?",
+                    [source.row.sourceID, newest - source.row.maximumSegmentUs - 1]
+                ).map { row in try Database.mediaFile(row).endUs ?? row["end_us"] }.max() ?? 0
+        }
+        source.latestEndUs = latest
+        return latest
+    }
+
     /// Makes rule 2 of Schema.swift hold again around a span of one source, after a segment came or went.
-    func judge(_ sourceID: Int64, around span: Span) throws {
-        let found = try neighbourhood(sourceID, around: span)
+    func judge(_ source: SourceRow, around span: Span) throws {
+        let found = try neighbourhood(source, around: span)
         guard found.count > 1 || found.contains(where: { !$0.row.isPrimary || $0.row.span != $0.ranked.span }) else {
             return
         }
@@ -87,9 +131,8 @@ extension Turn {
 
     /// All segments that overlap a span, directly or through others, by the times that were reported.
     private func neighbourhood(
-        _ sourceID: Int64, around first: Span
+        _ source: SourceRow, around first: Span
     ) throws -> [(row: MediaRow, ranked: RankedSegment)] {
-        let lookBackUs = try db.source(id: sourceID).maximumSegmentUs
         var span = first
         // Footage overlaps where a lease moved or a clock was set back, a few files at a time; a source that sends
         // nothing but overlaps is bounded here.
@@ -97,7 +140,7 @@ extension Turn {
             let rows = try rows(
                 """
                 SELECT * FROM media WHERE source_id = ? AND kind = 1 AND start_us > ? AND start_us < ? ORDER BY start_us
-                """, [sourceID, span.startUs - lookBackUs - 1, span.endUs])
+                """, [source.sourceID, span.startUs - source.maximumSegmentUs - 1, span.endUs])
             let found = try rows.map { row -> (row: MediaRow, ranked: RankedSegment) in
                 let media = MediaRow(row)
                 let record = try Database.mediaFile(row)
@@ -123,11 +166,14 @@ extension Turn {
                 .map(MediaRow.init)
         else { return nil }
         try run("DELETE FROM media WHERE media_id = ?", [found.mediaID])
+        intake.count(
+            found.kind, sourceID: found.sourceID, volumeID: volumeID, startUs: found.span.startUs,
+            bytes: found.sizeBytes, sign: -1)
         if found.kind == .segment {
             try run(
                 "UPDATE sources SET deleted_to_us = MAX(deleted_to_us, ?) WHERE source_id = ?",
                 [found.span.endUs, found.sourceID])
-            try judge(found.sourceID, around: found.span)
+            try judge(db.source(id: found.sourceID), around: found.span)
         }
         return found
     }
@@ -142,17 +188,23 @@ extension Database {
 
     /// Segments of a source that touch a window, in order: a bounded look-back on a covering index, no OR.
     func segments(_ source: SourceRow, in window: Span) throws -> [CoveringSegment] {
-        try rows(
-            """
-            SELECT media_id, start_us, end_us, is_primary, size_bytes FROM media
-            WHERE source_id = ? AND kind = 1 AND start_us > ? AND start_us < ? AND end_us > ? ORDER BY start_us
-            """,
-            [source.sourceID, window.startUs - source.maximumSegmentUs - 1, window.endUs, window.startUs]
-        ).map { row in
-            CoveringSegment(
-                mediaID: row["media_id"], span: Span(row["start_us"], row["end_us"]), isPrimary: row["is_primary"],
-                sizeBytes: row["size_bytes"])
+        let cursor = try SQLRequest<Row>(
+            sql: """
+                SELECT media_id, start_us, end_us, is_primary, size_bytes FROM media
+                WHERE source_id = ? AND kind = 1 AND start_us > ? AND start_us < ? AND end_us > ? ORDER BY start_us
+                """,
+            arguments: [
+                source.sourceID, window.startUs - source.maximumSegmentUs - 1, window.endUs, window.startUs,
+            ], cached: true
+        ).fetchCursor(self)
+        var result: [CoveringSegment] = []
+        // Columns by place: a day has thousands of rows, and looking for names takes longer than the index.
+        while let row = try cursor.next() {
+            result.append(
+                CoveringSegment(
+                    mediaID: row[0], span: Span(row[1], row[2]), isPrimary: row[3], sizeBytes: row[4]))
         }
+        return result
     }
 
     /// Ids of the snapshots of a source inside a window, in order.
@@ -173,24 +225,46 @@ extension Database {
         return (MediaRow(row), try Self.mediaFile(row))
     }
 
-    /// Files of a volume after a path, in byte order, as many as fit into one message.
-    func files(volumeID: String, after path: String, limit: Int) throws -> ListFilesReply {
-        var reply = ListFilesReply(more: false)
+    /// Files of a volume after a path, in byte order, as they were reported, as many as fit into one message: a ListFilesReply.
+    func files(volumeID: String, after path: String, limit: Int) throws -> EncodedMessage {
+        var reply = EncodedMessage()
         var room = MessageRoom()
+        var (count, hasMore) = (0, false)
         let cursor = try SQLRequest<Row>(
-            sql: "SELECT record FROM media WHERE volume_id = ? AND path > ? ORDER BY path LIMIT ?",
+            sql: "SELECT record, kind FROM media WHERE volume_id = ? AND path > ? ORDER BY path LIMIT ?",
             arguments: [volumeID, path, limit + 1], cached: true
         ).fetchCursor(self)
         while let row = try cursor.next() {
-            let bytes: Data = row["record"]
-            guard reply.files.count < limit, room.take(bytes.count) else {
-                reply.more = true
+            let record: Data = row[0]
+            guard count < limit, room.take(record.count) else {
+                hasMore = true
                 break
             }
-            reply.files.append(try MediaFile(wire: [UInt8](bytes)))
+            let kind: Int64 = row[1]
+            record.withUnsafeBytes { record in
+                reply.append(
+                    message: record, field: MediaReplyFields.files,
+                    replacing: (MediaReplyFields.kind, UInt64(clamping: kind)))
+            }
+            count += 1
         }
+        reply.append(hasMore ? 1 : 0, field: MediaReplyFields.more)
         return reply
     }
+}
+
+/// Numbers of fields, from proto/sightglass/v1, in replies that are put together from stored records. The tests read each such reply
+/// as the message of the contract.
+enum MediaReplyFields {
+    /// `files` of QueryMediaReply and of ListFilesReply.
+    static let files: UInt64 = 1
+    /// `next_page_token` of QueryMediaReply.
+    static let nextPageToken: UInt64 = 2
+    /// `more` of ListFilesReply.
+    static let more: UInt64 = 2
+    /// `kind` and `end_us` of MediaFile.
+    static let kind: UInt64 = 1
+    static let endUs: UInt64 = 7
 }
 
 /// Counts what goes into one message, so that a reply stays below the bound of 1 MiB.

@@ -9,14 +9,15 @@ struct QueryCalls: Sendable {
     let catalogue: Catalogue
 
     func register(on server: RPCServer) {
-        server.handle(IndexerMethods.queryMedia) { request, _ in try await queryMedia(request) }
+        server.handleEncoded(IndexerMethods.queryMedia) { request, _ in try await queryMedia(request) }
         server.handle(IndexerMethods.coverage) { request, _ in try await coverage(request) }
         server.handle(IndexerMethods.listCameras) { _, _ in try await listCameras() }
         server.handle(IndexerMethods.changes) { request, _ in try await changes(request) }
         server.handle(IndexerMethods.listAudit) { request, _ in try await listAudit(request) }
     }
 
-    func queryMedia(_ request: QueryMediaRequest) async throws -> QueryMediaReply {
+    /// Gives a QueryMediaReply.
+    func queryMedia(_ request: QueryMediaRequest) async throws -> EncodedMessage {
         let kind: MediaKind?
         switch request.kind {
         case nil, .unspecified: kind = nil

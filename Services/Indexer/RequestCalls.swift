@@ -40,7 +40,7 @@ struct RequestCalls: Sendable {
         let cameras = try Self.cameras(request.cameras)
         var draft = try Self.draft(
             cameras: cameras, requestedBy: request.requestedBy, why: request.reason, delivery: request.delivery,
-            mode: request.mode, priority: request.priority, kinds: request.kinds)
+            mode: request.mode, priority: request.priority, kinds: request.kinds, dueUs: request.dueUs)
         draft.rule = rule
         let template = draft
         let reply = try await catalogue.write { turn in
@@ -55,7 +55,7 @@ struct RequestCalls: Sendable {
         let cameras = try Self.cameras(request.cameras)
         var draft = try Self.draft(
             cameras: cameras, requestedBy: request.requestedBy, why: request.reason, delivery: request.delivery,
-            mode: request.mode, priority: request.priority, kinds: request.kinds)
+            mode: request.mode, priority: request.priority, kinds: request.kinds, dueUs: request.dueUs)
         if let given = request.requestID { draft.requestID = try FieldCheck.identifier(given, "request_id") }
         (draft.window, draft.maximumEndUs) = (window, window.endUs)
         let wanted = draft
@@ -127,7 +127,7 @@ struct RequestCalls: Sendable {
 
     private static func draft(
         cameras: [WantedCamera], requestedBy: String?, why: String?, delivery: Delivery?, mode: ArchiveMode?,
-        priority: Int32?, kinds: [MediaKind]
+        priority: Int32?, kinds: [MediaKind], dueUs: Int64?
     ) throws(RPCError) -> RequestRow {
         RequestRow(
             requestID: UUID().uuidString.lowercased(),
@@ -135,7 +135,13 @@ struct RequestCalls: Sendable {
             mode: try FieldCheck.mode(mode), kinds: try FieldCheck.kinds(kinds, "kinds"),
             priority: Int64(priority ?? 0),
             requestedBy: try FieldCheck.text(requestedBy, "requested_by", maximumBytes: 256),
-            why: try FieldCheck.text(why, "reason"), cameraKey: WantedCamera.key(cameras), acceptedUs: 0)
+            why: try FieldCheck.text(why, "reason"), dueUs: try Self.due(dueUs), cameraKey: WantedCamera.key(cameras),
+            acceptedUs: 0)
+    }
+
+    /// 0 means the same as nothing: at no time.
+    private static func due(_ value: Int64?) throws(RPCError) -> Int64? {
+        value == 0 ? nil : try FieldCheck.timeIfAny(value, "due_us")
     }
 
     private static func offset(_ value: Int64?, _ field: String) throws(RPCError) -> Int64 {
@@ -171,7 +177,7 @@ extension Turn {
         }
         switch decision {
         case .extend(let requestID, let window):
-            try extendRequest(requestID, to: window, priority: template.priority)
+            try extendRequest(requestID, to: window, like: template)
             try updateFootage(requestID, cameras)
             try insertEvent(key, requestID: requestID, eventUs: event.eventUs)
             try audit(.extended, by: template.requestedBy, subject: requestID, detail: "event \(key)")
@@ -181,7 +187,8 @@ extension Turn {
         case .open(let window, let maximumEndUs):
             var request = template
             (request.window, request.maximumEndUs, request.acceptedUs) = (window, maximumEndUs, nowUs)
-            try accept(request, cameras: cameras, detail: "event \(key)") {
+            let why = template.why.isEmpty ? "" : ", \(template.why)"
+            try accept(request, cameras: cameras, detail: "event \(key)\(why)") {
                 try insertEvent(key, requestID: request.requestID, eventUs: event.eventUs)
             }
             return SubmitReply(receipt: .accepted, request: try view(request.requestID))
@@ -214,7 +221,10 @@ extension Turn {
     ) throws {
         try insertRequest(request, cameras: cameras)
         try alsoStore()
-        try audit(.requested, by: request.requestedBy, subject: request.requestID, detail: detail)
+        let text = AuditText.wanted(
+            cameras: cameras.map(\.camera), window: request.window, delivery: request.machine.delivery,
+            mode: request.mode, why: detail)
+        try audit(.requested, by: request.requestedBy, subject: request.requestID, detail: text)
         try saveRequest(request)
         try advance(request.requestID)
     }

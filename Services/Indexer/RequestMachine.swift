@@ -4,7 +4,8 @@
 //   accepted -> waiting -> copying -> uploading -> done | partial | failed         cancelled from any open state
 //
 // waiting: the window has not ended, or no camera's footage is complete. copying: some file is to be archived.
-// uploading (delivery cloud): all is archived, some file is not in the cloud. Nothing leaves a final state.
+// uploading (delivery cloud): all is archived, some file is not in the cloud. Nothing leaves a final state, but that partial and
+// failed go back to copying when a file that was set aside is tried again.
 
 import Wire
 
@@ -100,14 +101,35 @@ struct RequestMachine: Sendable, Equatable {
         return true
     }
 
+    /// Whether it may go on when a file is tried again that was set aside at `work`. What somebody cancelled or what had to make
+    /// room stays ended.
+    func isRevived(by work: Work) -> Bool {
+        switch state {
+        case .accepted, .waiting, .copying, .uploading, .partial, .failed:
+            !reason.hasPrefix(Self.evicted) && (work == .archive || delivery == .cloud)
+        case .done, .cancelled, .unspecified, .unrecognized: false
+        }
+    }
+
+    /// Goes back to where files are open, for one that is tried again; the caller has asked `isRevived`. `advance` then finds
+    /// the place. False where it is there.
+    mutating func reopen() -> Bool {
+        guard state == .partial || state == .failed || state == .uploading else { return false }
+        (state, reason, finishedUs) = (.copying, "", nil)
+        return true
+    }
+
     /// Ends an open request because its footage had to make room.
     mutating func evict(nowUs: Int64, because why: String, facts: RequestFacts) -> Bool {
         guard isOpen else { return false }
         state = facts.archivedCount > 0 ? .partial : .failed
-        reason = "evicted: \(why)"
+        reason = Self.evicted + why
         finishedUs = nowUs
         return true
     }
+
+    /// How the reason of a request begins that had to make room.
+    private static let evicted = "evicted: "
 
     private mutating func step(
         _ facts: RequestFacts, nowUs: Int64, _ actions: inout [RequestAction]

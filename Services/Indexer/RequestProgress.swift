@@ -94,9 +94,10 @@ extension Turn {
             ]
         }
         if coverage.chosen.isEmpty, camera.footage == .notRecorded, !camera.footageReason.isEmpty {
+            // The controller does not know what retention deleted.
             missing = missing.map { gap in
                 var gap = gap
-                gap.reason = camera.footageReason
+                if gap.cause != CoverageMap.expiredCause { gap.reason = camera.footageReason }
                 return gap
             }
         }
@@ -127,6 +128,7 @@ extension Turn {
     }
 
     private func makeClip(_ camera: WantedCamera, _ source: SourceRow, _ request: RequestRow) throws {
+        if let known = try sameClip(camera, source, request.window) { return try wantItem(known, for: request) }
         let name = try ArchiveNaming.media(
             kind: .clip, camera: camera.camera, startUs: request.window.startUs, fileExtension: "mp4",
             isTaken: { try db.isStemTaken($0) })
@@ -138,6 +140,22 @@ extension Turn {
                     endUs: request.window.endUs, fileExtension: "mp4")),
             priority: request.priority)
         try wantItem(item, for: request)
+    }
+
+    /// The clip that another request had made of the same window, where nothing was recorded of it since.
+    private func sameClip(_ camera: WantedCamera, _ source: SourceRow, _ window: Span) throws -> ItemRow? {
+        let found = try row(
+            """
+            SELECT * FROM items WHERE kind = 3 AND source_id = ? AND start_us = ? AND end_us = ? AND camera = ?
+            ORDER BY item_id DESC LIMIT 1
+            """, [source.sourceID, window.startUs, window.endUs, camera.camera])
+        guard let found else { return nil }
+        let newestUs = try number(
+            """
+            SELECT MAX(recorded_us) FROM media
+            WHERE source_id = ? AND kind = 1 AND start_us > ? AND start_us < ? AND end_us > ?
+            """, [source.sourceID, window.startUs - source.maximumSegmentUs - 1, window.endUs, window.startUs])
+        return (newestUs ?? 0) <= found["created_us"] ? try ItemRow(found) : nil
     }
 
     // MARK: - Facts and actions
@@ -152,7 +170,7 @@ extension Turn {
             let found = try count(id, isManifest: false, progress)
             if found > 0 { facts.items[progress] = found }
         }
-        facts.manifest = try manifestProgress(of: id)
+        facts.manifest = try manifestProgress(of: request)
         facts.hasGaps = try number("SELECT 1 FROM request_gaps WHERE request_id = ? LIMIT 1", [id]) != nil
         if facts.fixedCameras == facts.cameras { facts.shortfalls = try shortfalls(of: request, cameras) }
         return facts
@@ -166,10 +184,12 @@ extension Turn {
         return found == nil ? 0 : 1
     }
 
-    private func manifestProgress(of requestID: String) throws -> ManifestProgress {
-        let present = try ItemProgress.allCases.filter { try count(requestID, isManifest: true, $0) > 0 }
+    private func manifestProgress(of request: RequestRow) throws -> ManifestProgress {
+        let present = try ItemProgress.allCases.filter { try count(request.requestID, isManifest: true, $0) > 0 }
         if present.isEmpty { return .none }
         if present.contains(.open) { return .open }
+        // One part that is lost does not keep the others out of the cloud.
+        if present.contains(.archived), request.machine.delivery == .cloud { return .archived }
         if present.contains(.poisoned) || present.contains(.poisonedUpload) { return .poisoned }
         return present.contains(.archived) ? .archived : .delivered
     }
@@ -224,7 +244,7 @@ extension Turn {
     private func releaseManifest(of request: RequestRow) throws {
         for item in try db.items(of: request.requestID) where item.kind == .manifest {
             var item = item
-            if item.machine.want(inCloud: true) { try saveItem(item) }
+            if item.machine.progress == .archived, item.machine.want(inCloud: true) { try saveItem(item) }
         }
     }
 
@@ -234,7 +254,20 @@ extension Turn {
         let machine = request.machine
         try audit(
             machine.state == .failed ? .failed : .delivered, by: request.requestedBy, subject: request.requestID,
-            detail: machine.reason.isEmpty ? machine.state.name : "\(machine.state.name): \(machine.reason)")
+            detail: try outcome(of: request))
+    }
+
+    /// For the audit, which outlives the request: what was delivered, of which time, by which way, and why not more.
+    private func outcome(of request: RequestRow) throws -> String {
+        let machine = request.machine
+        let delivered = try row(
+            """
+            SELECT COUNT(*) AS files, COALESCE(SUM(size_bytes), 0) AS bytes FROM request_items JOIN items USING (item_id)
+            WHERE request_id = ? AND is_manifest = 0 AND progress IN (\(machine.delivery == .archive ? "1, 2, 4" : "2"))
+            """, [request.requestID])
+        return AuditText.outcome(
+            machine.state, files: delivered?["files"] ?? 0, bytes: delivered?["bytes"] ?? 0, window: request.window,
+            delivery: machine.delivery, mode: request.mode, reason: machine.reason)
     }
 
     private func schedule(_ requestID: String, atUs checkUs: Int64?) throws {
@@ -261,7 +294,7 @@ extension Turn {
         }
         // Its cameras wait for nothing any more.
         try run("UPDATE request_cameras SET is_fixed = 1 WHERE request_id = ?", [request.requestID])
-        try audit(action, by: who, subject: request.requestID, detail: request.machine.reason)
+        try audit(action, by: who, subject: request.requestID, detail: try outcome(of: request))
     }
 
     /// Facts for ending a request to make room.

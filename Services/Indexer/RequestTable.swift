@@ -16,12 +16,19 @@ struct RequestRow: Sendable {
     var priority: Int64
     var requestedBy: String
     var why: String
+    /// The mapping that its events come by; nil where people or schedules ask.
     var rule: String?
+    /// When it should be where `delivery` wants it; nil: at no time.
+    var dueUs: Int64?
     var cameraKey: String
     var acceptedUs: Int64
     var checkUs: Int64?
     var manifestPath: String?
     var cursor: Int64 = 0
+
+    /// No event asks for it: of two of one priority it comes second. Footage that somebody wants to look at is still there
+    /// tomorrow; an incident is what the site waits for.
+    var isRoutine: Bool { rule == nil }
 }
 
 /// A camera of a request, checked or read from `request_cameras`.
@@ -54,6 +61,7 @@ extension RequestRow {
         requestedBy = row["requested_by"]
         why = row["why"]
         rule = row["rule"]
+        dueUs = row["due_us"]
         cameraKey = row["camera_key"]
         acceptedUs = row["accepted_us"]
         checkUs = row["check_us"]
@@ -72,6 +80,11 @@ extension Database {
         try row(
             "SELECT requests.* FROM events JOIN requests USING (request_id) WHERE event_key = ?", [key]
         ).map(RequestRow.init)
+    }
+
+    /// Whether some request waits for footage.
+    func isFootageAwaited() throws -> Bool {
+        try number("SELECT 1 FROM request_cameras WHERE is_fixed = 0 LIMIT 1") != nil
     }
 
     /// In the order in which they were named.
@@ -124,17 +137,19 @@ extension Turn {
         try run(
             """
             INSERT INTO requests (request_id, state, start_us, end_us, maximum_end_us, delivery, mode, kinds, priority,
-              requested_by, why, rule, camera_key, accepted_us) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+              requested_by, why, rule, camera_key, accepted_us, due_us)
+            VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
             """,
             [
                 request.requestID, request.machine.state.rawValue, request.window.startUs, request.window.endUs,
                 request.maximumEndUs, request.machine.delivery.rawValue, request.mode.rawValue, request.kinds.rawValue,
                 request.priority, request.requestedBy, request.why, request.rule, request.cameraKey,
-                request.acceptedUs,
+                request.acceptedUs, request.dueUs,
             ])
         for (position, camera) in cameras.enumerated() {
-            let sourceID = try ensureSource(camera.source).sourceID
-            if !camera.camera.contains("/") { try nameSource(sourceID, asset: camera.camera) }
+            let source = try seen(camera.source)
+            let sourceID = source.row.sourceID
+            if !camera.camera.contains("/") { try name(source, asset: camera.camera) }
             try run(
                 """
                 INSERT INTO request_cameras (request_id, position, camera, source_id, footage, footage_reason)
@@ -144,25 +159,33 @@ extension Turn {
                     request.requestID, position, camera.camera, sourceID, camera.footage.rawValue,
                     camera.footageReason,
                 ])
+        }
+        try holdFootage(of: request)
+    }
+
+    /// Keeps the footage of an open request, camera by camera.
+    func holdFootage(of request: RequestRow) throws {
+        for (position, camera) in try db.cameras(of: request.requestID).enumerated() {
             try run(
                 """
                 INSERT INTO holds (hold_id, kind, camera, source_id, start_us, end_us, placed_by, reason, placed_us,
-                  request_id) VALUES (?, 1, ?, ?, ?, ?, ?, ?, ?, ?)
+                  request_id) VALUES (?, 1, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING
                 """,
                 [
-                    "request:\(request.requestID):\(position)", camera.camera, sourceID, request.window.startUs,
+                    "request:\(request.requestID):\(position)", camera.camera, camera.sourceID, request.window.startUs,
                     request.window.endUs, request.requestedBy, request.why, nowUs, request.requestID,
                 ])
         }
     }
 
     /// Another event joins an open request.
-    func extendRequest(_ requestID: String, to window: Span, priority: Int64) throws {
+    func extendRequest(_ requestID: String, to window: Span, like event: RequestRow) throws {
         try run(
             """
-            UPDATE requests SET start_us = ?, end_us = ?, priority = MAX(priority, ?), check_us = NULL
-            WHERE request_id = ?
-            """, [window.startUs, window.endUs, priority, requestID])
+            UPDATE requests SET start_us = ?1, end_us = ?2, priority = MAX(priority, ?3),
+              due_us = MIN(IFNULL(due_us, ?4), IFNULL(?4, due_us)), check_us = NULL
+            WHERE request_id = ?5
+            """, [window.startUs, window.endUs, event.priority, event.dueUs, requestID])
         try run(
             "UPDATE holds SET start_us = ?, end_us = ? WHERE request_id = ?",
             [window.startUs, window.endUs, requestID])

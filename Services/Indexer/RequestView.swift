@@ -32,7 +32,7 @@ extension Database {
             archivedUs: request.machine.archivedUs, finishedUs: request.machine.finishedUs,
             eventKeys: try eventKeys(of: request.requestID, limit: inFull ? Self.mostEventKeys : 20),
             manifestPath: request.manifestPath, cursor: UInt64(clamping: request.cursor),
-            priority: Int32(clamping: request.priority), kinds: request.kinds.wire)
+            priority: Int32(clamping: request.priority), kinds: request.kinds.wire, dueUs: request.dueUs)
         let bytes = try row(
             """
             SELECT COALESCE(SUM(size_bytes), 0) AS total,

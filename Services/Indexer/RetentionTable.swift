@@ -39,6 +39,14 @@ extension Database {
     }
 }
 
+extension DeletionCandidate {
+    fileprivate init(_ row: Row) {
+        self.init(
+            mediaID: row["media_id"], path: row["path"], sourceID: row["source_id"],
+            span: Span(row["start_us"], row["end_us"]), sizeBytes: row["size_bytes"])
+    }
+}
+
 extension Turn {
     /// Places a hold. An id that is taken by another hold is ALREADY_EXISTS.
     func placeHold(_ hold: Hold, id: String, source: SourceID, window: Span) throws -> Hold {
@@ -48,7 +56,7 @@ extension Turn {
             }
             return known
         }
-        let sourceID = try ensureSource(source).sourceID
+        let sourceID = try seen(source).row.sourceID
         try run(
             """
             INSERT INTO holds (hold_id, kind, camera, source_id, start_us, end_us, placed_by, reason, placed_us)
@@ -94,33 +102,111 @@ extension Turn {
 
     // MARK: - Grants
 
-    /// What the owner of a volume may delete.
-    func grants(volumeID: String, limit: Int) throws -> [DeletionGrant] {
+    /// What the owner of a volume may delete. After so many held files in a row the walk looks for the next one that is not
+    /// held; fewer cost less than the look, which asks for each source.
+    func grants(volumeID: String, limit: Int, leapAfter: Int = 256) throws -> [DeletionGrant] {
         let role = try row("SELECT role FROM volumes WHERE volume_id = ?", [volumeID])?["role"] as String?
         if role == "archive" { return try archiveGrants(volumeID: volumeID, limit: limit) }
         let room = try room(of: volumeID)
         try evictHolders(of: volumeID, totalBytes: room.totalBytes)
         var planner = RetentionPlanner(
-            policy: policy, room: room, holds: try db.plannedHolds(), limit: limit, nowUs: nowUs)
-        let cursor = try SQLRequest<Row>(
-            sql: """
-                SELECT media_id, path, source_id, start_us, end_us, size_bytes FROM media
-                WHERE volume_id = ? ORDER BY start_us, media_id
-                """, arguments: [volumeID], cached: false
-        ).fetchCursor(db)
-        var seen = 0
-        while let row = try cursor.next(), planner.wantsMore(nextStartUs: row["start_us"]), seen < Self.mostSeen {
-            seen += 1
-            planner.consider(
-                DeletionCandidate(
-                    mediaID: row["media_id"], path: row["path"], sourceID: row["source_id"],
-                    span: Span(row["start_us"], row["end_us"]), sizeBytes: row["size_bytes"]))
+            policy: policy, room: room, holds: try db.plannedHolds(), sourceBytes: try sourcesBeyondQuota(),
+            limit: limit, nowUs: nowUs)
+        for sourceID in planner.sourcesBeyondQuota {
+            try considerFiles(of: sourceID, on: volumeID, &planner)
         }
+        try considerFiles(on: volumeID, leapAfter: leapAfter, &planner)
         return try store(planner.grants)
     }
 
-    /// Held footage is passed over; one answer looks at so many files at most.
+    /// One answer looks at so many files at most.
     private static let mostSeen = 50_000
+
+    /// Looks at a volume's files, the oldest first. What is held is passed over, a long row of it by a leap: months that a
+    /// court wants to be kept must not hide the footage behind them.
+    private func considerFiles(on volumeID: String, leapAfter: Int, _ planner: inout RetentionPlanner) throws {
+        var fromUs = Int64.min
+        var seen = 0
+        walk: while true {
+            let cursor = try SQLRequest<Row>(
+                sql: """
+                    SELECT media_id, path, source_id, start_us, end_us, size_bytes FROM media
+                    WHERE volume_id = ? AND start_us >= ? ORDER BY start_us, media_id
+                    """, arguments: [volumeID, fromUs], cached: false
+            ).fetchCursor(db)
+            var heldInARow = 0
+            var patience = leapAfter
+            while let row = try cursor.next(), planner.wantsMore(nextStartUs: row["start_us"]), seen < Self.mostSeen {
+                seen += 1
+                let candidate = DeletionCandidate(row)
+                heldInARow = planner.consider(candidate) == .held ? heldInARow + 1 : 0
+                guard heldInARow >= patience else { continue }
+                // Where other volumes have free files of this time there is nothing to leap over, for a while.
+                patience *= 2
+                guard let next = try firstFree(fromUs: candidate.span.startUs, planner) else { return }
+                if next > candidate.span.startUs {
+                    fromUs = next
+                    continue walk
+                }
+            }
+            return
+        }
+    }
+
+    /// Looks at the files of a source that has more than its quota. The volume with the oldest of them goes first, so that two
+    /// volumes never both give what one of them must.
+    private func considerFiles(
+        of sourceID: Int64, on volumeID: String, _ planner: inout RetentionPlanner
+    ) throws {
+        var fromUs = Int64.min
+        while planner.wantsMore(ofSource: sourceID), let startUs = try firstFree(of: sourceID, fromUs: fromUs, planner)
+        {
+            fromUs = startUs + 1
+            let free = try rows(
+                """
+                SELECT media_id, path, source_id, start_us, end_us, size_bytes, volume_id FROM media
+                WHERE source_id = ? AND kind IN (1, 2, 3) AND start_us = ?
+                """, [sourceID, startUs]
+            ).filter { !planner.isHeld(DeletionCandidate($0)) }
+            guard free.allSatisfy({ $0["volume_id"] == volumeID }) else { return }
+            for row in free where planner.wantsMore(ofSource: sourceID) { planner.consider(DeletionCandidate(row)) }
+        }
+    }
+
+    /// Sources with more than their quota, and what they have.
+    private func sourcesBeyondQuota() throws -> [Int64: Int64] {
+        guard policy.sourceQuotaBytes > 0 else { return [:] }
+        let found = try rows("SELECT source_id, bytes FROM sources WHERE bytes > ?", [policy.sourceQuotaBytes])
+        return Dictionary(uniqueKeysWithValues: found.map { ($0["source_id"], $0["bytes"]) })
+    }
+
+    /// No file of any source that begins from a moment on and before this one can be granted; nil: none at all.
+    private func firstFree(fromUs: Int64, _ planner: RetentionPlanner) throws -> Int64? {
+        var first: Int64?
+        for row in try rows("SELECT source_id FROM sources") {
+            guard let start = try firstFree(of: row["source_id"], fromUs: fromUs, planner) else { continue }
+            first = min(first ?? start, start)
+        }
+        return first
+    }
+
+    /// Start of the first file of a source from a moment on that begins in no hold: one look at the index for each kind and
+    /// each hold on the way, however many files these hold.
+    private func firstFree(of sourceID: Int64, fromUs: Int64, _ planner: RetentionPlanner) throws -> Int64? {
+        var fromUs = fromUs
+        while true {
+            let start = try number(
+                """
+                SELECT MIN(start) FROM (
+                  SELECT (SELECT MIN(start_us) FROM media WHERE source_id = ?1 AND kind = 1 AND start_us >= ?2) AS start
+                  UNION ALL SELECT (SELECT MIN(start_us) FROM media WHERE source_id = ?1 AND kind = 2 AND start_us >= ?2)
+                  UNION ALL SELECT (SELECT MIN(start_us) FROM media WHERE source_id = ?1 AND kind = 3 AND start_us >= ?2))
+                """, [sourceID, fromUs])
+            guard let start else { return nil }
+            guard let endUs = planner.heldUntil(start, of: sourceID) else { return start }
+            fromUs = endUs
+        }
+    }
 
     private func store(_ grants: [PlannedGrant]) throws -> [DeletionGrant] {
         var room = MessageRoom()
@@ -160,13 +246,16 @@ extension Turn {
         var needed = room.isKnown ? RetentionPlanner.floorBytes(policy, room) - room.freeBytes : 0
         var messageRoom = MessageRoom()
         var result: [DeletionGrant] = []
-        let found = try rows(
-            """
-            SELECT item_id, archive_path, archive_stem, size_bytes, uploaded_us, kind FROM items
-            WHERE state = 6 AND archive_volume = ? ORDER BY uploaded_us LIMIT ?
-            """, [volumeID, limit + 1000])
-        for row in found where result.count + 2 <= limit {
-            guard try db.requestIDs(ofItem: row["item_id"], openOnly: true).isEmpty else { continue }
+        let cursor = try SQLRequest<Row>(
+            sql: """
+                SELECT archive_path, archive_stem, size_bytes, uploaded_us, kind FROM items
+                WHERE state = 6 AND archive_volume = ? AND NOT EXISTS (
+                  SELECT 1 FROM request_items JOIN requests USING (request_id)
+                  WHERE request_items.item_id = items.item_id AND requests.state <= 4)
+                ORDER BY uploaded_us
+                """, arguments: [volumeID], cached: false
+        ).fetchCursor(db)
+        while let row = try cursor.next(), result.count + 2 <= limit {
             let size = row["size_bytes"] as Int64? ?? 0
             let uploadedUs: Int64 = row["uploaded_us"]
             let isOld = policy.archiveRetentionUs > 0 && uploadedUs < nowUs - policy.archiveRetentionUs

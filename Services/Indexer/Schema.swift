@@ -24,6 +24,17 @@ enum Schema {
         }
         // Foreign keys are checked when it is done.
         migrator.registerMigration("2-renditions") { try $0.execute(sql: renditions) }
+        migrator.registerMigration("3-days") { try $0.execute(sql: days) }
+        migrator.registerMigration("4-clips") { db in
+            // Whether a clip of the same window exists already.
+            try db.execute(sql: "CREATE INDEX items_clips ON items (source_id, start_us, end_us) WHERE kind = 3")
+        }
+        migrator.registerMigration("5-crc64") { db in
+            // CRC-64/NVME of the archived file whose SHA-256 is sha256, its bits as a signed number; NULL: nobody made one. Wrong: the
+            // uploader makes the SHA-256 of the file as well, says so, and goes on by that.
+            try db.execute(sql: "ALTER TABLE items ADD COLUMN crc64 INTEGER")
+        }
+        migrator.registerMigration("6-uploads") { try $0.execute(sql: uploads) }
         return migrator
     }
 
@@ -46,7 +57,7 @@ enum Schema {
           heard_us       INTEGER NOT NULL DEFAULT 0,
           -- End of the newest segment that retention has deleted: what is missing before it is called "expired".
           deleted_to_us  INTEGER NOT NULL DEFAULT 0,
-          -- Counters over `media`, kept by triggers so that a list of cameras reads no media rows.
+          -- Counters over `media`, so that a list of cameras reads no media rows.
           segments       INTEGER NOT NULL DEFAULT 0,
           snapshots      INTEGER NOT NULL DEFAULT 0,
           bytes          INTEGER NOT NULL DEFAULT 0,
@@ -62,6 +73,7 @@ enum Schema {
 
         -- A sealed file on a recording volume: a segment or a snapshot.
         CREATE TABLE media (
+          -- Source by source, in order of their coming (Turn.freeMediaID). Wrong: a window's rows are on as many pages.
           media_id       INTEGER PRIMARY KEY,
           -- With path the file's identity. Wrong: another volume's files are deleted or never found.
           volume_id      TEXT NOT NULL,
@@ -91,7 +103,7 @@ enum Schema {
         -- Retention walks a volume from its oldest file.
         CREATE INDEX media_by_age ON media (volume_id, start_us, size_bytes);
 
-        -- Bytes that the catalogue believes a volume to hold; kept by triggers. Wrong: a quota deletes too much or too little.
+        -- Bytes that the catalogue believes a volume to hold. Wrong: a quota deletes too much or too little.
         CREATE TABLE volume_usage (
           volume_id      TEXT PRIMARY KEY,
           files          INTEGER NOT NULL,
@@ -126,6 +138,25 @@ enum Schema {
         CREATE INDEX media_by_time ON media (source_id, kind, start_us, end_us, is_primary, size_bytes);
         CREATE INDEX media_by_age ON media (volume_id, start_us, size_bytes);
         \(mediaCounters)
+        """
+
+    /// Counters are kept by MediaIntake.swift from here on, once for a batch: by triggers they cost more than the rows themselves.
+    private static let days = """
+        DROP TRIGGER media_counted;
+        DROP TRIGGER media_uncounted;
+        -- Files of each day, by their start. Wrong: a list of days shows what is not there, or hides what is.
+        CREATE TABLE media_days (
+          source_id      INTEGER NOT NULL REFERENCES sources,
+          -- As in media.
+          kind           INTEGER NOT NULL,
+          -- Whole days since 1970, UTC.
+          day            INTEGER NOT NULL,
+          files          INTEGER NOT NULL,
+          bytes          INTEGER NOT NULL,
+          PRIMARY KEY (source_id, kind, day)
+        ) STRICT, WITHOUT ROWID;
+        INSERT INTO media_days SELECT source_id, kind, start_us / 86400000000, COUNT(*), SUM(size_bytes) FROM media
+          GROUP BY source_id, kind, start_us / 86400000000;
         """
 
     static let mediaCounters = """

@@ -18,7 +18,8 @@ enum SegmentRanking {
         var mediaID: Int64
         var isPrimary: Bool
         /// Trimmed where the next segment of the same run begins earlier than this one ends: a run's frames are in one
-        /// file only, and its anchor may be bent between two files.
+        /// file only, and its anchor may be bent between two files. Trimmed too where segments that rank higher have all the rest
+        /// of it: a camera that another controller takes over is recorded by both for a moment.
         var endUs: Int64
     }
 
@@ -35,9 +36,14 @@ enum SegmentRanking {
         }
         var primary: [Span] = []
         return order.map { segment in
-            let isPrimary = !primary.contains { $0.overlaps(segment.span) }
-            if isPrimary { primary.append(segment.span) }
-            return Verdict(mediaID: segment.mediaID, isPrimary: isPrimary, endUs: segment.span.endUs)
+            let over = CoverageMap.joined(primary.filter { $0.overlaps(segment.span) })
+            var span = segment.span
+            if over.count == 1, let first = over.first, first.startUs > span.startUs, first.endUs >= span.endUs {
+                span.endUs = first.startUs
+            }
+            let isPrimary = over.isEmpty || span != segment.span
+            if isPrimary { primary.append(span) }
+            return Verdict(mediaID: segment.mediaID, isPrimary: isPrimary, endUs: span.endUs)
         }
     }
 

@@ -1,4 +1,4 @@
-// Sources and the assets that name them.
+// Sources and the assets that name them, as they are read. MediaIntake.swift writes them.
 
 import GRDB
 import RPC
@@ -73,44 +73,5 @@ extension Database {
                 newestUs: newest.compactMap { $0 }.max(), segments: UInt64(clamping: row["segments"] as Int64),
                 snapshots: UInt64(clamping: row["snapshots"] as Int64), bytes: UInt64(clamping: row["bytes"] as Int64))
         }
-    }
-}
-
-extension Turn {
-    /// The row of a source, made where it is new.
-    func ensureSource(_ name: SourceID) throws -> SourceRow {
-        if let known = try db.source(name) { return known }
-        try run("INSERT INTO sources (device, endpoint) VALUES (?, ?)", [name.device, name.endpoint])
-        return try db.source(id: db.lastInsertedRowID)
-    }
-
-    /// Remembers that an asset names a source.
-    func nameSource(_ sourceID: Int64, asset: String) throws {
-        try run("INSERT OR IGNORE INTO source_names (asset, source_id) VALUES (?, ?)", [asset, sourceID])
-    }
-
-    /// The present run of a source has reported up to a time. Another run takes over, so that a clock that was set back
-    /// does not make every window look complete; one that is only salvaged moves it forward at most.
-    func reported(_ sourceID: Int64, toUs: Int64, run runID: String?, takesOver: Bool) throws {
-        try run(
-            """
-            UPDATE sources SET
-              reported_to_us = CASE WHEN ?3 AND reported_run IS NOT ?2 THEN ?1 ELSE MAX(reported_to_us, ?1) END,
-              reported_run = CASE WHEN ?3 THEN ?2 ELSE reported_run END
-            WHERE source_id = ?4
-            """, [toUs, runID, takesOver, sourceID])
-    }
-
-    /// A new run began. It says nothing of the time before it: what a killed recorder left may still be salvaged. A clock
-    /// that was set back moves the mark back.
-    func runBegan(_ sourceID: Int64, run runID: String, atUs startedUs: Int64) throws {
-        try run(
-            "UPDATE sources SET reported_to_us = MIN(reported_to_us, ?), reported_run = ? WHERE source_id = ?",
-            [startedUs, runID, sourceID])
-    }
-
-    /// A record of the source came just now.
-    func heard(_ sourceID: Int64) throws {
-        try run("UPDATE sources SET heard_us = ? WHERE source_id = ?", [nowUs, sourceID])
     }
 }

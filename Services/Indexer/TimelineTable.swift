@@ -8,9 +8,9 @@ extension Turn {
     /// Stores a run, or what is new of one that is known: its end. Gives why it cannot be, or nil.
     func insertRun(_ wire: Run, runID: String, source: SourceID, startedUs: Int64, leaseEpoch: Int64) throws -> String?
     {
-        let sourceRow = try ensureSource(source)
+        let source = try seen(source)
         let known = try number("SELECT source_id FROM runs WHERE run_id = ?", [runID])
-        if let known, known != sourceRow.sourceID {
+        if let known, known != source.row.sourceID {
             return "run \(runID) is known as one of another source"
         }
         try run(
@@ -20,12 +20,13 @@ extension Turn {
               ended_us = COALESCE(excluded.ended_us, ended_us), end_reason = COALESCE(excluded.end_reason, end_reason)
             """,
             [
-                runID, sourceRow.sourceID, startedUs, wire.endedUs, wire.endReason, leaseEpoch,
+                runID, source.row.sourceID, startedUs, wire.endedUs, wire.endReason, leaseEpoch,
                 wire.controllerID ?? "",
             ])
-        try heard(sourceRow.sourceID)
+        intake.endedRuns[runID] = nil
+        source.isHeard = true
         // A run that just began is the present one, also where its clock is behind the one before it.
-        if known == nil, wire.endedUs == nil { try runBegan(sourceRow.sourceID, run: runID, atUs: startedUs) }
+        if known == nil, wire.endedUs == nil { source.runBegan(runID, atUs: startedUs) }
         return nil
     }
 
@@ -39,7 +40,7 @@ extension Turn {
 
     /// Stores a gap, a long one in pieces.
     func insertGap(_ gap: KnownGap, source: SourceID) throws {
-        let sourceRow = try ensureSource(source)
+        let source = try seen(source)
         var from = gap.span.startUs
         while from < gap.span.endUs {
             let to = min(gap.span.endUs, from + Timeline.longestPieceUs)
@@ -47,14 +48,14 @@ extension Turn {
                 """
                 INSERT INTO gaps (source_id, start_us, end_us, cause, reason, run_id, frames_lost)
                 VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING
-                """, [sourceRow.sourceID, from, to, gap.cause, gap.reason, gap.runID, gap.framesLost])
-            if changedRows > 0, from == gap.span.startUs { try change(.gap, source.text) }
+                """, [source.row.sourceID, from, to, gap.cause, gap.reason, gap.runID, gap.framesLost])
+            if changedRows > 0, from == gap.span.startUs { try change(.gap, source.row.source.text) }
             from = to
         }
-        try heard(sourceRow.sourceID)
+        source.isHeard = true
         // A gap that lies far ahead comes from a clock that is wrong; it must not make windows look complete.
         if gap.span.endUs <= nowUs + policy.futureBoundUs {
-            try reported(sourceRow.sourceID, toUs: gap.span.endUs, run: nil, takesOver: false)
+            source.reported(toUs: gap.span.endUs, run: nil, takesOver: false)
         }
     }
 }
@@ -62,11 +63,6 @@ extension Turn {
 enum Timeline {
     /// Gaps are stored in pieces of at most so much; range queries look back so far.
     static let longestPieceUs = Micro.day
-    /// Whether a run is known to have ended: then its files are of the past.
-    static func hasEnded(_ runID: String, _ turn: Turn) throws -> Bool {
-        try turn.number("SELECT 1 FROM runs WHERE run_id = ? AND ended_us IS NOT NULL", [runID]) != nil
-    }
-
     /// A longer outage than this is a fault of the report.
     static let longestGapUs = 400 * Micro.day
 }

@@ -35,6 +35,8 @@ final class Turn {
     /// When this process started.
     let startedUs: Int64
     var effects = Effects()
+    /// What records told, until `settle` stores it.
+    var intake = MediaIntake()
 
     init(db: Database, nowUs: Int64, startedUs: Int64, policy: Policy) {
         self.db = db

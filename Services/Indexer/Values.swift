@@ -110,7 +110,7 @@ struct Policy: Sendable, Equatable {
     var seamUs: Int64
     /// An item is poisoned after so many attempts to archive it.
     var archiveAttempts: Int64
-    /// The same for uploads; 0: never, because the copy is safe and a cloud may be away for weeks.
+    /// The same for uploads, failures for a cause outside the item left out; 0: never.
     var uploadAttempts: Int64
     /// Footage older than this is deleted; 0: age deletes nothing.
     var retentionUs: Int64
@@ -118,10 +118,14 @@ struct Policy: Sendable, Equatable {
     var maximumAgeUs: Int64
     /// Most bytes that a recording volume may hold; 0: off.
     var quotaBytes: Int64
+    /// Most bytes that one source may have on all recording volumes together; 0: off.
+    var sourceQuotaBytes: Int64
     /// Least free bytes of a volume; 0: off.
     var freeFloorBytes: Int64
     /// An uploaded file is kept on the archive volume so long, unless the volume needs room.
     var archiveRetentionUs: Int64
+    /// What can wait is committed at most so long after the commit before it.
+    var commitDelayUs: Int64
     /// Kept rows of Changes: a reader that is away longer asks for everything once. A hundred a minute for most of a day.
     var keptChanges: Int64 = 100_000
 }

@@ -1582,6 +1582,231 @@ void   sightglass__v1__fail_item_reply__free_unpacked
   assert(message->base.descriptor == &sightglass__v1__fail_item_reply__descriptor);
   protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
 }
+void   sightglass__v1__list_uploads_request__init
+                     (Sightglass__V1__ListUploadsRequest         *message)
+{
+  static const Sightglass__V1__ListUploadsRequest init_value = SIGHTGLASS__V1__LIST_UPLOADS_REQUEST__INIT;
+  *message = init_value;
+}
+size_t sightglass__v1__list_uploads_request__get_packed_size
+                     (const Sightglass__V1__ListUploadsRequest *message)
+{
+  assert(message->base.descriptor == &sightglass__v1__list_uploads_request__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t sightglass__v1__list_uploads_request__pack
+                     (const Sightglass__V1__ListUploadsRequest *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &sightglass__v1__list_uploads_request__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t sightglass__v1__list_uploads_request__pack_to_buffer
+                     (const Sightglass__V1__ListUploadsRequest *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &sightglass__v1__list_uploads_request__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Sightglass__V1__ListUploadsRequest *
+       sightglass__v1__list_uploads_request__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Sightglass__V1__ListUploadsRequest *)
+     protobuf_c_message_unpack (&sightglass__v1__list_uploads_request__descriptor,
+                                allocator, len, data);
+}
+void   sightglass__v1__list_uploads_request__free_unpacked
+                     (Sightglass__V1__ListUploadsRequest *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &sightglass__v1__list_uploads_request__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
+void   sightglass__v1__upload_item__init
+                     (Sightglass__V1__UploadItem         *message)
+{
+  static const Sightglass__V1__UploadItem init_value = SIGHTGLASS__V1__UPLOAD_ITEM__INIT;
+  *message = init_value;
+}
+size_t sightglass__v1__upload_item__get_packed_size
+                     (const Sightglass__V1__UploadItem *message)
+{
+  assert(message->base.descriptor == &sightglass__v1__upload_item__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t sightglass__v1__upload_item__pack
+                     (const Sightglass__V1__UploadItem *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &sightglass__v1__upload_item__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t sightglass__v1__upload_item__pack_to_buffer
+                     (const Sightglass__V1__UploadItem *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &sightglass__v1__upload_item__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Sightglass__V1__UploadItem *
+       sightglass__v1__upload_item__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Sightglass__V1__UploadItem *)
+     protobuf_c_message_unpack (&sightglass__v1__upload_item__descriptor,
+                                allocator, len, data);
+}
+void   sightglass__v1__upload_item__free_unpacked
+                     (Sightglass__V1__UploadItem *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &sightglass__v1__upload_item__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
+void   sightglass__v1__list_uploads_reply__init
+                     (Sightglass__V1__ListUploadsReply         *message)
+{
+  static const Sightglass__V1__ListUploadsReply init_value = SIGHTGLASS__V1__LIST_UPLOADS_REPLY__INIT;
+  *message = init_value;
+}
+size_t sightglass__v1__list_uploads_reply__get_packed_size
+                     (const Sightglass__V1__ListUploadsReply *message)
+{
+  assert(message->base.descriptor == &sightglass__v1__list_uploads_reply__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t sightglass__v1__list_uploads_reply__pack
+                     (const Sightglass__V1__ListUploadsReply *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &sightglass__v1__list_uploads_reply__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t sightglass__v1__list_uploads_reply__pack_to_buffer
+                     (const Sightglass__V1__ListUploadsReply *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &sightglass__v1__list_uploads_reply__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Sightglass__V1__ListUploadsReply *
+       sightglass__v1__list_uploads_reply__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Sightglass__V1__ListUploadsReply *)
+     protobuf_c_message_unpack (&sightglass__v1__list_uploads_reply__descriptor,
+                                allocator, len, data);
+}
+void   sightglass__v1__list_uploads_reply__free_unpacked
+                     (Sightglass__V1__ListUploadsReply *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &sightglass__v1__list_uploads_reply__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
+void   sightglass__v1__revive_items_request__init
+                     (Sightglass__V1__ReviveItemsRequest         *message)
+{
+  static const Sightglass__V1__ReviveItemsRequest init_value = SIGHTGLASS__V1__REVIVE_ITEMS_REQUEST__INIT;
+  *message = init_value;
+}
+size_t sightglass__v1__revive_items_request__get_packed_size
+                     (const Sightglass__V1__ReviveItemsRequest *message)
+{
+  assert(message->base.descriptor == &sightglass__v1__revive_items_request__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t sightglass__v1__revive_items_request__pack
+                     (const Sightglass__V1__ReviveItemsRequest *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &sightglass__v1__revive_items_request__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t sightglass__v1__revive_items_request__pack_to_buffer
+                     (const Sightglass__V1__ReviveItemsRequest *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &sightglass__v1__revive_items_request__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Sightglass__V1__ReviveItemsRequest *
+       sightglass__v1__revive_items_request__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Sightglass__V1__ReviveItemsRequest *)
+     protobuf_c_message_unpack (&sightglass__v1__revive_items_request__descriptor,
+                                allocator, len, data);
+}
+void   sightglass__v1__revive_items_request__free_unpacked
+                     (Sightglass__V1__ReviveItemsRequest *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &sightglass__v1__revive_items_request__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
+void   sightglass__v1__revive_items_reply__init
+                     (Sightglass__V1__ReviveItemsReply         *message)
+{
+  static const Sightglass__V1__ReviveItemsReply init_value = SIGHTGLASS__V1__REVIVE_ITEMS_REPLY__INIT;
+  *message = init_value;
+}
+size_t sightglass__v1__revive_items_reply__get_packed_size
+                     (const Sightglass__V1__ReviveItemsReply *message)
+{
+  assert(message->base.descriptor == &sightglass__v1__revive_items_reply__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t sightglass__v1__revive_items_reply__pack
+                     (const Sightglass__V1__ReviveItemsReply *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &sightglass__v1__revive_items_reply__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t sightglass__v1__revive_items_reply__pack_to_buffer
+                     (const Sightglass__V1__ReviveItemsReply *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &sightglass__v1__revive_items_reply__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Sightglass__V1__ReviveItemsReply *
+       sightglass__v1__revive_items_reply__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Sightglass__V1__ReviveItemsReply *)
+     protobuf_c_message_unpack (&sightglass__v1__revive_items_reply__descriptor,
+                                allocator, len, data);
+}
+void   sightglass__v1__revive_items_reply__free_unpacked
+                     (Sightglass__V1__ReviveItemsReply *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &sightglass__v1__revive_items_reply__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
 void   sightglass__v1__hold__init
                      (Sightglass__V1__Hold         *message)
 {
@@ -2075,6 +2300,546 @@ void   sightglass__v1__report_deleted_reply__free_unpacked
   if(!message)
     return;
   assert(message->base.descriptor == &sightglass__v1__report_deleted_reply__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
+void   sightglass__v1__list_volumes_request__init
+                     (Sightglass__V1__ListVolumesRequest         *message)
+{
+  static const Sightglass__V1__ListVolumesRequest init_value = SIGHTGLASS__V1__LIST_VOLUMES_REQUEST__INIT;
+  *message = init_value;
+}
+size_t sightglass__v1__list_volumes_request__get_packed_size
+                     (const Sightglass__V1__ListVolumesRequest *message)
+{
+  assert(message->base.descriptor == &sightglass__v1__list_volumes_request__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t sightglass__v1__list_volumes_request__pack
+                     (const Sightglass__V1__ListVolumesRequest *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &sightglass__v1__list_volumes_request__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t sightglass__v1__list_volumes_request__pack_to_buffer
+                     (const Sightglass__V1__ListVolumesRequest *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &sightglass__v1__list_volumes_request__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Sightglass__V1__ListVolumesRequest *
+       sightglass__v1__list_volumes_request__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Sightglass__V1__ListVolumesRequest *)
+     protobuf_c_message_unpack (&sightglass__v1__list_volumes_request__descriptor,
+                                allocator, len, data);
+}
+void   sightglass__v1__list_volumes_request__free_unpacked
+                     (Sightglass__V1__ListVolumesRequest *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &sightglass__v1__list_volumes_request__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
+void   sightglass__v1__known_volume__init
+                     (Sightglass__V1__KnownVolume         *message)
+{
+  static const Sightglass__V1__KnownVolume init_value = SIGHTGLASS__V1__KNOWN_VOLUME__INIT;
+  *message = init_value;
+}
+size_t sightglass__v1__known_volume__get_packed_size
+                     (const Sightglass__V1__KnownVolume *message)
+{
+  assert(message->base.descriptor == &sightglass__v1__known_volume__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t sightglass__v1__known_volume__pack
+                     (const Sightglass__V1__KnownVolume *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &sightglass__v1__known_volume__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t sightglass__v1__known_volume__pack_to_buffer
+                     (const Sightglass__V1__KnownVolume *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &sightglass__v1__known_volume__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Sightglass__V1__KnownVolume *
+       sightglass__v1__known_volume__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Sightglass__V1__KnownVolume *)
+     protobuf_c_message_unpack (&sightglass__v1__known_volume__descriptor,
+                                allocator, len, data);
+}
+void   sightglass__v1__known_volume__free_unpacked
+                     (Sightglass__V1__KnownVolume *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &sightglass__v1__known_volume__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
+void   sightglass__v1__list_volumes_reply__init
+                     (Sightglass__V1__ListVolumesReply         *message)
+{
+  static const Sightglass__V1__ListVolumesReply init_value = SIGHTGLASS__V1__LIST_VOLUMES_REPLY__INIT;
+  *message = init_value;
+}
+size_t sightglass__v1__list_volumes_reply__get_packed_size
+                     (const Sightglass__V1__ListVolumesReply *message)
+{
+  assert(message->base.descriptor == &sightglass__v1__list_volumes_reply__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t sightglass__v1__list_volumes_reply__pack
+                     (const Sightglass__V1__ListVolumesReply *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &sightglass__v1__list_volumes_reply__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t sightglass__v1__list_volumes_reply__pack_to_buffer
+                     (const Sightglass__V1__ListVolumesReply *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &sightglass__v1__list_volumes_reply__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Sightglass__V1__ListVolumesReply *
+       sightglass__v1__list_volumes_reply__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Sightglass__V1__ListVolumesReply *)
+     protobuf_c_message_unpack (&sightglass__v1__list_volumes_reply__descriptor,
+                                allocator, len, data);
+}
+void   sightglass__v1__list_volumes_reply__free_unpacked
+                     (Sightglass__V1__ListVolumesReply *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &sightglass__v1__list_volumes_reply__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
+void   sightglass__v1__count_days_request__init
+                     (Sightglass__V1__CountDaysRequest         *message)
+{
+  static const Sightglass__V1__CountDaysRequest init_value = SIGHTGLASS__V1__COUNT_DAYS_REQUEST__INIT;
+  *message = init_value;
+}
+size_t sightglass__v1__count_days_request__get_packed_size
+                     (const Sightglass__V1__CountDaysRequest *message)
+{
+  assert(message->base.descriptor == &sightglass__v1__count_days_request__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t sightglass__v1__count_days_request__pack
+                     (const Sightglass__V1__CountDaysRequest *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &sightglass__v1__count_days_request__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t sightglass__v1__count_days_request__pack_to_buffer
+                     (const Sightglass__V1__CountDaysRequest *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &sightglass__v1__count_days_request__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Sightglass__V1__CountDaysRequest *
+       sightglass__v1__count_days_request__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Sightglass__V1__CountDaysRequest *)
+     protobuf_c_message_unpack (&sightglass__v1__count_days_request__descriptor,
+                                allocator, len, data);
+}
+void   sightglass__v1__count_days_request__free_unpacked
+                     (Sightglass__V1__CountDaysRequest *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &sightglass__v1__count_days_request__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
+void   sightglass__v1__day_count__init
+                     (Sightglass__V1__DayCount         *message)
+{
+  static const Sightglass__V1__DayCount init_value = SIGHTGLASS__V1__DAY_COUNT__INIT;
+  *message = init_value;
+}
+size_t sightglass__v1__day_count__get_packed_size
+                     (const Sightglass__V1__DayCount *message)
+{
+  assert(message->base.descriptor == &sightglass__v1__day_count__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t sightglass__v1__day_count__pack
+                     (const Sightglass__V1__DayCount *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &sightglass__v1__day_count__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t sightglass__v1__day_count__pack_to_buffer
+                     (const Sightglass__V1__DayCount *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &sightglass__v1__day_count__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Sightglass__V1__DayCount *
+       sightglass__v1__day_count__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Sightglass__V1__DayCount *)
+     protobuf_c_message_unpack (&sightglass__v1__day_count__descriptor,
+                                allocator, len, data);
+}
+void   sightglass__v1__day_count__free_unpacked
+                     (Sightglass__V1__DayCount *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &sightglass__v1__day_count__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
+void   sightglass__v1__count_days_reply__init
+                     (Sightglass__V1__CountDaysReply         *message)
+{
+  static const Sightglass__V1__CountDaysReply init_value = SIGHTGLASS__V1__COUNT_DAYS_REPLY__INIT;
+  *message = init_value;
+}
+size_t sightglass__v1__count_days_reply__get_packed_size
+                     (const Sightglass__V1__CountDaysReply *message)
+{
+  assert(message->base.descriptor == &sightglass__v1__count_days_reply__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t sightglass__v1__count_days_reply__pack
+                     (const Sightglass__V1__CountDaysReply *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &sightglass__v1__count_days_reply__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t sightglass__v1__count_days_reply__pack_to_buffer
+                     (const Sightglass__V1__CountDaysReply *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &sightglass__v1__count_days_reply__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Sightglass__V1__CountDaysReply *
+       sightglass__v1__count_days_reply__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Sightglass__V1__CountDaysReply *)
+     protobuf_c_message_unpack (&sightglass__v1__count_days_reply__descriptor,
+                                allocator, len, data);
+}
+void   sightglass__v1__count_days_reply__free_unpacked
+                     (Sightglass__V1__CountDaysReply *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &sightglass__v1__count_days_reply__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
+void   sightglass__v1__backup_catalogue_request__init
+                     (Sightglass__V1__BackupCatalogueRequest         *message)
+{
+  static const Sightglass__V1__BackupCatalogueRequest init_value = SIGHTGLASS__V1__BACKUP_CATALOGUE_REQUEST__INIT;
+  *message = init_value;
+}
+size_t sightglass__v1__backup_catalogue_request__get_packed_size
+                     (const Sightglass__V1__BackupCatalogueRequest *message)
+{
+  assert(message->base.descriptor == &sightglass__v1__backup_catalogue_request__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t sightglass__v1__backup_catalogue_request__pack
+                     (const Sightglass__V1__BackupCatalogueRequest *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &sightglass__v1__backup_catalogue_request__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t sightglass__v1__backup_catalogue_request__pack_to_buffer
+                     (const Sightglass__V1__BackupCatalogueRequest *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &sightglass__v1__backup_catalogue_request__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Sightglass__V1__BackupCatalogueRequest *
+       sightglass__v1__backup_catalogue_request__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Sightglass__V1__BackupCatalogueRequest *)
+     protobuf_c_message_unpack (&sightglass__v1__backup_catalogue_request__descriptor,
+                                allocator, len, data);
+}
+void   sightglass__v1__backup_catalogue_request__free_unpacked
+                     (Sightglass__V1__BackupCatalogueRequest *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &sightglass__v1__backup_catalogue_request__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
+void   sightglass__v1__backup_catalogue_reply__init
+                     (Sightglass__V1__BackupCatalogueReply         *message)
+{
+  static const Sightglass__V1__BackupCatalogueReply init_value = SIGHTGLASS__V1__BACKUP_CATALOGUE_REPLY__INIT;
+  *message = init_value;
+}
+size_t sightglass__v1__backup_catalogue_reply__get_packed_size
+                     (const Sightglass__V1__BackupCatalogueReply *message)
+{
+  assert(message->base.descriptor == &sightglass__v1__backup_catalogue_reply__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t sightglass__v1__backup_catalogue_reply__pack
+                     (const Sightglass__V1__BackupCatalogueReply *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &sightglass__v1__backup_catalogue_reply__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t sightglass__v1__backup_catalogue_reply__pack_to_buffer
+                     (const Sightglass__V1__BackupCatalogueReply *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &sightglass__v1__backup_catalogue_reply__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Sightglass__V1__BackupCatalogueReply *
+       sightglass__v1__backup_catalogue_reply__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Sightglass__V1__BackupCatalogueReply *)
+     protobuf_c_message_unpack (&sightglass__v1__backup_catalogue_reply__descriptor,
+                                allocator, len, data);
+}
+void   sightglass__v1__backup_catalogue_reply__free_unpacked
+                     (Sightglass__V1__BackupCatalogueReply *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &sightglass__v1__backup_catalogue_reply__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
+void   sightglass__v1__read_backup_request__init
+                     (Sightglass__V1__ReadBackupRequest         *message)
+{
+  static const Sightglass__V1__ReadBackupRequest init_value = SIGHTGLASS__V1__READ_BACKUP_REQUEST__INIT;
+  *message = init_value;
+}
+size_t sightglass__v1__read_backup_request__get_packed_size
+                     (const Sightglass__V1__ReadBackupRequest *message)
+{
+  assert(message->base.descriptor == &sightglass__v1__read_backup_request__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t sightglass__v1__read_backup_request__pack
+                     (const Sightglass__V1__ReadBackupRequest *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &sightglass__v1__read_backup_request__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t sightglass__v1__read_backup_request__pack_to_buffer
+                     (const Sightglass__V1__ReadBackupRequest *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &sightglass__v1__read_backup_request__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Sightglass__V1__ReadBackupRequest *
+       sightglass__v1__read_backup_request__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Sightglass__V1__ReadBackupRequest *)
+     protobuf_c_message_unpack (&sightglass__v1__read_backup_request__descriptor,
+                                allocator, len, data);
+}
+void   sightglass__v1__read_backup_request__free_unpacked
+                     (Sightglass__V1__ReadBackupRequest *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &sightglass__v1__read_backup_request__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
+void   sightglass__v1__read_backup_reply__init
+                     (Sightglass__V1__ReadBackupReply         *message)
+{
+  static const Sightglass__V1__ReadBackupReply init_value = SIGHTGLASS__V1__READ_BACKUP_REPLY__INIT;
+  *message = init_value;
+}
+size_t sightglass__v1__read_backup_reply__get_packed_size
+                     (const Sightglass__V1__ReadBackupReply *message)
+{
+  assert(message->base.descriptor == &sightglass__v1__read_backup_reply__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t sightglass__v1__read_backup_reply__pack
+                     (const Sightglass__V1__ReadBackupReply *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &sightglass__v1__read_backup_reply__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t sightglass__v1__read_backup_reply__pack_to_buffer
+                     (const Sightglass__V1__ReadBackupReply *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &sightglass__v1__read_backup_reply__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Sightglass__V1__ReadBackupReply *
+       sightglass__v1__read_backup_reply__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Sightglass__V1__ReadBackupReply *)
+     protobuf_c_message_unpack (&sightglass__v1__read_backup_reply__descriptor,
+                                allocator, len, data);
+}
+void   sightglass__v1__read_backup_reply__free_unpacked
+                     (Sightglass__V1__ReadBackupReply *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &sightglass__v1__read_backup_reply__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
+void   sightglass__v1__check_catalogue_request__init
+                     (Sightglass__V1__CheckCatalogueRequest         *message)
+{
+  static const Sightglass__V1__CheckCatalogueRequest init_value = SIGHTGLASS__V1__CHECK_CATALOGUE_REQUEST__INIT;
+  *message = init_value;
+}
+size_t sightglass__v1__check_catalogue_request__get_packed_size
+                     (const Sightglass__V1__CheckCatalogueRequest *message)
+{
+  assert(message->base.descriptor == &sightglass__v1__check_catalogue_request__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t sightglass__v1__check_catalogue_request__pack
+                     (const Sightglass__V1__CheckCatalogueRequest *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &sightglass__v1__check_catalogue_request__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t sightglass__v1__check_catalogue_request__pack_to_buffer
+                     (const Sightglass__V1__CheckCatalogueRequest *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &sightglass__v1__check_catalogue_request__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Sightglass__V1__CheckCatalogueRequest *
+       sightglass__v1__check_catalogue_request__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Sightglass__V1__CheckCatalogueRequest *)
+     protobuf_c_message_unpack (&sightglass__v1__check_catalogue_request__descriptor,
+                                allocator, len, data);
+}
+void   sightglass__v1__check_catalogue_request__free_unpacked
+                     (Sightglass__V1__CheckCatalogueRequest *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &sightglass__v1__check_catalogue_request__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
+void   sightglass__v1__check_catalogue_reply__init
+                     (Sightglass__V1__CheckCatalogueReply         *message)
+{
+  static const Sightglass__V1__CheckCatalogueReply init_value = SIGHTGLASS__V1__CHECK_CATALOGUE_REPLY__INIT;
+  *message = init_value;
+}
+size_t sightglass__v1__check_catalogue_reply__get_packed_size
+                     (const Sightglass__V1__CheckCatalogueReply *message)
+{
+  assert(message->base.descriptor == &sightglass__v1__check_catalogue_reply__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t sightglass__v1__check_catalogue_reply__pack
+                     (const Sightglass__V1__CheckCatalogueReply *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &sightglass__v1__check_catalogue_reply__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t sightglass__v1__check_catalogue_reply__pack_to_buffer
+                     (const Sightglass__V1__CheckCatalogueReply *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &sightglass__v1__check_catalogue_reply__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Sightglass__V1__CheckCatalogueReply *
+       sightglass__v1__check_catalogue_reply__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Sightglass__V1__CheckCatalogueReply *)
+     protobuf_c_message_unpack (&sightglass__v1__check_catalogue_reply__descriptor,
+                                allocator, len, data);
+}
+void   sightglass__v1__check_catalogue_reply__free_unpacked
+                     (Sightglass__V1__CheckCatalogueReply *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &sightglass__v1__check_catalogue_reply__descriptor);
   protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
 }
 void   sightglass__v1__indexer_changes_request__init
@@ -3331,7 +4096,7 @@ const ProtobufCMessageDescriptor sightglass__v1__requested_camera__descriptor =
   (ProtobufCMessageInit) sightglass__v1__requested_camera__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor sightglass__v1__submit_event_request__field_descriptors[13] =
+static const ProtobufCFieldDescriptor sightglass__v1__submit_event_request__field_descriptors[14] =
 {
   {
     "event_key",
@@ -3489,10 +4254,23 @@ static const ProtobufCFieldDescriptor sightglass__v1__submit_event_request__fiel
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "due_us",
+    14,
+    PROTOBUF_C_LABEL_OPTIONAL,
+    PROTOBUF_C_TYPE_INT64,
+    offsetof(Sightglass__V1__SubmitEventRequest, has_due_us),
+    offsetof(Sightglass__V1__SubmitEventRequest, due_us),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned sightglass__v1__submit_event_request__field_indices_by_name[] = {
   6,   /* field[6] = cameras */
   9,   /* field[9] = delivery */
+  13,   /* field[13] = due_us */
   4,   /* field[4] = end_offset_ms */
   0,   /* field[0] = event_key */
   2,   /* field[2] = event_us */
@@ -3508,7 +4286,7 @@ static const unsigned sightglass__v1__submit_event_request__field_indices_by_nam
 static const ProtobufCIntRange sightglass__v1__submit_event_request__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 13 }
+  { 0, 14 }
 };
 const ProtobufCMessageDescriptor sightglass__v1__submit_event_request__descriptor =
 {
@@ -3518,14 +4296,14 @@ const ProtobufCMessageDescriptor sightglass__v1__submit_event_request__descripto
   "Sightglass__V1__SubmitEventRequest",
   "sightglass.v1",
   sizeof(Sightglass__V1__SubmitEventRequest),
-  13,
+  14,
   sightglass__v1__submit_event_request__field_descriptors,
   sightglass__v1__submit_event_request__field_indices_by_name,
   1,  sightglass__v1__submit_event_request__number_ranges,
   (ProtobufCMessageInit) sightglass__v1__submit_event_request__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor sightglass__v1__submit_archive_request__field_descriptors[9] =
+static const ProtobufCFieldDescriptor sightglass__v1__submit_archive_request__field_descriptors[10] =
 {
   {
     "request_id",
@@ -3635,10 +4413,23 @@ static const ProtobufCFieldDescriptor sightglass__v1__submit_archive_request__fi
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "due_us",
+    10,
+    PROTOBUF_C_LABEL_OPTIONAL,
+    PROTOBUF_C_TYPE_INT64,
+    offsetof(Sightglass__V1__SubmitArchiveRequest, has_due_us),
+    offsetof(Sightglass__V1__SubmitArchiveRequest, due_us),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned sightglass__v1__submit_archive_request__field_indices_by_name[] = {
   2,   /* field[2] = cameras */
   5,   /* field[5] = delivery */
+  9,   /* field[9] = due_us */
   8,   /* field[8] = kinds */
   6,   /* field[6] = mode */
   7,   /* field[7] = priority */
@@ -3650,7 +4441,7 @@ static const unsigned sightglass__v1__submit_archive_request__field_indices_by_n
 static const ProtobufCIntRange sightglass__v1__submit_archive_request__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 9 }
+  { 0, 10 }
 };
 const ProtobufCMessageDescriptor sightglass__v1__submit_archive_request__descriptor =
 {
@@ -3660,7 +4451,7 @@ const ProtobufCMessageDescriptor sightglass__v1__submit_archive_request__descrip
   "Sightglass__V1__SubmitArchiveRequest",
   "sightglass.v1",
   sizeof(Sightglass__V1__SubmitArchiveRequest),
-  9,
+  10,
   sightglass__v1__submit_archive_request__field_descriptors,
   sightglass__v1__submit_archive_request__field_indices_by_name,
   1,  sightglass__v1__submit_archive_request__number_ranges,
@@ -3899,7 +4690,7 @@ const ProtobufCMessageDescriptor sightglass__v1__delivered_file__descriptor =
   (ProtobufCMessageInit) sightglass__v1__delivered_file__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor sightglass__v1__archive_request__field_descriptors[23] =
+static const ProtobufCFieldDescriptor sightglass__v1__archive_request__field_descriptors[24] =
 {
   {
     "request_id",
@@ -4177,6 +4968,18 @@ static const ProtobufCFieldDescriptor sightglass__v1__archive_request__field_des
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "due_us",
+    24,
+    PROTOBUF_C_LABEL_OPTIONAL,
+    PROTOBUF_C_TYPE_INT64,
+    offsetof(Sightglass__V1__ArchiveRequest, has_due_us),
+    offsetof(Sightglass__V1__ArchiveRequest, due_us),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned sightglass__v1__archive_request__field_indices_by_name[] = {
   9,   /* field[9] = accepted_us */
@@ -4188,6 +4991,7 @@ static const unsigned sightglass__v1__archive_request__field_indices_by_name[] =
   10,   /* field[10] = copying_us */
   20,   /* field[20] = cursor */
   5,   /* field[5] = delivery */
+  23,   /* field[23] = due_us */
   13,   /* field[13] = event_keys */
   14,   /* field[14] = files */
   12,   /* field[12] = finished_us */
@@ -4206,7 +5010,7 @@ static const unsigned sightglass__v1__archive_request__field_indices_by_name[] =
 static const ProtobufCIntRange sightglass__v1__archive_request__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 23 }
+  { 0, 24 }
 };
 const ProtobufCMessageDescriptor sightglass__v1__archive_request__descriptor =
 {
@@ -4216,7 +5020,7 @@ const ProtobufCMessageDescriptor sightglass__v1__archive_request__descriptor =
   "Sightglass__V1__ArchiveRequest",
   "sightglass.v1",
   sizeof(Sightglass__V1__ArchiveRequest),
-  23,
+  24,
   sightglass__v1__archive_request__field_descriptors,
   sightglass__v1__archive_request__field_indices_by_name,
   1,  sightglass__v1__archive_request__number_ranges,
@@ -4530,7 +5334,7 @@ const ProtobufCMessageDescriptor sightglass__v1__claim_items_request__descriptor
   (ProtobufCMessageInit) sightglass__v1__claim_items_request__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor sightglass__v1__claimed_item__field_descriptors[15] =
+static const ProtobufCFieldDescriptor sightglass__v1__claimed_item__field_descriptors[16] =
 {
   {
     "item_id",
@@ -4712,6 +5516,18 @@ static const ProtobufCFieldDescriptor sightglass__v1__claimed_item__field_descri
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "crc64",
+    16,
+    PROTOBUF_C_LABEL_OPTIONAL,
+    PROTOBUF_C_TYPE_UINT64,
+    offsetof(Sightglass__V1__ClaimedItem, has_crc64),
+    offsetof(Sightglass__V1__ClaimedItem, crc64),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned sightglass__v1__claimed_item__field_indices_by_name[] = {
   5,   /* field[5] = archive_path */
@@ -4719,6 +5535,7 @@ static const unsigned sightglass__v1__claimed_item__field_indices_by_name[] = {
   13,   /* field[13] = attempts */
   10,   /* field[10] = camera */
   9,   /* field[9] = content */
+  15,   /* field[15] = crc64 */
   1,   /* field[1] = epoch */
   0,   /* field[0] = item_id */
   2,   /* field[2] = kind */
@@ -4733,7 +5550,7 @@ static const unsigned sightglass__v1__claimed_item__field_indices_by_name[] = {
 static const ProtobufCIntRange sightglass__v1__claimed_item__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 15 }
+  { 0, 16 }
 };
 const ProtobufCMessageDescriptor sightglass__v1__claimed_item__descriptor =
 {
@@ -4743,7 +5560,7 @@ const ProtobufCMessageDescriptor sightglass__v1__claimed_item__descriptor =
   "Sightglass__V1__ClaimedItem",
   "sightglass.v1",
   sizeof(Sightglass__V1__ClaimedItem),
-  15,
+  16,
   sightglass__v1__claimed_item__field_descriptors,
   sightglass__v1__claimed_item__field_indices_by_name,
   1,  sightglass__v1__claimed_item__number_ranges,
@@ -4788,7 +5605,7 @@ const ProtobufCMessageDescriptor sightglass__v1__claim_items_reply__descriptor =
   (ProtobufCMessageInit) sightglass__v1__claim_items_reply__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor sightglass__v1__item_claim__field_descriptors[2] =
+static const ProtobufCFieldDescriptor sightglass__v1__item_claim__field_descriptors[3] =
 {
   {
     "item_id",
@@ -4814,15 +5631,28 @@ static const ProtobufCFieldDescriptor sightglass__v1__item_claim__field_descript
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "done_bytes",
+    3,
+    PROTOBUF_C_LABEL_OPTIONAL,
+    PROTOBUF_C_TYPE_UINT64,
+    offsetof(Sightglass__V1__ItemClaim, has_done_bytes),
+    offsetof(Sightglass__V1__ItemClaim, done_bytes),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned sightglass__v1__item_claim__field_indices_by_name[] = {
+  2,   /* field[2] = done_bytes */
   1,   /* field[1] = epoch */
   0,   /* field[0] = item_id */
 };
 static const ProtobufCIntRange sightglass__v1__item_claim__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 2 }
+  { 0, 3 }
 };
 const ProtobufCMessageDescriptor sightglass__v1__item_claim__descriptor =
 {
@@ -4832,7 +5662,7 @@ const ProtobufCMessageDescriptor sightglass__v1__item_claim__descriptor =
   "Sightglass__V1__ItemClaim",
   "sightglass.v1",
   sizeof(Sightglass__V1__ItemClaim),
-  2,
+  3,
   sightglass__v1__item_claim__field_descriptors,
   sightglass__v1__item_claim__field_indices_by_name,
   1,  sightglass__v1__item_claim__number_ranges,
@@ -4941,7 +5771,7 @@ const ProtobufCMessageDescriptor sightglass__v1__renew_claims_reply__descriptor 
   (ProtobufCMessageInit) sightglass__v1__renew_claims_reply__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor sightglass__v1__complete_item_request__field_descriptors[8] =
+static const ProtobufCFieldDescriptor sightglass__v1__complete_item_request__field_descriptors[9] =
 {
   {
     "claim",
@@ -5039,11 +5869,24 @@ static const ProtobufCFieldDescriptor sightglass__v1__complete_item_request__fie
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "crc64",
+    9,
+    PROTOBUF_C_LABEL_OPTIONAL,
+    PROTOBUF_C_TYPE_UINT64,
+    offsetof(Sightglass__V1__CompleteItemRequest, has_crc64),
+    offsetof(Sightglass__V1__CompleteItemRequest, crc64),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned sightglass__v1__complete_item_request__field_indices_by_name[] = {
   5,   /* field[5] = archive_volume_id */
   6,   /* field[6] = blob_url */
   0,   /* field[0] = claim */
+  8,   /* field[8] = crc64 */
   7,   /* field[7] = handed_over */
   4,   /* field[4] = sha256 */
   3,   /* field[3] = size_bytes */
@@ -5053,7 +5896,7 @@ static const unsigned sightglass__v1__complete_item_request__field_indices_by_na
 static const ProtobufCIntRange sightglass__v1__complete_item_request__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 8 }
+  { 0, 9 }
 };
 const ProtobufCMessageDescriptor sightglass__v1__complete_item_request__descriptor =
 {
@@ -5063,7 +5906,7 @@ const ProtobufCMessageDescriptor sightglass__v1__complete_item_request__descript
   "Sightglass__V1__CompleteItemRequest",
   "sightglass.v1",
   sizeof(Sightglass__V1__CompleteItemRequest),
-  8,
+  9,
   sightglass__v1__complete_item_request__field_descriptors,
   sightglass__v1__complete_item_request__field_indices_by_name,
   1,  sightglass__v1__complete_item_request__number_ranges,
@@ -5247,6 +6090,612 @@ const ProtobufCMessageDescriptor sightglass__v1__fail_item_reply__descriptor =
   sightglass__v1__fail_item_reply__field_indices_by_name,
   1,  sightglass__v1__fail_item_reply__number_ranges,
   (ProtobufCMessageInit) sightglass__v1__fail_item_reply__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor sightglass__v1__list_uploads_request__field_descriptors[3] =
+{
+  {
+    "set_aside_only",
+    1,
+    PROTOBUF_C_LABEL_OPTIONAL,
+    PROTOBUF_C_TYPE_BOOL,
+    offsetof(Sightglass__V1__ListUploadsRequest, has_set_aside_only),
+    offsetof(Sightglass__V1__ListUploadsRequest, set_aside_only),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "limit",
+    2,
+    PROTOBUF_C_LABEL_OPTIONAL,
+    PROTOBUF_C_TYPE_UINT32,
+    offsetof(Sightglass__V1__ListUploadsRequest, has_limit),
+    offsetof(Sightglass__V1__ListUploadsRequest, limit),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "page_token",
+    3,
+    PROTOBUF_C_LABEL_OPTIONAL,
+    PROTOBUF_C_TYPE_STRING,
+    0,   /* quantifier_offset */
+    offsetof(Sightglass__V1__ListUploadsRequest, page_token),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned sightglass__v1__list_uploads_request__field_indices_by_name[] = {
+  1,   /* field[1] = limit */
+  2,   /* field[2] = page_token */
+  0,   /* field[0] = set_aside_only */
+};
+static const ProtobufCIntRange sightglass__v1__list_uploads_request__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 3 }
+};
+const ProtobufCMessageDescriptor sightglass__v1__list_uploads_request__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "sightglass.v1.ListUploadsRequest",
+  "ListUploadsRequest",
+  "Sightglass__V1__ListUploadsRequest",
+  "sightglass.v1",
+  sizeof(Sightglass__V1__ListUploadsRequest),
+  3,
+  sightglass__v1__list_uploads_request__field_descriptors,
+  sightglass__v1__list_uploads_request__field_indices_by_name,
+  1,  sightglass__v1__list_uploads_request__number_ranges,
+  (ProtobufCMessageInit) sightglass__v1__list_uploads_request__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor sightglass__v1__upload_item__field_descriptors[15] =
+{
+  {
+    "item_id",
+    1,
+    PROTOBUF_C_LABEL_OPTIONAL,
+    PROTOBUF_C_TYPE_UINT64,
+    offsetof(Sightglass__V1__UploadItem, has_item_id),
+    offsetof(Sightglass__V1__UploadItem, item_id),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "kind",
+    2,
+    PROTOBUF_C_LABEL_OPTIONAL,
+    PROTOBUF_C_TYPE_ENUM,
+    offsetof(Sightglass__V1__UploadItem, has_kind),
+    offsetof(Sightglass__V1__UploadItem, kind),
+    &sightglass__v1__item_kind__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "state",
+    3,
+    PROTOBUF_C_LABEL_OPTIONAL,
+    PROTOBUF_C_TYPE_ENUM,
+    offsetof(Sightglass__V1__UploadItem, has_state),
+    offsetof(Sightglass__V1__UploadItem, state),
+    &sightglass__v1__item_state__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "camera",
+    4,
+    PROTOBUF_C_LABEL_OPTIONAL,
+    PROTOBUF_C_TYPE_STRING,
+    0,   /* quantifier_offset */
+    offsetof(Sightglass__V1__UploadItem, camera),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "archive_path",
+    5,
+    PROTOBUF_C_LABEL_OPTIONAL,
+    PROTOBUF_C_TYPE_STRING,
+    0,   /* quantifier_offset */
+    offsetof(Sightglass__V1__UploadItem, archive_path),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "size_bytes",
+    6,
+    PROTOBUF_C_LABEL_OPTIONAL,
+    PROTOBUF_C_TYPE_UINT64,
+    offsetof(Sightglass__V1__UploadItem, has_size_bytes),
+    offsetof(Sightglass__V1__UploadItem, size_bytes),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "sent_bytes",
+    7,
+    PROTOBUF_C_LABEL_OPTIONAL,
+    PROTOBUF_C_TYPE_UINT64,
+    offsetof(Sightglass__V1__UploadItem, has_sent_bytes),
+    offsetof(Sightglass__V1__UploadItem, sent_bytes),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "worker",
+    8,
+    PROTOBUF_C_LABEL_OPTIONAL,
+    PROTOBUF_C_TYPE_STRING,
+    0,   /* quantifier_offset */
+    offsetof(Sightglass__V1__UploadItem, worker),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "attempts",
+    9,
+    PROTOBUF_C_LABEL_OPTIONAL,
+    PROTOBUF_C_TYPE_UINT32,
+    offsetof(Sightglass__V1__UploadItem, has_attempts),
+    offsetof(Sightglass__V1__UploadItem, attempts),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "error",
+    10,
+    PROTOBUF_C_LABEL_OPTIONAL,
+    PROTOBUF_C_TYPE_STRING,
+    0,   /* quantifier_offset */
+    offsetof(Sightglass__V1__UploadItem, error),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "archived_us",
+    11,
+    PROTOBUF_C_LABEL_OPTIONAL,
+    PROTOBUF_C_TYPE_INT64,
+    offsetof(Sightglass__V1__UploadItem, has_archived_us),
+    offsetof(Sightglass__V1__UploadItem, archived_us),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "retry_us",
+    12,
+    PROTOBUF_C_LABEL_OPTIONAL,
+    PROTOBUF_C_TYPE_INT64,
+    offsetof(Sightglass__V1__UploadItem, has_retry_us),
+    offsetof(Sightglass__V1__UploadItem, retry_us),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "priority",
+    13,
+    PROTOBUF_C_LABEL_OPTIONAL,
+    PROTOBUF_C_TYPE_SINT32,
+    offsetof(Sightglass__V1__UploadItem, has_priority),
+    offsetof(Sightglass__V1__UploadItem, priority),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "due_us",
+    14,
+    PROTOBUF_C_LABEL_OPTIONAL,
+    PROTOBUF_C_TYPE_INT64,
+    offsetof(Sightglass__V1__UploadItem, has_due_us),
+    offsetof(Sightglass__V1__UploadItem, due_us),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "request_ids",
+    15,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_STRING,
+    offsetof(Sightglass__V1__UploadItem, n_request_ids),
+    offsetof(Sightglass__V1__UploadItem, request_ids),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned sightglass__v1__upload_item__field_indices_by_name[] = {
+  4,   /* field[4] = archive_path */
+  10,   /* field[10] = archived_us */
+  8,   /* field[8] = attempts */
+  3,   /* field[3] = camera */
+  13,   /* field[13] = due_us */
+  9,   /* field[9] = error */
+  0,   /* field[0] = item_id */
+  1,   /* field[1] = kind */
+  12,   /* field[12] = priority */
+  14,   /* field[14] = request_ids */
+  11,   /* field[11] = retry_us */
+  6,   /* field[6] = sent_bytes */
+  5,   /* field[5] = size_bytes */
+  2,   /* field[2] = state */
+  7,   /* field[7] = worker */
+};
+static const ProtobufCIntRange sightglass__v1__upload_item__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 15 }
+};
+const ProtobufCMessageDescriptor sightglass__v1__upload_item__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "sightglass.v1.UploadItem",
+  "UploadItem",
+  "Sightglass__V1__UploadItem",
+  "sightglass.v1",
+  sizeof(Sightglass__V1__UploadItem),
+  15,
+  sightglass__v1__upload_item__field_descriptors,
+  sightglass__v1__upload_item__field_indices_by_name,
+  1,  sightglass__v1__upload_item__number_ranges,
+  (ProtobufCMessageInit) sightglass__v1__upload_item__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor sightglass__v1__list_uploads_reply__field_descriptors[14] =
+{
+  {
+    "items",
+    1,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Sightglass__V1__ListUploadsReply, n_items),
+    offsetof(Sightglass__V1__ListUploadsReply, items),
+    &sightglass__v1__upload_item__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "next_page_token",
+    2,
+    PROTOBUF_C_LABEL_OPTIONAL,
+    PROTOBUF_C_TYPE_STRING,
+    0,   /* quantifier_offset */
+    offsetof(Sightglass__V1__ListUploadsReply, next_page_token),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "waiting_files",
+    3,
+    PROTOBUF_C_LABEL_OPTIONAL,
+    PROTOBUF_C_TYPE_UINT64,
+    offsetof(Sightglass__V1__ListUploadsReply, has_waiting_files),
+    offsetof(Sightglass__V1__ListUploadsReply, waiting_files),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "waiting_bytes",
+    4,
+    PROTOBUF_C_LABEL_OPTIONAL,
+    PROTOBUF_C_TYPE_UINT64,
+    offsetof(Sightglass__V1__ListUploadsReply, has_waiting_bytes),
+    offsetof(Sightglass__V1__ListUploadsReply, waiting_bytes),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "active_files",
+    5,
+    PROTOBUF_C_LABEL_OPTIONAL,
+    PROTOBUF_C_TYPE_UINT64,
+    offsetof(Sightglass__V1__ListUploadsReply, has_active_files),
+    offsetof(Sightglass__V1__ListUploadsReply, active_files),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "active_bytes",
+    6,
+    PROTOBUF_C_LABEL_OPTIONAL,
+    PROTOBUF_C_TYPE_UINT64,
+    offsetof(Sightglass__V1__ListUploadsReply, has_active_bytes),
+    offsetof(Sightglass__V1__ListUploadsReply, active_bytes),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "set_aside_files",
+    7,
+    PROTOBUF_C_LABEL_OPTIONAL,
+    PROTOBUF_C_TYPE_UINT64,
+    offsetof(Sightglass__V1__ListUploadsReply, has_set_aside_files),
+    offsetof(Sightglass__V1__ListUploadsReply, set_aside_files),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "set_aside_bytes",
+    8,
+    PROTOBUF_C_LABEL_OPTIONAL,
+    PROTOBUF_C_TYPE_UINT64,
+    offsetof(Sightglass__V1__ListUploadsReply, has_set_aside_bytes),
+    offsetof(Sightglass__V1__ListUploadsReply, set_aside_bytes),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "oldest_us",
+    9,
+    PROTOBUF_C_LABEL_OPTIONAL,
+    PROTOBUF_C_TYPE_INT64,
+    offsetof(Sightglass__V1__ListUploadsReply, has_oldest_us),
+    offsetof(Sightglass__V1__ListUploadsReply, oldest_us),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "minute_files",
+    10,
+    PROTOBUF_C_LABEL_OPTIONAL,
+    PROTOBUF_C_TYPE_UINT64,
+    offsetof(Sightglass__V1__ListUploadsReply, has_minute_files),
+    offsetof(Sightglass__V1__ListUploadsReply, minute_files),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "minute_bytes",
+    11,
+    PROTOBUF_C_LABEL_OPTIONAL,
+    PROTOBUF_C_TYPE_UINT64,
+    offsetof(Sightglass__V1__ListUploadsReply, has_minute_bytes),
+    offsetof(Sightglass__V1__ListUploadsReply, minute_bytes),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "hour_files",
+    12,
+    PROTOBUF_C_LABEL_OPTIONAL,
+    PROTOBUF_C_TYPE_UINT64,
+    offsetof(Sightglass__V1__ListUploadsReply, has_hour_files),
+    offsetof(Sightglass__V1__ListUploadsReply, hour_files),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "hour_bytes",
+    13,
+    PROTOBUF_C_LABEL_OPTIONAL,
+    PROTOBUF_C_TYPE_UINT64,
+    offsetof(Sightglass__V1__ListUploadsReply, has_hour_bytes),
+    offsetof(Sightglass__V1__ListUploadsReply, hour_bytes),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "newest_uploaded_us",
+    14,
+    PROTOBUF_C_LABEL_OPTIONAL,
+    PROTOBUF_C_TYPE_INT64,
+    offsetof(Sightglass__V1__ListUploadsReply, has_newest_uploaded_us),
+    offsetof(Sightglass__V1__ListUploadsReply, newest_uploaded_us),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned sightglass__v1__list_uploads_reply__field_indices_by_name[] = {
+  5,   /* field[5] = active_bytes */
+  4,   /* field[4] = active_files */
+  12,   /* field[12] = hour_bytes */
+  11,   /* field[11] = hour_files */
+  0,   /* field[0] = items */
+  10,   /* field[10] = minute_bytes */
+  9,   /* field[9] = minute_files */
+  13,   /* field[13] = newest_uploaded_us */
+  1,   /* field[1] = next_page_token */
+  8,   /* field[8] = oldest_us */
+  7,   /* field[7] = set_aside_bytes */
+  6,   /* field[6] = set_aside_files */
+  3,   /* field[3] = waiting_bytes */
+  2,   /* field[2] = waiting_files */
+};
+static const ProtobufCIntRange sightglass__v1__list_uploads_reply__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 14 }
+};
+const ProtobufCMessageDescriptor sightglass__v1__list_uploads_reply__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "sightglass.v1.ListUploadsReply",
+  "ListUploadsReply",
+  "Sightglass__V1__ListUploadsReply",
+  "sightglass.v1",
+  sizeof(Sightglass__V1__ListUploadsReply),
+  14,
+  sightglass__v1__list_uploads_reply__field_descriptors,
+  sightglass__v1__list_uploads_reply__field_indices_by_name,
+  1,  sightglass__v1__list_uploads_reply__number_ranges,
+  (ProtobufCMessageInit) sightglass__v1__list_uploads_reply__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor sightglass__v1__revive_items_request__field_descriptors[4] =
+{
+  {
+    "item_ids",
+    1,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_UINT64,
+    offsetof(Sightglass__V1__ReviveItemsRequest, n_item_ids),
+    offsetof(Sightglass__V1__ReviveItemsRequest, item_ids),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "all",
+    2,
+    PROTOBUF_C_LABEL_OPTIONAL,
+    PROTOBUF_C_TYPE_BOOL,
+    offsetof(Sightglass__V1__ReviveItemsRequest, has_all),
+    offsetof(Sightglass__V1__ReviveItemsRequest, all),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "work",
+    3,
+    PROTOBUF_C_LABEL_OPTIONAL,
+    PROTOBUF_C_TYPE_ENUM,
+    offsetof(Sightglass__V1__ReviveItemsRequest, has_work),
+    offsetof(Sightglass__V1__ReviveItemsRequest, work),
+    &sightglass__v1__work__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "requested_by",
+    4,
+    PROTOBUF_C_LABEL_OPTIONAL,
+    PROTOBUF_C_TYPE_STRING,
+    0,   /* quantifier_offset */
+    offsetof(Sightglass__V1__ReviveItemsRequest, requested_by),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned sightglass__v1__revive_items_request__field_indices_by_name[] = {
+  1,   /* field[1] = all */
+  0,   /* field[0] = item_ids */
+  3,   /* field[3] = requested_by */
+  2,   /* field[2] = work */
+};
+static const ProtobufCIntRange sightglass__v1__revive_items_request__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 4 }
+};
+const ProtobufCMessageDescriptor sightglass__v1__revive_items_request__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "sightglass.v1.ReviveItemsRequest",
+  "ReviveItemsRequest",
+  "Sightglass__V1__ReviveItemsRequest",
+  "sightglass.v1",
+  sizeof(Sightglass__V1__ReviveItemsRequest),
+  4,
+  sightglass__v1__revive_items_request__field_descriptors,
+  sightglass__v1__revive_items_request__field_indices_by_name,
+  1,  sightglass__v1__revive_items_request__number_ranges,
+  (ProtobufCMessageInit) sightglass__v1__revive_items_request__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor sightglass__v1__revive_items_reply__field_descriptors[1] =
+{
+  {
+    "revived",
+    1,
+    PROTOBUF_C_LABEL_OPTIONAL,
+    PROTOBUF_C_TYPE_UINT64,
+    offsetof(Sightglass__V1__ReviveItemsReply, has_revived),
+    offsetof(Sightglass__V1__ReviveItemsReply, revived),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned sightglass__v1__revive_items_reply__field_indices_by_name[] = {
+  0,   /* field[0] = revived */
+};
+static const ProtobufCIntRange sightglass__v1__revive_items_reply__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 1 }
+};
+const ProtobufCMessageDescriptor sightglass__v1__revive_items_reply__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "sightglass.v1.ReviveItemsReply",
+  "ReviveItemsReply",
+  "Sightglass__V1__ReviveItemsReply",
+  "sightglass.v1",
+  sizeof(Sightglass__V1__ReviveItemsReply),
+  1,
+  sightglass__v1__revive_items_reply__field_descriptors,
+  sightglass__v1__revive_items_reply__field_indices_by_name,
+  1,  sightglass__v1__revive_items_reply__number_ranges,
+  (ProtobufCMessageInit) sightglass__v1__revive_items_reply__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
 static const ProtobufCFieldDescriptor sightglass__v1__hold__field_descriptors[9] =
@@ -5833,6 +7282,656 @@ const ProtobufCMessageDescriptor sightglass__v1__report_deleted_reply__descripto
   sightglass__v1__report_deleted_reply__field_indices_by_name,
   0,  sightglass__v1__report_deleted_reply__number_ranges,
   (ProtobufCMessageInit) sightglass__v1__report_deleted_reply__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+#define sightglass__v1__list_volumes_request__field_descriptors NULL
+#define sightglass__v1__list_volumes_request__field_indices_by_name NULL
+#define sightglass__v1__list_volumes_request__number_ranges NULL
+const ProtobufCMessageDescriptor sightglass__v1__list_volumes_request__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "sightglass.v1.ListVolumesRequest",
+  "ListVolumesRequest",
+  "Sightglass__V1__ListVolumesRequest",
+  "sightglass.v1",
+  sizeof(Sightglass__V1__ListVolumesRequest),
+  0,
+  sightglass__v1__list_volumes_request__field_descriptors,
+  sightglass__v1__list_volumes_request__field_indices_by_name,
+  0,  sightglass__v1__list_volumes_request__number_ranges,
+  (ProtobufCMessageInit) sightglass__v1__list_volumes_request__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor sightglass__v1__known_volume__field_descriptors[6] =
+{
+  {
+    "volume",
+    1,
+    PROTOBUF_C_LABEL_OPTIONAL,
+    PROTOBUF_C_TYPE_MESSAGE,
+    0,   /* quantifier_offset */
+    offsetof(Sightglass__V1__KnownVolume, volume),
+    &sightglass__v1__volume_status__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "owner",
+    2,
+    PROTOBUF_C_LABEL_OPTIONAL,
+    PROTOBUF_C_TYPE_STRING,
+    0,   /* quantifier_offset */
+    offsetof(Sightglass__V1__KnownVolume, owner),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "owner_address",
+    3,
+    PROTOBUF_C_LABEL_OPTIONAL,
+    PROTOBUF_C_TYPE_STRING,
+    0,   /* quantifier_offset */
+    offsetof(Sightglass__V1__KnownVolume, owner_address),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "reported_us",
+    4,
+    PROTOBUF_C_LABEL_OPTIONAL,
+    PROTOBUF_C_TYPE_INT64,
+    offsetof(Sightglass__V1__KnownVolume, has_reported_us),
+    offsetof(Sightglass__V1__KnownVolume, reported_us),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "files",
+    5,
+    PROTOBUF_C_LABEL_OPTIONAL,
+    PROTOBUF_C_TYPE_UINT64,
+    offsetof(Sightglass__V1__KnownVolume, has_files),
+    offsetof(Sightglass__V1__KnownVolume, files),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "bytes",
+    6,
+    PROTOBUF_C_LABEL_OPTIONAL,
+    PROTOBUF_C_TYPE_UINT64,
+    offsetof(Sightglass__V1__KnownVolume, has_bytes),
+    offsetof(Sightglass__V1__KnownVolume, bytes),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned sightglass__v1__known_volume__field_indices_by_name[] = {
+  5,   /* field[5] = bytes */
+  4,   /* field[4] = files */
+  1,   /* field[1] = owner */
+  2,   /* field[2] = owner_address */
+  3,   /* field[3] = reported_us */
+  0,   /* field[0] = volume */
+};
+static const ProtobufCIntRange sightglass__v1__known_volume__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 6 }
+};
+const ProtobufCMessageDescriptor sightglass__v1__known_volume__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "sightglass.v1.KnownVolume",
+  "KnownVolume",
+  "Sightglass__V1__KnownVolume",
+  "sightglass.v1",
+  sizeof(Sightglass__V1__KnownVolume),
+  6,
+  sightglass__v1__known_volume__field_descriptors,
+  sightglass__v1__known_volume__field_indices_by_name,
+  1,  sightglass__v1__known_volume__number_ranges,
+  (ProtobufCMessageInit) sightglass__v1__known_volume__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor sightglass__v1__list_volumes_reply__field_descriptors[1] =
+{
+  {
+    "volumes",
+    1,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Sightglass__V1__ListVolumesReply, n_volumes),
+    offsetof(Sightglass__V1__ListVolumesReply, volumes),
+    &sightglass__v1__known_volume__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned sightglass__v1__list_volumes_reply__field_indices_by_name[] = {
+  0,   /* field[0] = volumes */
+};
+static const ProtobufCIntRange sightglass__v1__list_volumes_reply__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 1 }
+};
+const ProtobufCMessageDescriptor sightglass__v1__list_volumes_reply__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "sightglass.v1.ListVolumesReply",
+  "ListVolumesReply",
+  "Sightglass__V1__ListVolumesReply",
+  "sightglass.v1",
+  sizeof(Sightglass__V1__ListVolumesReply),
+  1,
+  sightglass__v1__list_volumes_reply__field_descriptors,
+  sightglass__v1__list_volumes_reply__field_indices_by_name,
+  1,  sightglass__v1__list_volumes_reply__number_ranges,
+  (ProtobufCMessageInit) sightglass__v1__list_volumes_reply__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor sightglass__v1__count_days_request__field_descriptors[3] =
+{
+  {
+    "asset",
+    1,
+    PROTOBUF_C_LABEL_OPTIONAL,
+    PROTOBUF_C_TYPE_STRING,
+    0,   /* quantifier_offset */
+    offsetof(Sightglass__V1__CountDaysRequest, asset),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "source",
+    2,
+    PROTOBUF_C_LABEL_OPTIONAL,
+    PROTOBUF_C_TYPE_MESSAGE,
+    0,   /* quantifier_offset */
+    offsetof(Sightglass__V1__CountDaysRequest, source),
+    &sightglass__v1__source_name__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "window",
+    3,
+    PROTOBUF_C_LABEL_OPTIONAL,
+    PROTOBUF_C_TYPE_MESSAGE,
+    0,   /* quantifier_offset */
+    offsetof(Sightglass__V1__CountDaysRequest, window),
+    &sightglass__v1__window__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned sightglass__v1__count_days_request__field_indices_by_name[] = {
+  0,   /* field[0] = asset */
+  1,   /* field[1] = source */
+  2,   /* field[2] = window */
+};
+static const ProtobufCIntRange sightglass__v1__count_days_request__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 3 }
+};
+const ProtobufCMessageDescriptor sightglass__v1__count_days_request__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "sightglass.v1.CountDaysRequest",
+  "CountDaysRequest",
+  "Sightglass__V1__CountDaysRequest",
+  "sightglass.v1",
+  sizeof(Sightglass__V1__CountDaysRequest),
+  3,
+  sightglass__v1__count_days_request__field_descriptors,
+  sightglass__v1__count_days_request__field_indices_by_name,
+  1,  sightglass__v1__count_days_request__number_ranges,
+  (ProtobufCMessageInit) sightglass__v1__count_days_request__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor sightglass__v1__day_count__field_descriptors[6] =
+{
+  {
+    "camera",
+    1,
+    PROTOBUF_C_LABEL_OPTIONAL,
+    PROTOBUF_C_TYPE_STRING,
+    0,   /* quantifier_offset */
+    offsetof(Sightglass__V1__DayCount, camera),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "source",
+    2,
+    PROTOBUF_C_LABEL_OPTIONAL,
+    PROTOBUF_C_TYPE_MESSAGE,
+    0,   /* quantifier_offset */
+    offsetof(Sightglass__V1__DayCount, source),
+    &sightglass__v1__source_name__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "day_us",
+    3,
+    PROTOBUF_C_LABEL_OPTIONAL,
+    PROTOBUF_C_TYPE_INT64,
+    offsetof(Sightglass__V1__DayCount, has_day_us),
+    offsetof(Sightglass__V1__DayCount, day_us),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "segments",
+    4,
+    PROTOBUF_C_LABEL_OPTIONAL,
+    PROTOBUF_C_TYPE_UINT64,
+    offsetof(Sightglass__V1__DayCount, has_segments),
+    offsetof(Sightglass__V1__DayCount, segments),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "snapshots",
+    5,
+    PROTOBUF_C_LABEL_OPTIONAL,
+    PROTOBUF_C_TYPE_UINT64,
+    offsetof(Sightglass__V1__DayCount, has_snapshots),
+    offsetof(Sightglass__V1__DayCount, snapshots),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "bytes",
+    6,
+    PROTOBUF_C_LABEL_OPTIONAL,
+    PROTOBUF_C_TYPE_UINT64,
+    offsetof(Sightglass__V1__DayCount, has_bytes),
+    offsetof(Sightglass__V1__DayCount, bytes),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned sightglass__v1__day_count__field_indices_by_name[] = {
+  5,   /* field[5] = bytes */
+  0,   /* field[0] = camera */
+  2,   /* field[2] = day_us */
+  3,   /* field[3] = segments */
+  4,   /* field[4] = snapshots */
+  1,   /* field[1] = source */
+};
+static const ProtobufCIntRange sightglass__v1__day_count__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 6 }
+};
+const ProtobufCMessageDescriptor sightglass__v1__day_count__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "sightglass.v1.DayCount",
+  "DayCount",
+  "Sightglass__V1__DayCount",
+  "sightglass.v1",
+  sizeof(Sightglass__V1__DayCount),
+  6,
+  sightglass__v1__day_count__field_descriptors,
+  sightglass__v1__day_count__field_indices_by_name,
+  1,  sightglass__v1__day_count__number_ranges,
+  (ProtobufCMessageInit) sightglass__v1__day_count__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor sightglass__v1__count_days_reply__field_descriptors[2] =
+{
+  {
+    "days",
+    1,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Sightglass__V1__CountDaysReply, n_days),
+    offsetof(Sightglass__V1__CountDaysReply, days),
+    &sightglass__v1__day_count__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "more",
+    2,
+    PROTOBUF_C_LABEL_OPTIONAL,
+    PROTOBUF_C_TYPE_BOOL,
+    offsetof(Sightglass__V1__CountDaysReply, has_more),
+    offsetof(Sightglass__V1__CountDaysReply, more),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned sightglass__v1__count_days_reply__field_indices_by_name[] = {
+  0,   /* field[0] = days */
+  1,   /* field[1] = more */
+};
+static const ProtobufCIntRange sightglass__v1__count_days_reply__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 2 }
+};
+const ProtobufCMessageDescriptor sightglass__v1__count_days_reply__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "sightglass.v1.CountDaysReply",
+  "CountDaysReply",
+  "Sightglass__V1__CountDaysReply",
+  "sightglass.v1",
+  sizeof(Sightglass__V1__CountDaysReply),
+  2,
+  sightglass__v1__count_days_reply__field_descriptors,
+  sightglass__v1__count_days_reply__field_indices_by_name,
+  1,  sightglass__v1__count_days_reply__number_ranges,
+  (ProtobufCMessageInit) sightglass__v1__count_days_reply__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+#define sightglass__v1__backup_catalogue_request__field_descriptors NULL
+#define sightglass__v1__backup_catalogue_request__field_indices_by_name NULL
+#define sightglass__v1__backup_catalogue_request__number_ranges NULL
+const ProtobufCMessageDescriptor sightglass__v1__backup_catalogue_request__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "sightglass.v1.BackupCatalogueRequest",
+  "BackupCatalogueRequest",
+  "Sightglass__V1__BackupCatalogueRequest",
+  "sightglass.v1",
+  sizeof(Sightglass__V1__BackupCatalogueRequest),
+  0,
+  sightglass__v1__backup_catalogue_request__field_descriptors,
+  sightglass__v1__backup_catalogue_request__field_indices_by_name,
+  0,  sightglass__v1__backup_catalogue_request__number_ranges,
+  (ProtobufCMessageInit) sightglass__v1__backup_catalogue_request__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor sightglass__v1__backup_catalogue_reply__field_descriptors[3] =
+{
+  {
+    "name",
+    1,
+    PROTOBUF_C_LABEL_OPTIONAL,
+    PROTOBUF_C_TYPE_STRING,
+    0,   /* quantifier_offset */
+    offsetof(Sightglass__V1__BackupCatalogueReply, name),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "size_bytes",
+    2,
+    PROTOBUF_C_LABEL_OPTIONAL,
+    PROTOBUF_C_TYPE_UINT64,
+    offsetof(Sightglass__V1__BackupCatalogueReply, has_size_bytes),
+    offsetof(Sightglass__V1__BackupCatalogueReply, size_bytes),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "sha256",
+    3,
+    PROTOBUF_C_LABEL_OPTIONAL,
+    PROTOBUF_C_TYPE_BYTES,
+    offsetof(Sightglass__V1__BackupCatalogueReply, has_sha256),
+    offsetof(Sightglass__V1__BackupCatalogueReply, sha256),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned sightglass__v1__backup_catalogue_reply__field_indices_by_name[] = {
+  0,   /* field[0] = name */
+  2,   /* field[2] = sha256 */
+  1,   /* field[1] = size_bytes */
+};
+static const ProtobufCIntRange sightglass__v1__backup_catalogue_reply__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 3 }
+};
+const ProtobufCMessageDescriptor sightglass__v1__backup_catalogue_reply__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "sightglass.v1.BackupCatalogueReply",
+  "BackupCatalogueReply",
+  "Sightglass__V1__BackupCatalogueReply",
+  "sightglass.v1",
+  sizeof(Sightglass__V1__BackupCatalogueReply),
+  3,
+  sightglass__v1__backup_catalogue_reply__field_descriptors,
+  sightglass__v1__backup_catalogue_reply__field_indices_by_name,
+  1,  sightglass__v1__backup_catalogue_reply__number_ranges,
+  (ProtobufCMessageInit) sightglass__v1__backup_catalogue_reply__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor sightglass__v1__read_backup_request__field_descriptors[3] =
+{
+  {
+    "name",
+    1,
+    PROTOBUF_C_LABEL_OPTIONAL,
+    PROTOBUF_C_TYPE_STRING,
+    0,   /* quantifier_offset */
+    offsetof(Sightglass__V1__ReadBackupRequest, name),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "offset",
+    2,
+    PROTOBUF_C_LABEL_OPTIONAL,
+    PROTOBUF_C_TYPE_UINT64,
+    offsetof(Sightglass__V1__ReadBackupRequest, has_offset),
+    offsetof(Sightglass__V1__ReadBackupRequest, offset),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "length",
+    3,
+    PROTOBUF_C_LABEL_OPTIONAL,
+    PROTOBUF_C_TYPE_UINT32,
+    offsetof(Sightglass__V1__ReadBackupRequest, has_length),
+    offsetof(Sightglass__V1__ReadBackupRequest, length),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned sightglass__v1__read_backup_request__field_indices_by_name[] = {
+  2,   /* field[2] = length */
+  0,   /* field[0] = name */
+  1,   /* field[1] = offset */
+};
+static const ProtobufCIntRange sightglass__v1__read_backup_request__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 3 }
+};
+const ProtobufCMessageDescriptor sightglass__v1__read_backup_request__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "sightglass.v1.ReadBackupRequest",
+  "ReadBackupRequest",
+  "Sightglass__V1__ReadBackupRequest",
+  "sightglass.v1",
+  sizeof(Sightglass__V1__ReadBackupRequest),
+  3,
+  sightglass__v1__read_backup_request__field_descriptors,
+  sightglass__v1__read_backup_request__field_indices_by_name,
+  1,  sightglass__v1__read_backup_request__number_ranges,
+  (ProtobufCMessageInit) sightglass__v1__read_backup_request__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor sightglass__v1__read_backup_reply__field_descriptors[1] =
+{
+  {
+    "data",
+    1,
+    PROTOBUF_C_LABEL_OPTIONAL,
+    PROTOBUF_C_TYPE_BYTES,
+    offsetof(Sightglass__V1__ReadBackupReply, has_data),
+    offsetof(Sightglass__V1__ReadBackupReply, data),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned sightglass__v1__read_backup_reply__field_indices_by_name[] = {
+  0,   /* field[0] = data */
+};
+static const ProtobufCIntRange sightglass__v1__read_backup_reply__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 1 }
+};
+const ProtobufCMessageDescriptor sightglass__v1__read_backup_reply__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "sightglass.v1.ReadBackupReply",
+  "ReadBackupReply",
+  "Sightglass__V1__ReadBackupReply",
+  "sightglass.v1",
+  sizeof(Sightglass__V1__ReadBackupReply),
+  1,
+  sightglass__v1__read_backup_reply__field_descriptors,
+  sightglass__v1__read_backup_reply__field_indices_by_name,
+  1,  sightglass__v1__read_backup_reply__number_ranges,
+  (ProtobufCMessageInit) sightglass__v1__read_backup_reply__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor sightglass__v1__check_catalogue_request__field_descriptors[1] =
+{
+  {
+    "level",
+    1,
+    PROTOBUF_C_LABEL_OPTIONAL,
+    PROTOBUF_C_TYPE_ENUM,
+    offsetof(Sightglass__V1__CheckCatalogueRequest, has_level),
+    offsetof(Sightglass__V1__CheckCatalogueRequest, level),
+    &sightglass__v1__check_level__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned sightglass__v1__check_catalogue_request__field_indices_by_name[] = {
+  0,   /* field[0] = level */
+};
+static const ProtobufCIntRange sightglass__v1__check_catalogue_request__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 1 }
+};
+const ProtobufCMessageDescriptor sightglass__v1__check_catalogue_request__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "sightglass.v1.CheckCatalogueRequest",
+  "CheckCatalogueRequest",
+  "Sightglass__V1__CheckCatalogueRequest",
+  "sightglass.v1",
+  sizeof(Sightglass__V1__CheckCatalogueRequest),
+  1,
+  sightglass__v1__check_catalogue_request__field_descriptors,
+  sightglass__v1__check_catalogue_request__field_indices_by_name,
+  1,  sightglass__v1__check_catalogue_request__number_ranges,
+  (ProtobufCMessageInit) sightglass__v1__check_catalogue_request__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor sightglass__v1__check_catalogue_reply__field_descriptors[2] =
+{
+  {
+    "problems",
+    1,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_STRING,
+    offsetof(Sightglass__V1__CheckCatalogueReply, n_problems),
+    offsetof(Sightglass__V1__CheckCatalogueReply, problems),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "rows",
+    2,
+    PROTOBUF_C_LABEL_OPTIONAL,
+    PROTOBUF_C_TYPE_UINT64,
+    offsetof(Sightglass__V1__CheckCatalogueReply, has_rows),
+    offsetof(Sightglass__V1__CheckCatalogueReply, rows),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned sightglass__v1__check_catalogue_reply__field_indices_by_name[] = {
+  0,   /* field[0] = problems */
+  1,   /* field[1] = rows */
+};
+static const ProtobufCIntRange sightglass__v1__check_catalogue_reply__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 2 }
+};
+const ProtobufCMessageDescriptor sightglass__v1__check_catalogue_reply__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "sightglass.v1.CheckCatalogueReply",
+  "CheckCatalogueReply",
+  "Sightglass__V1__CheckCatalogueReply",
+  "sightglass.v1",
+  sizeof(Sightglass__V1__CheckCatalogueReply),
+  2,
+  sightglass__v1__check_catalogue_reply__field_descriptors,
+  sightglass__v1__check_catalogue_reply__field_indices_by_name,
+  1,  sightglass__v1__check_catalogue_reply__number_ranges,
+  (ProtobufCMessageInit) sightglass__v1__check_catalogue_reply__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
 static const ProtobufCFieldDescriptor sightglass__v1__indexer_changes_request__field_descriptors[2] =
@@ -6463,7 +8562,37 @@ const ProtobufCEnumDescriptor sightglass__v1__hold_kind__descriptor =
   sightglass__v1__hold_kind__value_ranges,
   NULL,NULL,NULL,NULL   /* reserved[1234] */
 };
-static const ProtobufCMethodDescriptor sightglass__v1__indexer__method_descriptors[22] =
+static const ProtobufCEnumValue sightglass__v1__check_level__enum_values_by_number[3] =
+{
+  { "CHECK_LEVEL_UNSPECIFIED", "SIGHTGLASS__V1__CHECK_LEVEL__CHECK_LEVEL_UNSPECIFIED", 0 },
+  { "CHECK_LEVEL_QUICK", "SIGHTGLASS__V1__CHECK_LEVEL__CHECK_LEVEL_QUICK", 1 },
+  { "CHECK_LEVEL_FULL", "SIGHTGLASS__V1__CHECK_LEVEL__CHECK_LEVEL_FULL", 2 },
+};
+static const ProtobufCIntRange sightglass__v1__check_level__value_ranges[] = {
+{0, 0},{0, 3}
+};
+static const ProtobufCEnumValueIndex sightglass__v1__check_level__enum_values_by_name[3] =
+{
+  { "CHECK_LEVEL_FULL", 2 },
+  { "CHECK_LEVEL_QUICK", 1 },
+  { "CHECK_LEVEL_UNSPECIFIED", 0 },
+};
+const ProtobufCEnumDescriptor sightglass__v1__check_level__descriptor =
+{
+  PROTOBUF_C__ENUM_DESCRIPTOR_MAGIC,
+  "sightglass.v1.CheckLevel",
+  "CheckLevel",
+  "Sightglass__V1__CheckLevel",
+  "sightglass.v1",
+  3,
+  sightglass__v1__check_level__enum_values_by_number,
+  3,
+  sightglass__v1__check_level__enum_values_by_name,
+  1,
+  sightglass__v1__check_level__value_ranges,
+  NULL,NULL,NULL,NULL   /* reserved[1234] */
+};
+static const ProtobufCMethodDescriptor sightglass__v1__indexer__method_descriptors[29] =
 {
   { "RecordMedia", &sightglass__v1__record_media_request__descriptor, &sightglass__v1__record_media_reply__descriptor },
   { "ReportVolume", &sightglass__v1__report_volume_request__descriptor, &sightglass__v1__report_volume_reply__descriptor },
@@ -6480,35 +8609,49 @@ static const ProtobufCMethodDescriptor sightglass__v1__indexer__method_descripto
   { "RenewClaims", &sightglass__v1__renew_claims_request__descriptor, &sightglass__v1__renew_claims_reply__descriptor },
   { "CompleteItem", &sightglass__v1__complete_item_request__descriptor, &sightglass__v1__complete_item_reply__descriptor },
   { "FailItem", &sightglass__v1__fail_item_request__descriptor, &sightglass__v1__fail_item_reply__descriptor },
+  { "ListUploads", &sightglass__v1__list_uploads_request__descriptor, &sightglass__v1__list_uploads_reply__descriptor },
+  { "ReviveItems", &sightglass__v1__revive_items_request__descriptor, &sightglass__v1__revive_items_reply__descriptor },
   { "PlaceHold", &sightglass__v1__place_hold_request__descriptor, &sightglass__v1__hold__descriptor },
   { "ReleaseHold", &sightglass__v1__release_hold_request__descriptor, &sightglass__v1__release_hold_reply__descriptor },
   { "ListHolds", &sightglass__v1__list_holds_request__descriptor, &sightglass__v1__list_holds_reply__descriptor },
   { "GetDeletionGrants", &sightglass__v1__get_deletion_grants_request__descriptor, &sightglass__v1__get_deletion_grants_reply__descriptor },
   { "ReportDeleted", &sightglass__v1__report_deleted_request__descriptor, &sightglass__v1__report_deleted_reply__descriptor },
   { "Changes", &sightglass__v1__indexer_changes_request__descriptor, &sightglass__v1__indexer_changes_reply__descriptor },
+  { "ListVolumes", &sightglass__v1__list_volumes_request__descriptor, &sightglass__v1__list_volumes_reply__descriptor },
+  { "CountDays", &sightglass__v1__count_days_request__descriptor, &sightglass__v1__count_days_reply__descriptor },
+  { "BackupCatalogue", &sightglass__v1__backup_catalogue_request__descriptor, &sightglass__v1__backup_catalogue_reply__descriptor },
+  { "ReadBackup", &sightglass__v1__read_backup_request__descriptor, &sightglass__v1__read_backup_reply__descriptor },
+  { "CheckCatalogue", &sightglass__v1__check_catalogue_request__descriptor, &sightglass__v1__check_catalogue_reply__descriptor },
   { "ListAudit", &sightglass__v1__list_audit_request__descriptor, &sightglass__v1__list_audit_reply__descriptor },
 };
 const unsigned sightglass__v1__indexer__method_indices_by_name[] = {
+  25,        /* BackupCatalogue */
   10,        /* CancelRequest */
-  20,        /* Changes */
+  22,        /* Changes */
+  27,        /* CheckCatalogue */
   11,        /* ClaimItems */
   13,        /* CompleteItem */
+  24,        /* CountDays */
   4,        /* Coverage */
   14,        /* FailItem */
-  18,        /* GetDeletionGrants */
+  20,        /* GetDeletionGrants */
   8,        /* GetRequest */
-  21,        /* ListAudit */
+  28,        /* ListAudit */
   5,        /* ListCameras */
   2,        /* ListFiles */
-  17,        /* ListHolds */
+  19,        /* ListHolds */
   9,        /* ListRequests */
-  15,        /* PlaceHold */
+  15,        /* ListUploads */
+  23,        /* ListVolumes */
+  17,        /* PlaceHold */
   3,        /* QueryMedia */
+  26,        /* ReadBackup */
   0,        /* RecordMedia */
-  16,        /* ReleaseHold */
+  18,        /* ReleaseHold */
   12,        /* RenewClaims */
-  19,        /* ReportDeleted */
+  21,        /* ReportDeleted */
   1,        /* ReportVolume */
+  16,        /* ReviveItems */
   7,        /* SubmitArchive */
   6         /* SubmitEvent */
 };
@@ -6519,7 +8662,7 @@ const ProtobufCServiceDescriptor sightglass__v1__indexer__descriptor =
   "Indexer",
   "Sightglass__V1__Indexer",
   "sightglass.v1",
-  22,
+  29,
   sightglass__v1__indexer__method_descriptors,
   sightglass__v1__indexer__method_indices_by_name
 };
@@ -6643,13 +8786,29 @@ void sightglass__v1__indexer__fail_item(ProtobufCService *service,
   assert(service->descriptor == &sightglass__v1__indexer__descriptor);
   service->invoke(service, 14, (const ProtobufCMessage *) input, (ProtobufCClosure) closure, closure_data);
 }
+void sightglass__v1__indexer__list_uploads(ProtobufCService *service,
+                                           const Sightglass__V1__ListUploadsRequest *input,
+                                           Sightglass__V1__ListUploadsReply_Closure closure,
+                                           void *closure_data)
+{
+  assert(service->descriptor == &sightglass__v1__indexer__descriptor);
+  service->invoke(service, 15, (const ProtobufCMessage *) input, (ProtobufCClosure) closure, closure_data);
+}
+void sightglass__v1__indexer__revive_items(ProtobufCService *service,
+                                           const Sightglass__V1__ReviveItemsRequest *input,
+                                           Sightglass__V1__ReviveItemsReply_Closure closure,
+                                           void *closure_data)
+{
+  assert(service->descriptor == &sightglass__v1__indexer__descriptor);
+  service->invoke(service, 16, (const ProtobufCMessage *) input, (ProtobufCClosure) closure, closure_data);
+}
 void sightglass__v1__indexer__place_hold(ProtobufCService *service,
                                          const Sightglass__V1__PlaceHoldRequest *input,
                                          Sightglass__V1__Hold_Closure closure,
                                          void *closure_data)
 {
   assert(service->descriptor == &sightglass__v1__indexer__descriptor);
-  service->invoke(service, 15, (const ProtobufCMessage *) input, (ProtobufCClosure) closure, closure_data);
+  service->invoke(service, 17, (const ProtobufCMessage *) input, (ProtobufCClosure) closure, closure_data);
 }
 void sightglass__v1__indexer__release_hold(ProtobufCService *service,
                                            const Sightglass__V1__ReleaseHoldRequest *input,
@@ -6657,7 +8816,7 @@ void sightglass__v1__indexer__release_hold(ProtobufCService *service,
                                            void *closure_data)
 {
   assert(service->descriptor == &sightglass__v1__indexer__descriptor);
-  service->invoke(service, 16, (const ProtobufCMessage *) input, (ProtobufCClosure) closure, closure_data);
+  service->invoke(service, 18, (const ProtobufCMessage *) input, (ProtobufCClosure) closure, closure_data);
 }
 void sightglass__v1__indexer__list_holds(ProtobufCService *service,
                                          const Sightglass__V1__ListHoldsRequest *input,
@@ -6665,7 +8824,7 @@ void sightglass__v1__indexer__list_holds(ProtobufCService *service,
                                          void *closure_data)
 {
   assert(service->descriptor == &sightglass__v1__indexer__descriptor);
-  service->invoke(service, 17, (const ProtobufCMessage *) input, (ProtobufCClosure) closure, closure_data);
+  service->invoke(service, 19, (const ProtobufCMessage *) input, (ProtobufCClosure) closure, closure_data);
 }
 void sightglass__v1__indexer__get_deletion_grants(ProtobufCService *service,
                                                   const Sightglass__V1__GetDeletionGrantsRequest *input,
@@ -6673,7 +8832,7 @@ void sightglass__v1__indexer__get_deletion_grants(ProtobufCService *service,
                                                   void *closure_data)
 {
   assert(service->descriptor == &sightglass__v1__indexer__descriptor);
-  service->invoke(service, 18, (const ProtobufCMessage *) input, (ProtobufCClosure) closure, closure_data);
+  service->invoke(service, 20, (const ProtobufCMessage *) input, (ProtobufCClosure) closure, closure_data);
 }
 void sightglass__v1__indexer__report_deleted(ProtobufCService *service,
                                              const Sightglass__V1__ReportDeletedRequest *input,
@@ -6681,7 +8840,7 @@ void sightglass__v1__indexer__report_deleted(ProtobufCService *service,
                                              void *closure_data)
 {
   assert(service->descriptor == &sightglass__v1__indexer__descriptor);
-  service->invoke(service, 19, (const ProtobufCMessage *) input, (ProtobufCClosure) closure, closure_data);
+  service->invoke(service, 21, (const ProtobufCMessage *) input, (ProtobufCClosure) closure, closure_data);
 }
 void sightglass__v1__indexer__changes(ProtobufCService *service,
                                       const Sightglass__V1__IndexerChangesRequest *input,
@@ -6689,7 +8848,47 @@ void sightglass__v1__indexer__changes(ProtobufCService *service,
                                       void *closure_data)
 {
   assert(service->descriptor == &sightglass__v1__indexer__descriptor);
-  service->invoke(service, 20, (const ProtobufCMessage *) input, (ProtobufCClosure) closure, closure_data);
+  service->invoke(service, 22, (const ProtobufCMessage *) input, (ProtobufCClosure) closure, closure_data);
+}
+void sightglass__v1__indexer__list_volumes(ProtobufCService *service,
+                                           const Sightglass__V1__ListVolumesRequest *input,
+                                           Sightglass__V1__ListVolumesReply_Closure closure,
+                                           void *closure_data)
+{
+  assert(service->descriptor == &sightglass__v1__indexer__descriptor);
+  service->invoke(service, 23, (const ProtobufCMessage *) input, (ProtobufCClosure) closure, closure_data);
+}
+void sightglass__v1__indexer__count_days(ProtobufCService *service,
+                                         const Sightglass__V1__CountDaysRequest *input,
+                                         Sightglass__V1__CountDaysReply_Closure closure,
+                                         void *closure_data)
+{
+  assert(service->descriptor == &sightglass__v1__indexer__descriptor);
+  service->invoke(service, 24, (const ProtobufCMessage *) input, (ProtobufCClosure) closure, closure_data);
+}
+void sightglass__v1__indexer__backup_catalogue(ProtobufCService *service,
+                                               const Sightglass__V1__BackupCatalogueRequest *input,
+                                               Sightglass__V1__BackupCatalogueReply_Closure closure,
+                                               void *closure_data)
+{
+  assert(service->descriptor == &sightglass__v1__indexer__descriptor);
+  service->invoke(service, 25, (const ProtobufCMessage *) input, (ProtobufCClosure) closure, closure_data);
+}
+void sightglass__v1__indexer__read_backup(ProtobufCService *service,
+                                          const Sightglass__V1__ReadBackupRequest *input,
+                                          Sightglass__V1__ReadBackupReply_Closure closure,
+                                          void *closure_data)
+{
+  assert(service->descriptor == &sightglass__v1__indexer__descriptor);
+  service->invoke(service, 26, (const ProtobufCMessage *) input, (ProtobufCClosure) closure, closure_data);
+}
+void sightglass__v1__indexer__check_catalogue(ProtobufCService *service,
+                                              const Sightglass__V1__CheckCatalogueRequest *input,
+                                              Sightglass__V1__CheckCatalogueReply_Closure closure,
+                                              void *closure_data)
+{
+  assert(service->descriptor == &sightglass__v1__indexer__descriptor);
+  service->invoke(service, 27, (const ProtobufCMessage *) input, (ProtobufCClosure) closure, closure_data);
 }
 void sightglass__v1__indexer__list_audit(ProtobufCService *service,
                                          const Sightglass__V1__ListAuditRequest *input,
@@ -6697,7 +8896,7 @@ void sightglass__v1__indexer__list_audit(ProtobufCService *service,
                                          void *closure_data)
 {
   assert(service->descriptor == &sightglass__v1__indexer__descriptor);
-  service->invoke(service, 21, (const ProtobufCMessage *) input, (ProtobufCClosure) closure, closure_data);
+  service->invoke(service, 28, (const ProtobufCMessage *) input, (ProtobufCClosure) closure, closure_data);
 }
 void sightglass__v1__indexer__init (Sightglass__V1__Indexer_Service *service,
                                     Sightglass__V1__Indexer_ServiceDestroy destroy)

@@ -3071,7 +3071,7 @@ const ProtobufCMessageDescriptor sightglass__v1__registry_changes_reply__descrip
   (ProtobufCMessageInit) sightglass__v1__registry_changes_reply__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor sightglass__v1__lease__field_descriptors[5] =
+static const ProtobufCFieldDescriptor sightglass__v1__lease__field_descriptors[9] =
 {
   {
     "source",
@@ -3133,18 +3133,70 @@ static const ProtobufCFieldDescriptor sightglass__v1__lease__field_descriptors[5
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "state",
+    6,
+    PROTOBUF_C_LABEL_OPTIONAL,
+    PROTOBUF_C_TYPE_ENUM,
+    offsetof(Sightglass__V1__Lease, has_state),
+    offsetof(Sightglass__V1__Lease, state),
+    &sightglass__v1__lease_state__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "successor",
+    7,
+    PROTOBUF_C_LABEL_OPTIONAL,
+    PROTOBUF_C_TYPE_STRING,
+    0,   /* quantifier_offset */
+    offsetof(Sightglass__V1__Lease, successor),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "ready",
+    8,
+    PROTOBUF_C_LABEL_OPTIONAL,
+    PROTOBUF_C_TYPE_BOOL,
+    offsetof(Sightglass__V1__Lease, has_ready),
+    offsetof(Sightglass__V1__Lease, ready),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "busy",
+    9,
+    PROTOBUF_C_LABEL_OPTIONAL,
+    PROTOBUF_C_TYPE_BOOL,
+    offsetof(Sightglass__V1__Lease, has_busy),
+    offsetof(Sightglass__V1__Lease, busy),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned sightglass__v1__lease__field_indices_by_name[] = {
+  8,   /* field[8] = busy */
   2,   /* field[2] = epoch */
   1,   /* field[1] = holder */
   4,   /* field[4] = holder_address */
+  7,   /* field[7] = ready */
   3,   /* field[3] = remaining_ms */
   0,   /* field[0] = source */
+  5,   /* field[5] = state */
+  6,   /* field[6] = successor */
 };
 static const ProtobufCIntRange sightglass__v1__lease__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 5 }
+  { 0, 9 }
 };
 const ProtobufCMessageDescriptor sightglass__v1__lease__descriptor =
 {
@@ -3154,14 +3206,14 @@ const ProtobufCMessageDescriptor sightglass__v1__lease__descriptor =
   "Sightglass__V1__Lease",
   "sightglass.v1",
   sizeof(Sightglass__V1__Lease),
-  5,
+  9,
   sightglass__v1__lease__field_descriptors,
   sightglass__v1__lease__field_indices_by_name,
   1,  sightglass__v1__lease__number_ranges,
   (ProtobufCMessageInit) sightglass__v1__lease__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor sightglass__v1__acquire_leases_request__field_descriptors[4] =
+static const ProtobufCFieldDescriptor sightglass__v1__acquire_leases_request__field_descriptors[6] =
 {
   {
     "holder",
@@ -3211,17 +3263,43 @@ static const ProtobufCFieldDescriptor sightglass__v1__acquire_leases_request__fi
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "takes_over",
+    5,
+    PROTOBUF_C_LABEL_OPTIONAL,
+    PROTOBUF_C_TYPE_BOOL,
+    offsetof(Sightglass__V1__AcquireLeasesRequest, has_takes_over),
+    offsetof(Sightglass__V1__AcquireLeasesRequest, takes_over),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "draining",
+    6,
+    PROTOBUF_C_LABEL_OPTIONAL,
+    PROTOBUF_C_TYPE_BOOL,
+    offsetof(Sightglass__V1__AcquireLeasesRequest, has_draining),
+    offsetof(Sightglass__V1__AcquireLeasesRequest, draining),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned sightglass__v1__acquire_leases_request__field_indices_by_name[] = {
   2,   /* field[2] = capacity */
+  5,   /* field[5] = draining */
   3,   /* field[3] = held */
   0,   /* field[0] = holder */
   1,   /* field[1] = holder_address */
+  4,   /* field[4] = takes_over */
 };
 static const ProtobufCIntRange sightglass__v1__acquire_leases_request__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 4 }
+  { 0, 6 }
 };
 const ProtobufCMessageDescriptor sightglass__v1__acquire_leases_request__descriptor =
 {
@@ -3231,14 +3309,14 @@ const ProtobufCMessageDescriptor sightglass__v1__acquire_leases_request__descrip
   "Sightglass__V1__AcquireLeasesRequest",
   "sightglass.v1",
   sizeof(Sightglass__V1__AcquireLeasesRequest),
-  4,
+  6,
   sightglass__v1__acquire_leases_request__field_descriptors,
   sightglass__v1__acquire_leases_request__field_indices_by_name,
   1,  sightglass__v1__acquire_leases_request__number_ranges,
   (ProtobufCMessageInit) sightglass__v1__acquire_leases_request__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor sightglass__v1__acquire_leases_reply__field_descriptors[3] =
+static const ProtobufCFieldDescriptor sightglass__v1__acquire_leases_reply__field_descriptors[4] =
 {
   {
     "leases",
@@ -3276,16 +3354,29 @@ static const ProtobufCFieldDescriptor sightglass__v1__acquire_leases_reply__fiel
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "leaving",
+    4,
+    PROTOBUF_C_LABEL_OPTIONAL,
+    PROTOBUF_C_TYPE_UINT32,
+    offsetof(Sightglass__V1__AcquireLeasesReply, has_leaving),
+    offsetof(Sightglass__V1__AcquireLeasesReply, leaving),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned sightglass__v1__acquire_leases_reply__field_indices_by_name[] = {
   2,   /* field[2] = configuration_revision */
   0,   /* field[0] = leases */
+  3,   /* field[3] = leaving */
   1,   /* field[1] = renew_after_ms */
 };
 static const ProtobufCIntRange sightglass__v1__acquire_leases_reply__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 3 }
+  { 0, 4 }
 };
 const ProtobufCMessageDescriptor sightglass__v1__acquire_leases_reply__descriptor =
 {
@@ -3295,7 +3386,7 @@ const ProtobufCMessageDescriptor sightglass__v1__acquire_leases_reply__descripto
   "Sightglass__V1__AcquireLeasesReply",
   "sightglass.v1",
   sizeof(Sightglass__V1__AcquireLeasesReply),
-  3,
+  4,
   sightglass__v1__acquire_leases_reply__field_descriptors,
   sightglass__v1__acquire_leases_reply__field_indices_by_name,
   1,  sightglass__v1__acquire_leases_reply__number_ranges,
@@ -3581,6 +3672,36 @@ const ProtobufCEnumDescriptor sightglass__v1__document_kind__descriptor =
   sightglass__v1__document_kind__enum_values_by_name,
   1,
   sightglass__v1__document_kind__value_ranges,
+  NULL,NULL,NULL,NULL   /* reserved[1234] */
+};
+static const ProtobufCEnumValue sightglass__v1__lease_state__enum_values_by_number[3] =
+{
+  { "LEASE_STATE_HELD", "SIGHTGLASS__V1__LEASE_STATE__LEASE_STATE_HELD", 0 },
+  { "LEASE_STATE_LEAVING", "SIGHTGLASS__V1__LEASE_STATE__LEASE_STATE_LEAVING", 1 },
+  { "LEASE_STATE_TAKING", "SIGHTGLASS__V1__LEASE_STATE__LEASE_STATE_TAKING", 2 },
+};
+static const ProtobufCIntRange sightglass__v1__lease_state__value_ranges[] = {
+{0, 0},{0, 3}
+};
+static const ProtobufCEnumValueIndex sightglass__v1__lease_state__enum_values_by_name[3] =
+{
+  { "LEASE_STATE_HELD", 0 },
+  { "LEASE_STATE_LEAVING", 1 },
+  { "LEASE_STATE_TAKING", 2 },
+};
+const ProtobufCEnumDescriptor sightglass__v1__lease_state__descriptor =
+{
+  PROTOBUF_C__ENUM_DESCRIPTOR_MAGIC,
+  "sightglass.v1.LeaseState",
+  "LeaseState",
+  "Sightglass__V1__LeaseState",
+  "sightglass.v1",
+  3,
+  sightglass__v1__lease_state__enum_values_by_number,
+  3,
+  sightglass__v1__lease_state__enum_values_by_name,
+  1,
+  sightglass__v1__lease_state__value_ranges,
   NULL,NULL,NULL,NULL   /* reserved[1234] */
 };
 static const ProtobufCMethodDescriptor sightglass__v1__asset_registry__method_descriptors[9] =

@@ -53,13 +53,21 @@ public final class ClaimWorker: Sendable {
     private struct State {
         var table: ClaimTable
         var tasks: [UInt64: Task<ClaimOutcome, Never>] = [:]
+        var progress: [ItemClaim: ClaimProgress] = [:]
+
+        /// What the work reported since it was asked last goes into the table.
+        mutating func noteProgress() {
+            for (claim, progress) in progress {
+                if let bytes = progress.news() { table.note(claim, doneBytes: bytes) }
+            }
+        }
     }
 
     private let client: RPCClient
     private let options: Options
     private let logger: Logger
     private let mayClaim: @Sendable () async -> Bool
-    private let perform: @Sendable (ClaimedItem) async -> ClaimOutcome
+    private let perform: @Sendable (ClaimedItem, ClaimProgress) async -> ClaimOutcome
     private let state: Mutex<State>
     /// Signalled when a slot became free or work may have appeared.
     private let wakeup = Wakeup()
@@ -76,11 +84,12 @@ public final class ClaimWorker: Sendable {
     private static let handBackTimeout = Duration.seconds(1)
 
     /// A worker. `mayClaim` says whether work can be done now (the volume is there, the storage answers); `perform` does
-    /// it and must end soon after its task is cancelled. `metric` begins the names of its counters: "sightglass_archiver".
+    /// it, says how far it is where it can, and must end soon after its task is cancelled. `metric` begins the names of its
+    /// counters: "sightglass_archiver".
     public init(
         client: RPCClient, options: Options, metric: String, logger: Logger,
         mayClaim: @escaping @Sendable () async -> Bool,
-        perform: @escaping @Sendable (ClaimedItem) async -> ClaimOutcome
+        perform: @escaping @Sendable (ClaimedItem, ClaimProgress) async -> ClaimOutcome
     ) {
         self.client = client
         self.options = options
@@ -148,8 +157,12 @@ public final class ClaimWorker: Sendable {
 
     private func work(on item: ClaimedItem, _ claim: ItemClaim) async {
         let id = claim.itemID ?? 0
-        let task = Task { await perform(item) }
-        state.withLock { $0.tasks[id] = task }
+        let progress = ClaimProgress { [renewWakeup] in renewWakeup.signal() }
+        let task = Task { await perform(item, progress) }
+        state.withLock { state in
+            state.tasks[id] = task
+            state.progress[claim] = progress
+        }
         let outcome = await withTaskCancellationHandler {
             await task.value
         } onCancel: {
@@ -158,6 +171,7 @@ public final class ClaimWorker: Sendable {
         // Still in the table unless the indexer said that the claim is lost.
         let isHeld = state.withLock { state in
             state.tasks[id] = nil
+            state.progress[claim] = nil
             return state.table.holds(claim)
         }
         if isHeld {
@@ -238,7 +252,10 @@ public final class ClaimWorker: Sendable {
     private func renew() async {
         while !Task.isCancelled {
             let now = ContinuousClock.now
-            let (due, next) = state.withLock { ($0.table.due(at: now), $0.table.nextDue) }
+            let (due, next) = state.withLock { state in
+                state.noteProgress()
+                return (state.table.due(at: now), state.table.nextDue)
+            }
             guard !due.isEmpty else {
                 await renewWakeup.wait(atMost: next.map { max($0 - now, .milliseconds(10)) } ?? .seconds(60))
                 continue

@@ -12,16 +12,45 @@ public struct ClipFile: Sendable {
     /// Time 0 of the file, in microseconds of the run.
     let zeroUs: Int64
 
-    /// Reads a file, whole or torn. Throws where it says nothing of its times, or has no video.
+    /// Reads a file, whole or torn; of a whole one nothing but its boxes. Throws where it says nothing of its times, or has no video.
     public init(_ source: any ByteSource) throws(MediaError) {
-        let (found, fragments) = try FragmentedMP4Reader(source).contents()
+        let reader = FragmentedMP4Reader(WindowedBytes(source))
+        var (found, fragments) = try reader.contents(readingSamples: false)
+        // What was not ended in order may be torn within its samples.
+        if !found.isComplete { (found, fragments) = try reader.contents() }
         guard let info = found.finalInfo, found.tracks.contains(where: { $0.kind == .video }) else {
             throw MediaError("a recorded file has no video, or does not say of when it is")
+        }
+        guard Self.isPlausible(info, found.tracks, fragments) else {
+            throw MediaError("a recorded file is damaged: it says times that no recording has")
         }
         tracks = found.tracks
         self.fragments = fragments.map(\.samples)
         self.info = info
         zeroUs = info.mediaStartUs &- rescale(found.startTicks, from: found.timescale, to: 1_000_000)
+    }
+
+    /// 570 years in microseconds: from here on, sums and differences of times would not fit 64 bits in the ticks of every track.
+    private static let mostUs: UInt64 = 1 << 54
+    /// The same for a file's own time, in seconds: 34 years.
+    private static let mostSeconds: UInt64 = 1 << 30
+    /// Ticks per second; CodecConfiguration has no more.
+    private static let finestTimescale: UInt32 = 10_000_000
+
+    /// Whether all that is computed from a file's times fits. Whatever is wrong with a disk, nothing here may trap.
+    private static func isPlausible(_ info: SegmentInfo, _ tracks: [MP4Track], _ fragments: [MP4Fragment]) -> Bool {
+        let anchor = info.anchor ?? MediaAnchor(mediaUs: 0, wallUs: 0)
+        let timesUs = [info.startUs, info.endUs ?? 0, info.mediaStartUs, anchor.mediaUs, anchor.wallUs]
+        guard timesUs.allSatisfy({ $0.magnitude < mostUs }), anchor.ratePpm.magnitude <= 100_000 else { return false }
+        return tracks.allSatisfy { track in
+            guard track.timescale <= finestTimescale else { return false }
+            let most = UInt64(track.timescale) * mostSeconds
+            return fragments.allSatisfy { fragment in
+                fragment.samples.allSatisfy {
+                    $0.trackID != track.id || $0.dtsTicks.magnitude < most && $0.ptsTicks.magnitude < most
+                }
+            }
+        }
     }
 
     /// The track of a kind; a file of ours has one of each at most.

@@ -7,72 +7,8 @@
 // A fragment counts as whole when its moof is well formed, an mdat follows at once and ends within the file, all sample data
 // lies in that mdat, no sample is empty and all together are not longer than it, and the NAL lengths of each H.264 and H.265
 // sample add up to its size. The rule about the sum keeps the reading linear: without it a table of some bytes could name the same
-// data a hundred thousand times. The last rule finds what a power cut leaves: a file of full length whose end is zeros.
-
-#if canImport(Glibc)
-import Glibc
-#endif
-
-/// Bytes that can be read at any offset.
-public protocol ByteSource {
-    /// Size in bytes.
-    var size: Int64 { get }
-    /// Up to `count` bytes from `offset` on; fewer only at the end.
-    func read(at offset: Int64, count: Int) throws(MediaError) -> [UInt8]
-}
-
-/// A file, read with pread. Whoever opened the descriptor closes it.
-public struct FileBytes: ByteSource {
-    private let descriptor: Int32
-    /// Size when it was opened for reading.
-    public let size: Int64
-
-    /// Reads from an open descriptor.
-    public init(descriptor: Int32) throws(MediaError) {
-        self.descriptor = descriptor
-        var status = stat()
-        guard fstat(descriptor, &status) == 0 else {
-            throw MediaError("a file's size cannot be read: \(String(cString: strerror(errno)))")
-        }
-        size = Int64(status.st_size)
-    }
-
-    /// Reads with pread until `count` bytes or the end.
-    public func read(at offset: Int64, count: Int) throws(MediaError) -> [UInt8] {
-        guard count > 0, offset >= 0 else { return [] }
-        var failure: Int32 = 0
-        let bytes = [UInt8](unsafeUninitializedCapacity: count) { buffer, filled in
-            while filled < count, let base = buffer.baseAddress {
-                let got = pread(descriptor, base + filled, count - filled, off_t(offset) + off_t(filled))
-                if got < 0 && errno == EINTR { continue }
-                if got < 0 { failure = errno }
-                if got <= 0 { break }
-                filled += got
-            }
-        }
-        guard failure == 0 else { throw MediaError("a file cannot be read: \(String(cString: strerror(failure)))") }
-        return bytes
-    }
-}
-
-/// Bytes in memory.
-public struct MemoryBytes: ByteSource {
-    private let bytes: [UInt8]
-    /// Size in bytes.
-    public var size: Int64 { Int64(bytes.count) }
-
-    /// Reads from `bytes`.
-    public init(_ bytes: [UInt8]) {
-        self.bytes = bytes
-    }
-
-    /// A part of the array.
-    public func read(at offset: Int64, count: Int) -> [UInt8] {
-        guard offset >= 0, offset < size, count > 0 else { return [] }
-        let start = Int(offset)
-        return Array(bytes[start..<min(start + count, bytes.count)])
-    }
-}
+// data a hundred thousand times. The last rule finds what a power cut leaves: a file of full length whose end is zeros. Who knows that
+// a file was ended in order can leave that rule out; then nothing of an mdat is read.
 
 /// A track as moov describes it.
 public struct MP4Track: Sendable, Hashable {
@@ -208,9 +144,13 @@ public struct FragmentedMP4Reader {
     public func fragments() throws(MediaError) -> [MP4Fragment] { try contents().fragments }
 
     /// What can be kept, and the whole fragments in order.
-    public func contents() throws(MediaError) -> (found: MP4Salvage, fragments: [MP4Fragment]) {
+    ///
+    /// `readingSamples`: false reads boxes only, and takes for whole what they say. For a file that turns out to be complete.
+    public func contents(
+        readingSamples: Bool = true
+    ) throws(MediaError) -> (found: MP4Salvage, fragments: [MP4Fragment]) {
         var fragments: [MP4Fragment] = []
-        let found = try walk { fragments.append($0) }
+        let found = try walk(readingSamples: readingSamples) { fragments.append($0) }
         return (found, fragments)
     }
 
@@ -254,7 +194,7 @@ public struct FragmentedMP4Reader {
     }
 
     private func walk(
-        findingLostPages: Bool = false, _ visit: (MP4Fragment) -> Void
+        findingLostPages: Bool = false, readingSamples: Bool = true, _ visit: (MP4Fragment) -> Void
     ) throws(MediaError) -> MP4Salvage {
         var result = MP4Salvage()
         var movie: MovieParser?
@@ -272,7 +212,7 @@ public struct FragmentedMP4Reader {
                 result.tracks = parsed.tracks
                 result.timescale = parsed.tracks.first { $0.kind == .video }?.timescale ?? 1
             case "moof":
-                guard let movie, let fragment = try wholeFragment(moof: next, movie) else { break }
+                guard let movie, let fragment = try wholeFragment(moof: next, movie, readingSamples) else { break }
                 if findingLostPages, try hasLostPage(fragment, movie) { break }
                 visit(fragment)
                 result.add(fragment)
@@ -303,7 +243,9 @@ public struct FragmentedMP4Reader {
         return result
     }
 
-    private func wholeFragment(moof: Box, _ movie: MovieParser) throws(MediaError) -> MP4Fragment? {
+    private func wholeFragment(
+        moof: Box, _ movie: MovieParser, _ readingSamples: Bool
+    ) throws(MediaError) -> MP4Fragment? {
         guard let bytes = try content(of: moof, atMost: Self.maximumMoofBytes), let data = try box(at: moof.end),
             data.type == "mdat",
             let samples = FragmentParser.samples(moof: bytes, moofOffset: moof.offset, movie: movie)
@@ -319,7 +261,7 @@ public struct FragmentedMP4Reader {
             guard let track = movie.tracks.first(where: { $0.id == sample.trackID }),
                 track.descriptions.indices.contains(sample.description)
             else { return nil }
-            if let lengthBytes = track.descriptions[sample.description].nalLengthBytes,
+            if readingSamples, let lengthBytes = track.descriptions[sample.description].nalLengthBytes,
                 try !nalsFit(sample, lengthBytes)
             {
                 return nil

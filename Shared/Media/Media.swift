@@ -9,6 +9,7 @@
 //   GroupGate                     whole groups of pictures only, for a consumer that can be too slow
 //   PacketRing                    the last seconds of a source, from a keyframe on
 //   FragmentedMP4Writer           packets to a file that is readable up to its last whole fragment
+//   ByteSource                    where a file is read from
 //   FragmentedMP4Reader           such a file, whole or torn, to fragments, and what of it can be kept
 //   ClipFile, ExactClip           recorded files to a progressive file of exactly the time that is wanted
 //   SegmentInfo                   the box in each file from which the catalogue can be rebuilt

@@ -17,7 +17,9 @@ struct ClipTrack: Sendable {
     private(set) var descriptions: [MP4SampleDescription] = []
     /// Where the clip's time 0 is in the track; negative where the track begins later than the clip.
     private(set) var zeroTicks: Int64 = 0
-    /// How far it is shown, in ticks of the movie from the clip's time 0 on.
+    /// From there to what is shown first, in ticks of the track.
+    private(set) var lateTicks: Int64 = 0
+    /// How far it is shown from there on, in ticks of the movie.
     private(set) var shownTicks: Int64 = 0
     /// End of the last sample.
     private(set) var endTicks: Int64 = 0
@@ -30,31 +32,61 @@ struct ClipTrack: Sendable {
         timescale = scale
         let start = rescale(range.startTicks, from: range.timescale, to: scale)
         let at = rescale(clipTicks, from: ProgressiveMovie.timescale, to: scale)
-        if samples.isEmpty { zeroTicks = start - at - first.dtsTicks }
+        if samples.isEmpty {
+            zeroTicks = start - at - first.dtsTicks
+            lateTicks = kind == .video ? range.leadTicks : max(0, 0 - zeroTicks)
+        }
         // From the stretch's ticks to the track's.
         let shift = zeroTicks + at - start
+        // Only those that a sample has: a file may declare others.
+        var places: [Int: Int] = [:]
+        let known = stretch.descriptions[kind] ?? []
         var before: (file: Int, endTicks: Int64)?
         for entry in needed {
+            // Sound that another run gave before: it is heard once.
+            if kind == .audio, let last = samples.last, entry.ptsTicks + shift <= last.dtsTicks { continue }
             var dts = entry.dtsTicks + shift
-            // Where one file follows another, times differ by what microseconds round: then samples follow without a step.
-            if let before, before.file != entry.file, abs(before.endTicks - dts) <= 2 { dts = before.endTicks }
+            // Where one file follows another, times differ by what microseconds round: then sound follows without a step.
+            if kind == .audio, let before, before.file != entry.file, abs(before.endTicks - dts) <= 2 {
+                dts = before.endTicks
+            }
             if let last = samples.last { dts = max(dts, last.dtsTicks + 1) }
-            append(entry, dts, offsetTicks: entry.ptsTicks + shift - dts, &chunks)
+            let place = places[entry.description] ?? self.place(of: known[entry.description])
+            places[entry.description] = place
+            // Sound is heard as it is decoded. A time of its own for the sake of a tick makes FFmpeg look for sound before the first.
+            let offset = kind == .audio ? 0 : entry.ptsTicks + shift - dts
+            append(entry, dts, offsetTicks: offset, description: place, &chunks)
             endTicks = dts + max(1, entry.sample.durationTicks)
             before = (entry.file, endTicks)
         }
-        let end =
-            kind == .video
-            ? range.movieTicks
-            : min(range.movieTicks, ProgressiveMovie.ticks(max(0, endTicks - zeroTicks - at), scale))
-        shownTicks = clipTicks + end
+        // In whole ticks of the track, as players compare: else a rounded end shows a picture too few or too many.
+        let end = at + rescale(range.endTicks, from: range.timescale, to: scale) - start
+        let heard = kind == .video ? end : min(end, endTicks - zeroTicks)
+        shownTicks = ProgressiveMovie.ticks(max(0, heard - lateTicks), scale)
+    }
+
+    private mutating func place(of description: MP4SampleDescription) -> Int {
+        let place = descriptions.firstIndex(of: description) ?? descriptions.endIndex
+        if place == descriptions.endIndex { descriptions.append(description) }
+        return place
+    }
+
+    /// What stsd holds. Files with several descriptions have parameter sets in the samples too (avc3, hev1), others only here (avc1,
+    /// hvc1). FFmpeg takes one name per track and passes over entries of another; the first kind may have its sets here as well
+    /// (ISO/IEC 14496-15, 5.3.3, 8.4.1), so it is the name of both.
+    var sampleEntries: [[UInt8]] {
+        guard Set(descriptions.map(\.sampleEntry)).count > 1 else { return descriptions.map(\.box) }
+        let wider = ["avc1": "avc3", "hvc1": "hev1"]
+        return descriptions.map { description in
+            let name = Array((wider[description.sampleEntry] ?? description.sampleEntry).utf8)
+            return Array(description.box.prefix(4)) + name + Array(description.box.dropFirst(8))
+        }
     }
 
     private mutating func append(
-        _ entry: ClipStretch.Entry, _ dtsTicks: Int64, offsetTicks: Int64, _ chunks: inout [ClipChunk]
+        _ entry: ClipStretch.Entry, _ dtsTicks: Int64, offsetTicks: Int64, description place: Int,
+        _ chunks: inout [ClipChunk]
     ) {
-        let place = descriptions.firstIndex(of: entry.description) ?? descriptions.endIndex
-        if place == descriptions.endIndex { descriptions.append(entry.description) }
         samples.append(
             Sample(
                 sizeBytes: UInt32(clamping: entry.sample.sizeBytes), dtsTicks: dtsTicks,
@@ -110,7 +142,7 @@ struct ProgressiveMovie: Sendable {
             box.u32(0x200)
             for brand in ["isom", "iso2", "mp41"] { box.text(brand) }
         }
-        let lengths = tracks.map { waitTicks + $0.shownTicks }
+        let lengths = tracks.map { waitTicks + Self.ticks($0.lateTicks, $0.timescale) + $0.shownTicks }
         writer.box("moov") { moov in
             SampleEntries.movieHeader(
                 &moov, timescale: Self.timescale, lengthTicks: lengths.max() ?? 0, tracks: tracks.count,
@@ -146,9 +178,9 @@ struct ProgressiveMovie: Sendable {
 
     /// An empty edit for what is missing in front, and the one that begins with what is shown first.
     private func edits(_ trak: inout BoxWriter, _ track: ClipTrack) {
-        let late = max(0, Self.ticks(-track.zeroTicks, track.timescale))
         let edits: [(movieTicks: Int64, mediaTicks: Int64)] = [
-            (waitTicks + late, -1), (track.shownTicks - late, max(0, track.zeroTicks)),
+            (waitTicks + Self.ticks(track.lateTicks, track.timescale), -1),
+            (track.shownTicks, track.zeroTicks + track.lateTicks),
         ].filter { $0.movieTicks > 0 }
         trak.box("edts") { edts in
             edts.fullBox("elst", version: 1) { elst in
@@ -168,7 +200,7 @@ struct ProgressiveMovie: Sendable {
     ) {
         stbl.fullBox("stsd") { stsd in
             stsd.u32(UInt32(track.descriptions.count))
-            for description in track.descriptions { stsd.bytes(description.box) }
+            for box in track.sampleEntries { stsd.bytes(box) }
         }
         let samples = track.samples
         var lengths = zip(samples, samples.dropFirst()).map { UInt32(clamping: $1.dtsTicks - $0.dtsTicks) }

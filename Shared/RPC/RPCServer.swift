@@ -61,7 +61,7 @@ public final class RPCServer: Sendable {
     private let table: Mutex<RequestTable<Work>>
     private let stopRequested = OneShot()
     private let drained = OneShot()
-    private let timer: Mutex<DeadlineTimer?> = Mutex(nil)
+    private let timer = DeadlineTimer()
     /// Whether one of nng's threads is lent to a handler.
     private let isThreadLent = Atomic(false)
 
@@ -107,6 +107,20 @@ public final class RPCServer: Sendable {
         _ method: RPCMethod<Q, R>, maximumRequestBytes: Int? = nil,
         _ handler: @escaping @Sendable (Q, RPCContext) async throws -> R
     ) {
+        route(method, maximumRequestBytes: maximumRequestBytes, handler)
+    }
+
+    /// The same for a handler that gives the reply in its encoded form.
+    public func handleEncoded<Q: WireMessage, R: WireMessage>(
+        _ method: RPCMethod<Q, R>, _ handler: @escaping @Sendable (Q, RPCContext) async throws -> EncodedMessage
+    ) {
+        route(method, maximumRequestBytes: nil, handler)
+    }
+
+    private func route<Q: WireMessage, R: WireMessage, Answer: WireMessage>(
+        _ method: RPCMethod<Q, R>, maximumRequestBytes: Int?,
+        _ handler: @escaping @Sendable (Q, RPCContext) async throws -> Answer
+    ) {
         let contract = RPCContractLimits.requestBytes(of: method.name)
         let bound = maximumRequestBytes ?? max(contract, limits.maximumMessageBytes)
         let route = Route(maximumRequestBytes: bound) { body throws(WireError) in
@@ -134,9 +148,7 @@ public final class RPCServer: Sendable {
             phase.withLock { $0 = .closed }
             throw error
         case .success(let listening):
-            timer.withLock { timer in
-                timer = DeadlineTimer { [weak self] now in self?.expire(now) }
-            }
+            timer.whenDue { [weak self] now in self?.expire(now) }
             phase.withLock { $0 = .listening(listening) }
             listening.slots.forEach { $0.start() }
         }
@@ -193,7 +205,7 @@ public final class RPCServer: Sendable {
             await drained.wait()
             patience.cancel()
         }
-        timer.withLock { $0 }?.cancel()
+        timer.cancel()
         let closing: Listening? = phase.withLock { phase in
             defer { phase = .closed }
             if case .listening(let listening) = phase { return listening } else { return nil }
@@ -233,7 +245,7 @@ public final class RPCServer: Sendable {
             }
             let route = try route(of: request, sizeBytes: message.sizeBytes, since: arrival)
             let id = try enter(request, message, slot, ticket, arrival: arrival)
-            timer.withLock { $0 }?.announce(arrival + request.remaining)
+            timer.announce(arrival + request.remaining)
             run(id) { await self.answer(request, message, route, arrival: arrival, id: id, slot, ticket) }
         } catch {
             logger.debug("refused a request: \(error.error)")

@@ -11,5 +11,6 @@
 //   RTSPPublisherMachine, RTSPAnnouncement    one publication at a media server, and what it offers
 //   RTSPPublication, OutgoingFlow             one publication: joins these with RTP/'s writers on a connection
 //   SourceEvent                               what a session tells, and what can be asked of it
+//   SessionStep                               how far it came, for whoever asks what is wrong with a camera
 //   HTTP/                                     cameras that give pictures over HTTP, still or as a stream, as one session too
 //   IO/                                       SocketLoop: TCP and TLS connections on one thread, with few wake-ups

@@ -21,6 +21,8 @@ public struct RTSPSessionSettings: Sendable {
     public var silenceNs: Int64 = 5_000_000_000
     /// For rtsps.
     public var trust = TLSTrust()
+    /// Hears how far the session is, on the loop's thread; nil: nobody asks.
+    public var follow: (@Sendable (SessionStep) -> Void)?
     /// Gives new random letters with each call.
     var clientNonce: @Sendable () -> String = { RTSPClient.randomName() }
     /// Ours in what the camera is told about its packets.

@@ -65,6 +65,7 @@ final class RTSPSession: ConnectionOwner {
 
     func connected(_ connection: Connection, nowNs: Int64) {
         self.connection = connection
+        settings.follow?(.connected(connection.peer?.text ?? url.hostAndPort))
         carryOut(machine.connected(nowNs: nowNs), nowNs)
     }
 
@@ -134,7 +135,10 @@ final class RTSPSession: ConnectionOwner {
                 take(UnsafeRawBufferPointer(rebasing: bytes[payload]), channel: channel, nowNs)
             case .response(let response, _): carryOut(machine.received(response, nowNs: nowNs), nowNs)
             case .request(let request, _): carryOut(machine.received(request), nowNs)
-            case .skip(let count, let isNoise): if isNoise { passedOver.noiseBytes += UInt64(count) }
+            case .skip(let count, let isNoise):
+                guard isNoise else { return }
+                passedOver.noiseBytes += UInt64(count)
+                settings.follow?(.noise(Array(bytes.prefix(min(count, SessionStep.noiseBytes)))))
             case .failed(let error):
                 failure = failure ?? RTSPFailure(.protocolError, "the camera sent what is no message: \(error)")
                 connection?.close()
@@ -148,6 +152,7 @@ final class RTSPSession: ConnectionOwner {
         for index in readers.indices {
             deliver { readers[index].flush(arrivalNs: nowNs, video: video, deliver: $0) }
         }
+        settings.follow?(.disconnected(end))
         tell(.ended(failure ?? RTSPFailure.of(end, with: .camera, at: url), counters))
     }
 
@@ -159,6 +164,7 @@ final class RTSPSession: ConnectionOwner {
             case .send(let bytes): connection?.send(bytes)
             case .needsUser: identify(nowNs)
             case .described(let description):
+                settings.follow?(.described(description))
                 chosen = choose(description)
                 setUp(overDatagrams: settings.prefersDatagrams, nowNs)
             case .needsDatagrams: setUp(overDatagrams: true, nowNs)
@@ -203,6 +209,7 @@ final class RTSPSession: ConnectionOwner {
     }
 
     private func identify(_ nowNs: Int64) {
+        settings.follow?(.asksForUser)
         do throws(RTSPFailure) {
             guard let user = try user() else {
                 throw RTSPFailure(.unauthorized, "the camera asks for a user, and none is configured")
@@ -244,7 +251,12 @@ final class RTSPSession: ConnectionOwner {
             if video == nil, readers[index].kind == .audio { settle() }
             var isKnown = false
             deliver { isKnown = readers[index].take(bytes, arrivalNs: nowNs, video: video, deliver: $0) }
-            if isKnown { silence?.packet() } else { passedOver.framesSkipped += 1 }
+            guard isKnown else {
+                passedOver.framesSkipped += 1
+                return
+            }
+            if silence?.hasPackets == false { settings.follow?(.media) }
+            silence?.packet()
         } else if let index = channels.rtcp.firstIndex(of: channel) {
             if readers[index].takeControl(bytes, arrivalNs: nowNs) {
                 end(RTSPFailure(.silent, "the camera ended the stream (RTCP BYE)"), nowNs)
@@ -275,11 +287,18 @@ final class RTSPSession: ConnectionOwner {
                     statedZeroUs: pictures.flatMap { readers[$0].statedZeroUs })
                 silence?.picture(atNs: packet.arrivalNs)
                 if packet.startsNewTimeline { for index in readers.indices { readers[index].realign() } }
+                tellTime(of: packet)
             }
             tell(.packet(packet))
         }
         packets.removeAll(keepingCapacity: true)
         swap(&packets, &spare)
+    }
+
+    /// Tells what the camera's own clock showed at a picture.
+    private func tellTime(of picture: MediaPacket) {
+        guard let follow = settings.follow, let zeroUs = video?.zeroWallUs else { return }
+        follow(.pictureTime(wallUs: zeroUs &+ picture.ptsUs &- RTCPPacket.ntpEpochSeconds * 1_000_000))
     }
 
     /// What was passed over so far.

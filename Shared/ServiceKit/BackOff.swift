@@ -34,6 +34,11 @@ public struct BackOff: Sendable, Hashable {
     /// Counts a failure and gives the wait before the next attempt. `chance` is in 0..<1.
     public mutating func next(chance: Double = .random(in: 0..<1)) -> Duration {
         failures = failures == .max ? failures : failures + 1
+        return wait(after: failures, chance: chance)
+    }
+
+    /// The wait after so many failures, for who counts them. `chance` is in 0..<1.
+    public func wait(after failures: Int, chance: Double) -> Duration {
         // Beyond 64 doublings every base is above every maximum; without the bound the power would be infinite.
         var scale = 1.0
         for _ in 1..<max(2, min(failures, 64)) where failures > 1 && first * scale < maximum { scale *= factor }

@@ -32,6 +32,8 @@ public final class BlockingLane: Sendable {
         var state = State()
     }
 
+    private static let leastPriority: Int32 = 19
+
     private let name: String
     private let maximumWaiting: Int
     private let shared = Shared()
@@ -39,12 +41,17 @@ public final class BlockingLane: Sendable {
     /// - Parameters:
     ///   - name: of the threads, for debuggers and errors.
     ///   - threads: how many calls run at once. One keeps them in order.
+    ///   - isUrgent: false for threads that run only when no other wants the processor.
     ///   - maximumWaiting: calls that may wait. 1024: far more than any service has on its way, far less than memory.
-    public init(_ name: String, threads: Int = 1, maximumWaiting: Int = 1024) {
+    public init(_ name: String, threads: Int = 1, isUrgent: Bool = true, maximumWaiting: Int = 1024) {
         self.name = name
         self.maximumWaiting = maximumWaiting
         for number in 0..<max(1, threads) {
-            let thread = Thread { [shared] in Self.work(shared) }
+            let thread = Thread { [shared] in
+                // On Linux this is of the calling thread alone.
+                if !isUrgent { _ = setpriority(__priority_which_t(PRIO_PROCESS.rawValue), 0, Self.leastPriority) }
+                Self.work(shared)
+            }
             thread.name = "\(name)-\(number)"
             thread.start()
         }

@@ -42,11 +42,17 @@ public enum SecretFile {
     /// The text of the file that a setting names: an absolute path, or a reference below `directory`. An absolute path counts
     /// as a reference below its own folder.
     public static func read(path: String, below directory: String) throws(SecretError) -> Redacted<String> {
+        let (reference, folder) = place(of: path, below: directory)
+        return try read(reference, below: folder)
+    }
+
+    /// What a setting names, as a reference and the folder that it is relative to.
+    fileprivate static func place(of path: String, below directory: String) -> (reference: String, folder: String) {
         guard path.utf8.first == UInt8(ascii: "/"), let slash = path.utf8.lastIndex(of: UInt8(ascii: "/")) else {
-            return try read(path, below: directory)
+            return (path, directory)
         }
         let folder = path[..<slash]
-        return try read(String(path[path.utf8.index(after: slash)...]), below: folder.isEmpty ? "/" : String(folder))
+        return (String(path[path.utf8.index(after: slash)...]), folder.isEmpty ? "/" : String(folder))
     }
 
     /// Where the reference leads; for libraries that open the file themselves, such as those for certificates.
@@ -144,6 +150,12 @@ public struct SecretStore: Sendable {
             throw SecretError(reference: reference, detail: "no certificate lies in the folder")
         }
         return bytes
+    }
+
+    /// The same for what a setting names: an absolute path, or a reference.
+    public func readCertificates(path: String) throws(SecretError) -> [UInt8] {
+        let (reference, folder) = SecretFile.place(of: path, below: directory)
+        return try SecretStore(directory: folder).readCertificates(reference)
     }
 
     /// Where the reference leads now.

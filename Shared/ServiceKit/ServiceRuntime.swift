@@ -27,6 +27,9 @@ public final class ServiceRuntime: Sendable {
     /// The numbers that Health/Check shows.
     public let metrics: MetricsStore
 
+    /// See `beforeStopping`.
+    let preparation = Mutex<(@Sendable () async -> Void)?>(nil)
+
     private let addresses: Addresses
     private let callers: [String]
     private let startedUs = MonotonicTime.nowUs()
@@ -105,6 +108,10 @@ public final class ServiceRuntime: Sendable {
         subscribers.withLock { $0.append(subscriber) }
         return subscriber
     }
+
+    /// Has something done when the service is asked to stop, while everything still runs: work that others can take over first.
+    /// It must end by itself; the time for stopping begins behind it. A second signal does not wait for it.
+    public func beforeStopping(_ body: @escaping @Sendable () async -> Void) { preparation.withLock { $0 = body } }
 
     /// What Health/Check answers.
     public func healthReply() -> HealthReply {

@@ -1,5 +1,7 @@
 // StopSequence: from the service's closure to the exit code. On SIGTERM or SIGINT:
 //
+//   first     what `ServiceRuntime.beforeStopping` named is done, while everything still runs; a second signal ends that. The
+//             times below begin behind it
 //   at once   during the start: the closure's task is cancelled; afterwards: the services are stopped gracefully, the last
 //             one first, the server with its requests at the end
 //   3.5 s     what is still running is cancelled
@@ -21,6 +23,7 @@ final class StopSequence: Sendable {
     private enum Phase {
         case starting(Task<Void, any Error>?)
         case running(ServiceGroup)
+        case preparing(ServiceGroup)
         case stopping
     }
 
@@ -94,9 +97,14 @@ final class StopSequence: Sendable {
     }
 
     private func stop(_ signal: UnixSignal) async {
+        let preparation = runtime.preparation.withLock { $0 }
         let before = phase.withLock { phase in
             let before = phase
-            phase = .stopping
+            if case .running(let group) = phase, preparation != nil {
+                phase = .preparing(group)
+            } else {
+                phase = .stopping
+            }
             return before
         }
         switch before {
@@ -106,12 +114,29 @@ final class StopSequence: Sendable {
             work?.cancel()
         case .running(let group):
             runtime.logger.notice("stopping", metadata: ["signal": "\(signal)"])
-            endInTime()
-            await group.triggerGracefulShutdown()
+            guard let preparation else { return await stop(group) }
+            // Beside the loop over signals, which may bring a second one.
+            Task {
+                await preparation()
+                let isDue = phase.withLock { phase in
+                    guard case .preparing = phase else { return false }
+                    phase = .stopping
+                    return true
+                }
+                if isDue { await stop(group) }
+            }
+        case .preparing(let group):
+            runtime.logger.notice("a second signal: stopping without waiting", metadata: ["signal": "\(signal)"])
+            await stop(group)
         case .stopping:
             runtime.logger.error("a second signal: ending without finishing", metadata: ["signal": "\(signal)"])
             _exit(ServiceProgram.ExitCode.failure)
         }
+    }
+
+    private func stop(_ group: ServiceGroup) async {
+        endInTime()
+        await group.triggerGracefulShutdown()
     }
 
     private func endInTime() {
@@ -124,7 +149,12 @@ final class StopSequence: Sendable {
     }
 
     private func exitCode(_ result: Result<Void, any Error>) -> Int32 {
-        let wasAsked = phase.withLock { if case .stopping = $0 { true } else { false } }
+        let wasAsked = phase.withLock { phase in
+            switch phase {
+            case .preparing, .stopping: true
+            case .starting, .running: false
+            }
+        }
         switch result {
         case .success: break
         case .failure where wasAsked: break

@@ -2,6 +2,8 @@
 //
 //   {camera}/{YYYY}/{MM}/{DD}/{HH}/segment_{YYYY-MM-DDThh:mm:ssZ}_{camera}.{ext}      footage
 //   {camera}/{YYYY}/{MM}/{DD}/{HH}/snapshot_{YYYY-MM-DDThh:mm:ssZ}_{camera}.{ext}     a picture
+//   {camera}/{YYYY}/{MM}/{DD}/{HH}/clip_{YYYY-MM-DDThh:mm:ssZ}_{camera}.{ext}         an exact clip: query tools pass it over, since
+//                                                                                     its time is in segments too, and it may have gaps
 //   …the same name with .json instead of the extension                                its sidecar
 //   sightglass.requests/{YYYY}/{MM}/{DD}/{request_id}.json                            the manifest of a request
 //
@@ -44,6 +46,13 @@ public enum ArchiveLayout {
         asset: String, timeUs: Int64, fileExtension: String, number: Int = 1
     ) throws(VolumeError) -> RelativePath {
         try media("snapshot", asset: asset, timeUs, fileExtension, number)
+    }
+
+    /// The path of an exact clip. Parameters and errors as in `segment`.
+    public static func clip(
+        asset: String, startUs: Int64, fileExtension: String, number: Int = 1
+    ) throws(VolumeError) -> RelativePath {
+        try media("clip", asset: asset, startUs, fileExtension, number)
     }
 
     /// The path of a file's sidecar: the same name with `.json` instead of the extension.

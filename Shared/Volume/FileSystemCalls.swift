@@ -11,6 +11,9 @@ public enum FileSystemCall: String, Sendable, Hashable, CaseIterable {
     case removeFolder = "remove folder"
     case freeSpace = "free space"
     case dropCache = "drop cache"
+    case writeBack = "write back"
+    case copyRange = "copy range"
+    case allocate
 }
 
 /// What a test makes of a call.
@@ -84,29 +87,72 @@ public struct FileSystemCalls: Sendable {
         }
     }
 
-    /// Fills the first `limit` bytes of `buffer` from `offset`; gives how many there were, less only at the end of the file.
+    /// Fills `limit` bytes of `buffer`, those behind the first `start`, from `offset` of the file; gives how many there were, less only
+    /// at the end of the file.
     func read(
-        _ file: OpenFile, into buffer: inout [UInt8], limit: Int, at offset: Int64
+        _ file: OpenFile, into buffer: inout [UInt8], from start: Int = 0, limit: Int, at offset: Int64
     ) throws(VolumeError) -> Int {
+        let wanted = max(0, min(limit, buffer.count - start))
+        // withUnsafeMutableBytes knows no typed errors, hence the detour by Result.
+        return try buffer.withUnsafeMutableBytes { bytes in
+            let room = UnsafeMutableRawBufferPointer(rebasing: bytes[start..<start + wanted])
+            return Result { () throws(VolumeError) in try read(file, into: room, at: offset) }
+        }.get()
+    }
+
+    /// Fills all of `room` from `offset` of the file; gives how many bytes there were, less only at the end of the file.
+    func read(_ file: OpenFile, into room: UnsafeMutableRawBufferPointer, at offset: Int64) throws(VolumeError) -> Int {
         var done = 0
-        let wanted = min(limit, buffer.count)
-        while done < wanted {
+        while done < room.count {
             let position = offset + Int64(done)
-            // withUnsafeMutableBytes knows no typed errors, hence the detour by Result.
-            let count = try buffer.withUnsafeMutableBytes { bytes in
-                let rest = UnsafeMutableRawBufferPointer(rebasing: bytes[done..<wanted])
-                return Result { () throws(VolumeError) in
-                    try result(.read, file.path) { kernel.read(file.number, into: rest, at: position) }
-                }
-            }.get()
+            let rest = UnsafeMutableRawBufferPointer(rebasing: room[done...])
+            let count = try result(.read, file.path) { kernel.read(file.number, into: rest, at: position) }
             if count == 0 { break }
             done += count
         }
         return done
     }
 
+    /// Copies `bytes`, which were just read from `source` at `offset`, to the same offset of `file`: inside the kernel where it can
+    /// do that between these two files, else by writing them.
+    func copy(
+        _ bytes: UnsafeRawBufferPointer, of source: OpenFile, to file: OpenFile, at offset: Int64
+    ) throws(VolumeError) {
+        var done = 0
+        while done < bytes.count {
+            let (at, left) = (offset + Int64(done), bytes.count - done)
+            do throws(VolumeError) {
+                let copied = try result(.copyRange, file.path) {
+                    kernel.copyRange(source.number, to: file.number, at: at, count: left)
+                }
+                // The source became shorter: what was read of it is what counts.
+                if copied == 0 { break }
+                done += copied
+            } catch let error
+                where [EXDEV, EINVAL, EOPNOTSUPP, ENOSYS, EBADF, EPERM].contains(error.errno)
+            {
+                break
+            }
+        }
+        if done < bytes.count {
+            try write(file, UnsafeRawBufferPointer(rebasing: bytes[done...]), at: offset + Int64(done))
+        }
+    }
+
     func datasync(_ file: OpenFile) throws(VolumeError) {
         _ = try result(.datasync, file.path) { kernel.datasync(file.number) }
+    }
+
+    /// Begins to write a part of a file to the device, or `waits` until it is there, without the commit of the file system's journal
+    /// that `datasync` is. Where there is no such call, waiting is `datasync`, and beginning is nothing.
+    func writeBack(_ file: OpenFile, from offset: Int64, count: Int64, waits: Bool) throws(VolumeError) {
+        do throws(VolumeError) {
+            _ = try result(.writeBack, file.path) {
+                kernel.writeBack(file.number, from: offset, count: count, waits: waits)
+            }
+        } catch let error where [ENOSYS, ESPIPE, EINVAL, EPERM].contains(error.errno) {
+            if waits { try datasync(file) }
+        }
     }
 
     func sync(_ file: OpenFile) throws(VolumeError) {
@@ -178,9 +224,27 @@ public struct FileSystemCalls: Sendable {
     }
 
     /// Asks the kernel to forget its copy, so that the next read comes from the storage. A hint: failure is harmless.
-    func dropCache(_ file: OpenFile) {
+    /// `count` 0: to the end.
+    func dropCache(_ file: OpenFile, from offset: Int64 = 0, count: Int64 = 0) {
         if interceptor?(.dropCache, file.path) != nil { return }
-        kernel.dropCache(file.number)
+        kernel.dropCache(file.number, from: offset, count: count)
+    }
+
+    /// Begins to read what will be asked for soon. A hint, as `dropCache`.
+    func readAhead(_ file: OpenFile, from offset: Int64, count: Int64) {
+        kernel.readAhead(file.number, from: offset, count: count)
+    }
+
+    /// Takes room for a file of this size at once, where the file system can do that: appending is quicker then, and a disk that is
+    /// too full is told before anything is written.
+    func allocate(_ file: OpenFile, sizeBytes: Int64) throws(VolumeError) {
+        do throws(VolumeError) {
+            _ = try result(.allocate, file.path) { kernel.allocate(file.number, sizeBytes: sizeBytes) }
+        } catch let error where error.kind == .full {
+            throw error
+        } catch {
+            // The file grows as it is written.
+        }
     }
 
     /// Names in a folder without "." and "..", sorted.

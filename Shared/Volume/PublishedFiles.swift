@@ -18,13 +18,14 @@ extension VolumeRoot {
 
     /// Folders, name, sync of the folder: the part of a seal after the file itself is synced.
     func publish(_ staging: String, _ digest: Digest, as path: RelativePath) throws(VolumeError) -> SealedFile.Outcome {
-        let folder = path.parent.map { absolute($0) } ?? self.path
+        let folder = path.parent.map { absolute($0) } ?? publishedPath
         // Else folders would be made on whatever is mounted there now.
         try checkStillThere()
+        if handsOver { return try handOver(staging, digest, as: path) }
         var outcome = SealedFile.Outcome.published
         for attempt in 1...Self.publishAttempts {
             do {
-                try ledger.ensure(path.ancestors, below: self.path, calls)
+                try ledger.ensure(path.ancestors, below: publishedPath, calls)
                 do {
                     try Self.publish(staging, as: absolute(path), calls)
                 } catch let error where error.kind == .exists {
@@ -78,6 +79,36 @@ extension VolumeRoot {
     public func remove(_ path: RelativePath) throws(VolumeError) -> Bool {
         try checkStillThere()
         guard try calls.unlinkIfThere(absolute(path)) else { return false }
+        try syncRemoval(below: try removeEmptyFolders(above: path))
+        return true
+    }
+
+    /// Removes files and syncs each folder that changed once: a sync for each of ten thousand files would hold up whoever writes on
+    /// the same disk. Gives those that are gone for good now; one that is not is told to `problem` and costs the others nothing.
+    public func remove(
+        _ paths: [RelativePath], problem: (RelativePath, VolumeError) -> Void
+    ) throws(VolumeError) -> [RelativePath] {
+        try checkStillThere()
+        var changed: [String: (folder: RelativePath?, paths: [RelativePath])] = [:]
+        for path in paths {
+            do throws(VolumeError) {
+                _ = try calls.unlinkIfThere(absolute(path))
+                let folder = try removeEmptyFolders(above: path)
+                changed[folder?.string ?? "", default: (folder, [])].paths.append(path)
+            } catch { problem(path, error) }
+        }
+        var gone: [RelativePath] = []
+        for (folder, removed) in changed.values {
+            do throws(VolumeError) {
+                try syncRemoval(below: folder)
+                gone += removed
+            } catch { removed.forEach { problem($0, error) } }
+        }
+        return gone
+    }
+
+    /// Removes the folders above a path that are empty. Gives the one that is left, nil for the root.
+    private func removeEmptyFolders(above path: RelativePath) throws(VolumeError) -> RelativePath? {
         var folder = path.parent
         while let current = folder {
             ledger.remove(current.string)
@@ -90,12 +121,15 @@ extension VolumeRoot {
             }
             folder = current.parent
         }
+        return folder
+    }
+
+    private func syncRemoval(below folder: RelativePath?) throws(VolumeError) {
         do {
-            try calls.syncFolder(folder.map { absolute($0) } ?? self.path)
+            try calls.syncFolder(folder.map { absolute($0) } ?? publishedPath)
         } catch let error where error.kind == .missing {
             // The folder went meanwhile, and the entry with it; its remover synced the one above.
         }
-        return true
     }
 
     /// Calls `visit` for each published file, folder by folder in the order of names, below `folder` or the root. Stops when
@@ -109,7 +143,7 @@ extension VolumeRoot {
         while let next = waiting.popLast() {
             let names: [String]
             do {
-                names = try calls.list(next.map { absolute($0) } ?? path)
+                names = try calls.list(next.map { absolute($0) } ?? publishedPath)
             } catch let error where error.kind == .missing {
                 continue
             }

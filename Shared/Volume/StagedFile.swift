@@ -1,7 +1,7 @@
 // A file that is not complete yet, and how it gets its final name:
 //
 //   create  `.staging/{owner}.{epoch}.{label}`, O_EXCL
-//   append  whole or not at all; SHA-256 is made along the way
+//   append  whole or not at all; CRC-64 is made along the way, and the SHA-256 too where nobody reads the file back
 //   datasync  as often as the caller promises; what has been synced survives a power cut, the first time also the name in
 //           staging, without which there is no way to the content
 //   seal    fsync the file · make and sync the folders above the final name · publish without replacing · fsync the folder
@@ -49,6 +49,8 @@ public final class StagedFile: Sendable {
         var running: RunningDigest
         /// Bytes known to be on the storage.
         var syncedBytes: Int64
+        /// Bytes that the device has, perhaps not for good yet; and those on their way to it.
+        var (writtenBytes, begunBytes): (Int64, Int64)
         /// The name in staging is on the storage.
         var isNamed = false
         /// After a failed sync the kernel may forget unwritten pages and call the next sync a success.
@@ -58,18 +60,24 @@ public final class StagedFile: Sendable {
     private let volume: VolumeRoot
     private let state: Mutex<State>
 
+    var calls: FileSystemCalls { volume.calls }
+    /// Where it lies now, absolute.
+    var path: String { volume.stagingPath + "/" + name.fileName }
+
     private init(_ volume: VolumeRoot, _ name: StagingName, _ file: OpenFile, _ running: sending RunningDigest) {
         self.volume = volume
         self.name = name
         let size = running.sizeBytes
-        state = Mutex(State(file: file, running: running, syncedBytes: size, failure: nil))
+        state = Mutex(
+            State(file: file, running: running, syncedBytes: size, writtenBytes: size, begunBytes: size, failure: nil))
     }
 
-    /// Makes an empty file in staging.
+    /// Makes an empty file in staging. Without `isHashed` its SHA-256 is made when it is read back, which `seal` then demands, and what
+    /// was appended is known by its CRC-64 until then.
     /// Errors: `.exists` (policy `.refuse`), `.identityDiffers` when another volume is mounted there now, and what the
     /// operating system reports.
     public static func create(
-        in volume: VolumeRoot, name: StagingName, leftover: LeftoverPolicy = .refuse
+        in volume: VolumeRoot, name: StagingName, leftover: LeftoverPolicy = .refuse, isHashed: Bool = true
     ) throws(VolumeError) -> StagedFile {
         try volume.checkStillThere()
         let path = volume.stagingPath + "/" + name.fileName
@@ -77,7 +85,7 @@ public final class StagedFile: Sendable {
             _ = try volume.calls.unlinkIfThere(path)
         }
         let file = try volume.calls.open(path, O_RDWR | O_CREAT | O_EXCL, call: .create)
-        return StagedFile(volume, name, file, RunningDigest())
+        return StagedFile(volume, name, file, RunningDigest(isHashed: isHashed))
     }
 
     /// Opens what an earlier life left, keeps its first `keepingBytes` bytes and cuts off the rest. They are read once, for
@@ -96,11 +104,18 @@ public final class StagedFile: Sendable {
         return StagedFile(volume, name, file, running)
     }
 
+    /// Takes room for a file of which it is known how large it gets; it is cut to what was appended before it gets its name. Not for
+    /// one that is to be resumed.
+    public func reserve(_ sizeBytes: Int64) throws(VolumeError) {
+        let file = try state.withLock { (state) throws(VolumeError) in try usable(state) }
+        if sizeBytes > 0 { try volume.calls.allocate(file, sizeBytes: sizeBytes) }
+    }
+
     /// Bytes appended so far.
     public var sizeBytes: Int64 { state.withLock { $0.running.sizeBytes } }
     /// Bytes known to be on the storage.
     public var syncedBytes: Int64 { state.withLock { $0.syncedBytes } }
-    /// Size and SHA-256 of what was appended so far.
+    /// Size and SHA-256 of what was appended so far; no SHA-256 before it was read back, where it is made only then.
     public var digest: Digest { state.withLock { $0.running.digest } }
 
     /// Appends all of `bytes`, or nothing: after a failure the file has its earlier length and may be appended to again
@@ -111,11 +126,17 @@ public final class StagedFile: Sendable {
 
     /// The same from memory that the caller owns during the call.
     public func append(_ bytes: UnsafeRawBufferPointer) throws(VolumeError) {
+        try append(bytes) { (file, size) throws(VolumeError) in try volume.calls.write(file, bytes, at: size) }
+    }
+
+    private func append(
+        _ bytes: UnsafeRawBufferPointer, _ write: (OpenFile, Int64) throws(VolumeError) -> Void
+    ) throws(VolumeError) {
         try state.withLock { (state) throws(VolumeError) in
             let file = try usable(state)
             let size = state.running.sizeBytes
             do throws(VolumeError) {
-                try volume.calls.write(file, bytes, at: size)
+                try write(file, size)
             } catch {
                 do throws(VolumeError) {
                     try volume.calls.truncate(file, to: size)
@@ -129,24 +150,40 @@ public final class StagedFile: Sendable {
         }
     }
 
+    /// Appends all of another file, in pieces: each is read for the checksums and copied inside the kernel, by sharing its blocks where
+    /// the file system can. `goesOn` is asked after each piece, with its size; where it says no, this ends early and gives false. Only
+    /// for a file that is empty. Errors: those of `append`, and of reading, which carry the source's path.
+    public func append(
+        allOf source: FileReader, while goesOn: (_ bytes: Int) -> Bool
+    ) throws(VolumeError) -> Bool {
+        var buffer = [UInt8](repeating: 0, count: FileReader.pieceBytes)
+        while true {
+            let offset = sizeBytes
+            let got = try source.read(at: offset, count: buffer.count, into: &buffer, from: 0)
+            if got == 0 { return true }
+            try buffer.withBytes { (all) throws(VolumeError) in
+                let bytes = UnsafeRawBufferPointer(rebasing: all[..<got])
+                try append(bytes) { (file, size) throws(VolumeError) in
+                    try volume.calls.copy(bytes, of: source.file, to: file, at: size)
+                }
+            }
+            guard goesOn(got) else { return false }
+        }
+    }
+
     /// Makes everything appended before this call durable; gives how many bytes that is. Does not hold up appends.
     /// After a failure the file is `.unusable`: whether its bytes arrived can no longer be known.
     @discardableResult
-    public func datasync() throws(VolumeError) -> Int64 { try datasync(withName: true) }
-
-    private func datasync(withName: Bool) throws(VolumeError) -> Int64 {
+    public func datasync() throws(VolumeError) -> Int64 {
         let (file, size, isNamed) = try state.withLock { (state) throws(VolumeError) in
             (try usable(state), state.running.sizeBytes, state.isNamed)
         }
-        do {
+        try noting { () throws(VolumeError) in
             try volume.calls.datasync(file)
-            if withName, !isNamed {
+            if !isNamed {
                 try volume.calls.syncFolder(volume.stagingPath)
                 state.withLock { $0.isNamed = true }
             }
-        } catch {
-            state.withLock { $0.failure = error.detail }
-            throw error
         }
         return state.withLock { state in
             state.syncedBytes = max(state.syncedBytes, size)
@@ -154,20 +191,65 @@ public final class StagedFile: Sendable {
         }
     }
 
-    /// Reads the file back from the storage and compares with what was appended. Syncs first.
-    /// Error `.corrupted` when they differ; the file is then `.unusable`.
-    public func verifyReadBack() throws(VolumeError) {
-        // A worker does the item again when its staging file is lost.
-        _ = try datasync(withName: false)
-        let expected = digest
-        let path = volume.stagingPath + "/" + name.fileName
-        let found = try FileReader(opening: path, as: name.fileName, volume.calls).digest(fromStorage: true)
-        guard found == expected else {
-            let detail =
-                "read back \(found.sizeBytes) bytes with SHA-256 \(found.hexadecimal), expected "
-                + "\(expected.sizeBytes) bytes with \(expected.hexadecimal)"
-            state.withLock { $0.failure = detail }
-            throw VolumeError(.corrupted, path: path, detail)
+    /// Begins to bring what was appended to the device. Does not hold up appends. After a failure the file is `.unusable`.
+    public func beginWriteBack() throws(VolumeError) {
+        let (file, start, end) = try state.withLock { (state) throws(VolumeError) in
+            let begun = state.begunBytes
+            state.begunBytes = max(begun, state.running.sizeBytes)
+            return (try usable(state), begun, state.begunBytes)
+        }
+        guard end > start else { return }
+        try noting { () throws(VolumeError) in
+            try volume.calls.writeBack(file, from: start, count: end - start, waits: false)
+        }
+    }
+
+    /// Waits until the device has so many bytes more, or everything that was appended before this call; gives how many it has then, and
+    /// whether that is everything. They can be read back from there; that a power cut leaves them is for `datasync` and `seal` to see
+    /// to. After a failure the file is `.unusable`.
+    func writtenBack(atMost stepBytes: Int64) throws(VolumeError) -> (bytes: Int64, isAll: Bool) {
+        let (file, start, size) = try state.withLock { (state) throws(VolumeError) in
+            (try usable(state), state.writtenBytes, state.running.sizeBytes)
+        }
+        guard size > start else { return (start, true) }
+        let end = min(size, start + stepBytes)
+        try noting { () throws(VolumeError) in
+            try volume.calls.writeBack(file, from: start, count: end - start, waits: true)
+        }
+        return state.withLock { state in
+            state.writtenBytes = max(state.writtenBytes, end)
+            return (state.writtenBytes, state.writtenBytes >= size)
+        }
+    }
+
+    /// Remembers that a call failed after which nobody knows what the storage has.
+    private func noting(_ call: () throws(VolumeError) -> Void) throws(VolumeError) {
+        do throws(VolumeError) { try call() } catch {
+            state.withLock { $0.failure = error.detail }
+            throw error
+        }
+    }
+
+    /// Reads the file back from the device, once that has all of it, and compares with what was appended. Whether a power cut leaves it
+    /// there is for `seal` to see to.
+    /// Error `.corrupted` when they differ; the file is then `.unusable`. `readBack` may have read some of it already.
+    /// Gives what it is.
+    @discardableResult
+    public func verifyReadBack(_ readBack: ReadBack? = nil) throws(VolumeError) -> Digest {
+        let reading: ReadBack
+        if let readBack { reading = readBack } else { reading = try ReadBack(of: self) }
+        let found = try reading.finished()
+        return try state.withLock { (state) throws(VolumeError) in
+            let appended = state.running
+            guard found.crc64 == appended.crc64, !appended.isHashed || found.digest == appended.digest else {
+                let detail =
+                    "read back \(found.sizeBytes) bytes with CRC-64 \(String(found.crc64.value, radix: 16)), expected "
+                    + "\(appended.sizeBytes) bytes with \(String(appended.crc64.value, radix: 16))"
+                state.failure = detail
+                throw VolumeError(.corrupted, path: path, detail)
+            }
+            state.running = found
+            return found.digest
         }
     }
 
@@ -178,12 +260,20 @@ public final class StagedFile: Sendable {
         try state.withLock { (state) throws(VolumeError) in
             let file = try usable(state)
             do throws(VolumeError) {
+                // Where more room was taken than was needed.
+                if try volume.calls.status(file).st_size != state.running.sizeBytes {
+                    try volume.calls.truncate(file, to: state.running.sizeBytes)
+                }
                 try volume.calls.sync(file)
             } catch {
                 state.failure = error.detail
                 throw error
             }
             state.syncedBytes = state.running.sizeBytes
+            guard state.running.isHashed else {
+                throw VolumeError(
+                    .unusable, path: volume.stagingPath + "/" + name.fileName, "it was not read back before its seal")
+            }
             let digest = state.running.digest
             let staging = volume.stagingPath + "/" + name.fileName
             let outcome: SealedFile.Outcome

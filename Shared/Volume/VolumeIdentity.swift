@@ -29,18 +29,23 @@ public struct VolumeIdentity: Sendable, Hashable, Codable {
     public let role: VolumeRole
     /// When it was adopted, microseconds since 1970.
     public let createdUs: Int64
+    /// The folder that complete files go into where another system takes them from there to the cloud and removes them, such as a
+    /// subvolume of Azure Container Storage; absolute. Nil: complete files stay below the volume's root.
+    public let ingestPath: String?
 
     private enum CodingKeys: String, CodingKey {
         case volumeID = "volume_id"
         case role
         case created
+        case ingestPath = "ingest_path"
     }
 
     /// An identity as given; `adopt` makes a new one.
-    public init(volumeID: String, role: VolumeRole, createdUs: Int64) {
+    public init(volumeID: String, role: VolumeRole, createdUs: Int64, ingestPath: String? = nil) {
         self.volumeID = volumeID
         self.role = role
         self.createdUs = createdUs
+        self.ingestPath = ingestPath
     }
 
     /// Reads the marker; `created` stands there as RFC 3339.
@@ -56,7 +61,9 @@ public struct VolumeIdentity: Sendable, Hashable, Codable {
             throw DecodingError.dataCorruptedError(
                 forKey: .created, in: values, debugDescription: "created is not a time in RFC 3339")
         }
-        self.init(volumeID: id, role: try values.decode(VolumeRole.self, forKey: .role), createdUs: time.us)
+        self.init(
+            volumeID: id, role: try values.decode(VolumeRole.self, forKey: .role), createdUs: time.us,
+            ingestPath: try values.decodeIfPresent(String.self, forKey: .ingestPath))
     }
 
     /// Writes the marker.
@@ -65,6 +72,7 @@ public struct VolumeIdentity: Sendable, Hashable, Codable {
         try values.encode(volumeID, forKey: .volumeID)
         try values.encode(role, forKey: .role)
         try values.encode(TimeStamp(us: createdUs)?.isoMicroseconds ?? "", forKey: .created)
+        try values.encodeIfPresent(ingestPath, forKey: .ingestPath)
     }
 }
 

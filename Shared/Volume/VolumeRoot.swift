@@ -4,6 +4,9 @@
 //   .sightglass-volume.json   the marker, see VolumeIdentity.swift
 //   .staging/                 files that are not complete yet, see StagingName.swift
 //   everything else           complete, synced files, see RecordingLayout.swift and ArchiveLayout.swift
+//
+// A volume that hands its files over (`VolumeIdentity.ingestPath`) has marker and staging here and complete files there, because
+// all that lies there is taken to the cloud: HandOver.swift.
 import CivilTime
 import Foundation
 import Glibc
@@ -27,22 +30,44 @@ public struct VolumeRoot: Sendable {
     let calls: FileSystemCalls
     let ledger = FolderLedger()
     private let lock: OpenFile?
-    private let device: UInt64
-    private let inode: UInt64
+    private let place: Place
+    /// Of the folder for complete files, where it is another one.
+    private let ingestPlace: Place?
+
+    /// What a folder is, whatever is mounted over it later.
+    private struct Place: Equatable, Sendable {
+        let device: UInt64
+        let inode: UInt64
+
+        init(_ status: stat) { (device, inode) = (UInt64(status.st_dev), UInt64(status.st_ino)) }
+    }
 
     /// The identity's UUID, lower case.
     public var volumeID: String { identity.volumeID }
     /// The folder of incomplete files.
     public var stagingPath: String { path + "/" + Self.stagingName }
+    /// The folder of complete files: the root, or that from which another system takes them.
+    public var publishedPath: String { identity.ingestPath ?? path }
+    /// Whether complete files are taken from here by another system: then they are written once and never read again.
+    public var handsOver: Bool { identity.ingestPath != nil }
 
     /// Makes a volume of an existing folder: staging first, the marker last and complete. For `sightglass volume adopt`
-    /// only. The folder must be empty, apart from "lost+found".
+    /// only. The folder must be empty, apart from "lost+found". `ingestPath`: see VolumeIdentity.
     /// Errors: `.alreadyAdopted`, `.exists` when something else is in it, `.missing`, `.readOnly`, `.notPermitted`.
     @discardableResult
     public static func adopt(
-        at path: String, role: VolumeRole, nowUs: Int64, calls: FileSystemCalls = .live
+        at path: String, role: VolumeRole, nowUs: Int64, ingestPath: String? = nil, calls: FileSystemCalls = .live
     ) throws(VolumeError) -> VolumeIdentity {
         let root = try normalized(path)
+        var ingest: String?
+        if let ingestPath {
+            guard role == .archive else {
+                throw VolumeError(.wrongRole, path: root, "only an archive volume hands its files over")
+            }
+            let folder = try normalized(ingestPath)
+            _ = try ingestPlace(folder, besides: try rootStatus(root, calls), calls)
+            ingest = folder
+        }
         let found = try calls.list(root)
         if found.contains(markerName) {
             throw VolumeError(.alreadyAdopted, path: root, "it carries a marker already")
@@ -51,7 +76,8 @@ public struct VolumeRoot: Sendable {
         if let other = found.first(where: { $0 != stagingName && $0 != "lost+found" }) {
             throw VolumeError(.exists, path: root, "it is not empty: '\(other)' is in it")
         }
-        let identity = VolumeIdentity(volumeID: UUID().uuidString.lowercased(), role: role, createdUs: nowUs)
+        let identity = VolumeIdentity(
+            volumeID: UUID().uuidString.lowercased(), role: role, createdUs: nowUs, ingestPath: ingest)
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.prettyPrinted, .sortedKeys]
         guard TimeStamp(us: nowUs) != nil, let json = try? encoder.encode(identity) else {
@@ -94,23 +120,46 @@ public struct VolumeRoot: Sendable {
         let lock = access == .owner ? try takeLock(root, calls) : nil
         if lock != nil { try removeProbes(root, calls) }
         if access != .reader { try checkWritable(root, calls) }
+        var ingest: Place?
+        if let folder = identity.ingestPath { ingest = try ingestPlace(normalized(folder), besides: status, calls) }
         return VolumeRoot(
             path: root, identity: identity, access: access, isLocked: lock != nil, calls: calls, lock: lock,
-            device: UInt64(status.st_dev), inode: UInt64(status.st_ino))
+            place: Place(status), ingestPlace: ingest)
+    }
+
+    /// The folder from which files are taken. It carries no marker, which would be taken as well; that it is another file system
+    /// than the root says that something is mounted there.
+    private static func ingestPlace(
+        _ folder: String, besides root: stat, _ calls: FileSystemCalls
+    ) throws(VolumeError) -> Place {
+        let status = try rootStatus(folder, calls)
+        guard status.st_mode & S_IFMT == S_IFDIR else {
+            throw VolumeError(.missing, path: folder, "it is not a folder")
+        }
+        guard status.st_dev != root.st_dev else {
+            throw VolumeError(
+                .missing, path: folder,
+                "it lies on the same file system as the volume's marker: is anything mounted there?")
+        }
+        return Place(status)
     }
 
     /// Throws when the path no longer leads to the volume that was opened: unmounted, or another one mounted there.
-    /// One status call; `StagedFile.create` makes it each time, so that no file grows on the wrong disk.
+    /// A status call for each folder; `StagedFile.create` makes it each time, so that no file grows on the wrong disk.
     public func checkStillThere() throws(VolumeError) {
-        let status = try Self.rootStatus(path, calls)
-        guard UInt64(status.st_dev) == device, UInt64(status.st_ino) == inode else {
-            throw VolumeError(.identityDiffers, path: path, "another file system is mounted there now")
+        try check(path, is: place)
+        if let ingestPlace { try check(publishedPath, is: ingestPlace) }
+    }
+
+    private func check(_ folder: String, is known: Place) throws(VolumeError) {
+        guard Place(try Self.rootStatus(folder, calls)) == known else {
+            throw VolumeError(.identityDiffers, path: folder, "another file system is mounted there now")
         }
     }
 
-    /// Room on the volume.
+    /// Room for complete files.
     public func freeSpace() throws(VolumeError) -> VolumeSpace {
-        let space = try calls.freeSpace(path)
+        let space = try calls.freeSpace(publishedPath)
         let block = Int64(clamping: space.f_frsize)
         func bytes(_ blocks: UInt) -> Int64 {
             let (product, overflow) = Int64(clamping: blocks).multipliedReportingOverflow(by: block)
@@ -122,7 +171,7 @@ public struct VolumeRoot: Sendable {
             availableFiles: space.f_files == 0 ? nil : Int64(clamping: space.f_favail))
     }
 
-    func absolute(_ relative: RelativePath) -> String { path + "/" + relative.string }
+    func absolute(_ relative: RelativePath) -> String { publishedPath + "/" + relative.string }
 
     /// Gives `temporary` its final name without replacing anything: renameat2, or link and unlink where the file system
     /// does not know RENAME_NOREPLACE. Kind `.exists` when the name is taken.

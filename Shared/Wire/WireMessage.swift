@@ -50,8 +50,8 @@ public struct WireError: Error, Sendable, Equatable, CustomStringConvertible {
 
 /// The version of the contract that this code speaks: major * 1000 + minor.
 public enum WireVersion {
-    /// 1.2.
-    public static let current: UInt32 = 1002
+    /// 1.5.
+    public static let current: UInt32 = 1005
 
     /// Whether a server of `current` answers a caller of `version`: same major, and at most one minor behind. A newer
     /// minor of the same major is answered too, because fields are only added.

@@ -6,6 +6,7 @@
 //   Sources/rpc-peer   our RPC, as server and as caller, in processes of its own
 //   Sources/nng-peer   the same exchange in plain C with nng
 //   Sources/grpc-peer  the same exchange with grpc-swift
+//   Sources/blob-sink  a Blob service that keeps nothing, and the plainest client of it
 import PackageDescription
 
 let strict: [SwiftSetting] = [.treatAllWarnings(as: .error)]
@@ -23,7 +24,8 @@ let package = Package(
             name: "bench",
             dependencies: [
                 .product(name: "Fakes", package: "Sightglass"), .product(name: "Media", package: "Sightglass"),
-                .product(name: "RPC", package: "Sightglass"), .product(name: "Wire", package: "Sightglass"),
+                .product(name: "RPC", package: "Sightglass"), .product(name: "Volume", package: "Sightglass"),
+                .product(name: "Wire", package: "Sightglass"),
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ], swiftSettings: strict),
         .executableTarget(
@@ -32,6 +34,7 @@ let package = Package(
                 .product(name: "RPC", package: "Sightglass"), .product(name: "Wire", package: "Sightglass"),
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ], swiftSettings: strict),
+        .executableTarget(name: "blob-sink", linkerSettings: [.linkedLibrary("pthread")]),
         .executableTarget(name: "nng-peer", linkerSettings: [.linkedLibrary("nng"), .linkedLibrary("pthread")]),
         .executableTarget(
             name: "grpc-peer",

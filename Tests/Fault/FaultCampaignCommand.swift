@@ -19,13 +19,22 @@ struct FaultCampaignCommand: AsyncParsableCommand {
     @Option(help: "What the random choices follow from. Absent: another one each time.")
     var seed: UInt64?
 
-    @Option(help: "How many processes are killed.")
-    var kills = 20
+    @Option(help: "How many processes are killed. Default 20, with --archive 40.")
+    var kills: Int?
+
+    @Flag(help: "Overlapping requests for many cameras, while indexer, archivers and controller are killed.")
+    var archive = false
+
+    @Option(help: "With --archive: how many requests. Default half as many as kills, but at least 60.")
+    var requests: Int?
+
+    @Option(help: "With --archive: how many cameras, 3 to 8.")
+    var cameras = Camera.allCases.count
 
     @Option(help: "No fault is begun after so many minutes.")
     var minutes: Double?
 
-    @Option(help: "Every so many-th segment is played by ffprobe; salvaged ones always are.")
+    @Option(help: "Every so many-th segment and clip is played by ffprobe; salvaged segments always are.")
     var playEach = 5
 
     @Option(help: "Folder for report.txt and report.json.")
@@ -35,18 +44,28 @@ struct FaultCampaignCommand: AsyncParsableCommand {
     var showPlan = false
 
     func validate() throws {
-        if kills < 1 || playEach < 1 { throw ValidationError("--kills and --play-each are at least 1.") }
+        if [kills, requests, playEach].contains(where: { ($0 ?? 1) < 1 }) {
+            throw ValidationError("--kills, --requests and --play-each are at least 1.")
+        }
+        if !archive, requests != nil || cameras != Camera.allCases.count {
+            throw ValidationError("--requests and --cameras go with --archive.")
+        }
+        if !(3...Camera.allCases.count).contains(cameras) {
+            throw ValidationError("--cameras is 3 to \(Camera.allCases.count).")
+        }
     }
 
     func run() async throws {
         // The seed must be known whatever happens, so it is drawn here and printed first.
         let seed = seed ?? UInt64.random(in: 1...999_999)
-        let options = CampaignOptions(seed: seed, kills: kills, minutes: minutes, playEach: playEach)
+        let kills = kills ?? (archive ? 40 : 20)
+        let kind = archive ? CampaignKind.archive(requests: requests ?? max(60, kills / 2), cameras: cameras) : .site
+        let options = CampaignOptions(kind: kind, seed: seed, kills: kills, minutes: minutes, playEach: playEach)
         if showPlan {
-            for planned in Planner.plan(seed: seed, kills: kills) { print("+\(planned.waitMs) ms  \(planned.step)") }
+            for planned in kind.plan(seed: seed, kills: kills) { print("+\(planned.waitMs) ms  \(planned.step)") }
             return
         }
-        print("fault campaign: --seed \(seed) --kills \(kills)")
+        print("fault campaign: \(kind.options)--seed \(seed) --kills \(kills)")
         let campaign = try await Campaign.begin(options)
         let interrupts = Self.onInterrupt { await campaign.abandon() }
         defer { interrupts.forEach { $0.cancel() } }

@@ -15,11 +15,16 @@ extension Registry {
             throw FieldCheck.wrong("capacity", "is missing: give how many sources the holder can take in all")
         }
         let capacity = try FieldCheck.bounded(request.capacity, "capacity", default: 0, 0...Self.maximumCapacity)
-        let believed = try checkedLeases(request.held, field: "held")
-        var leases = leaseTable
+        let believed = try checkedLeases(request.held, field: "held").mapValues { lease in
+            LeaseTable.Belief(
+                epoch: lease.epoch ?? 0, isReady: lease.ready ?? false, isBusy: lease.busy ?? false)
+        }
+        var leases = presentLeases()
         let outcome = leases.acquire(
-            holder: holder, address: address, capacity: capacity, believed: believed,
-            eligible: model.eligibleSources(), nowMs: options.nowMs())
+            LeaseTable.Asker(
+                name: holder, address: address, capacity: capacity, takesOver: request.takesOver ?? false,
+                isDraining: request.draining ?? false),
+            believed: believed, eligible: model.eligibleSources(), nowMs: options.nowMs())
         if outcome.changed.isEmpty {
             // A renewal changes nothing that has to be durable.
             renew(leases)
@@ -29,15 +34,18 @@ extension Registry {
             try commit(write, leases: leases)
         }
         return AcquireLeasesReply(
-            leases: outcome.held, renewAfterMs: UInt32(options.leaseMs / 4), configurationRevision: model.revision)
+            leases: outcome.held, renewAfterMs: UInt32(options.leaseMs / 4), configurationRevision: model.revision,
+            leaving: UInt32(clamping: outcome.leaving))
     }
 
     func releaseLeases(_ request: ReleaseLeasesRequest) throws(RPCError) -> ReleaseLeasesReply {
         let holder = try checkedHolder(request.holder)
-        let sources = try checkedLeases(request.leases, field: "leases")
-        var leases = leaseTable
-        let freed = leases.release(holder: holder, sources: sources)
-        if !freed.isEmpty {
+        let sources = try checkedLeases(request.leases, field: "leases").mapValues { $0.epoch ?? 0 }
+        var leases = presentLeases()
+        let freed = leases.release(holder: holder, sources: sources, nowMs: options.nowMs())
+        if freed.isEmpty {
+            renew(leases)
+        } else {
             var write = RegistryWrite(model, nowUs: nowUs)
             record(freed, of: leases, &write)
             try commit(write, leases: leases)
@@ -57,15 +65,15 @@ extension Registry {
         return holder
     }
 
-    private func checkedLeases(_ leases: [Lease], field: String) throws(RPCError) -> [SourceName: UInt64] {
+    private func checkedLeases(_ leases: [Lease], field: String) throws(RPCError) -> [SourceName: Lease] {
         try FieldCheck.entries(leases, field, 0...Self.maximumCapacity)
-        var result: [SourceName: UInt64] = [:]
+        var result: [SourceName: Lease] = [:]
         for (index, lease) in leases.enumerated() {
             let (device, endpoint) = try FieldCheck.source(lease.source, "\(field)[\(index)].source")
-            guard let epoch = lease.epoch else {
+            guard lease.epoch != nil else {
                 throw FieldCheck.wrong("\(field)[\(index)].epoch", "is missing: give the lease's")
             }
-            result[SourceName(device: device, endpoint: endpoint)] = epoch
+            result[SourceName(device: device, endpoint: endpoint)] = lease
         }
         return result
     }

@@ -31,6 +31,7 @@ actor Registry {
     struct Options: Sendable {
         let namespace: String
         let leaseMs: Int
+        let rebalanceAfterMs: Int
         let clock: any WallClock
         /// Monotonic milliseconds, for leases.
         let nowMs: @Sendable () -> Int64
@@ -49,6 +50,8 @@ actor Registry {
     private(set) var model: RegistryModel
     private(set) var leaseTable: LeaseTable
     private var cachedConfiguration: Configuration?
+    /// When leases were looked at last (monotonic).
+    private var lookedAtMs: Int64
 
     /// Opens the database and reads everything.
     init(store: RegistryStore, options: Options, logger: Logger) throws {
@@ -58,7 +61,10 @@ actor Registry {
         var model = RegistryModel(namespace: options.namespace)
         try store.load(into: &model)
         self.model = model
-        leaseTable = LeaseTable(leaseMs: Int64(options.leaseMs), stored: try store.loadLeases(), nowMs: options.nowMs())
+        lookedAtMs = options.nowMs()
+        leaseTable = LeaseTable(
+            leaseMs: Int64(options.leaseMs), rebalanceAfterMs: Int64(options.rebalanceAfterMs),
+            stored: try store.loadLeases(), nowMs: lookedAtMs)
     }
 
     var nowUs: Int64 { options.clock.nowUs() }
@@ -98,13 +104,13 @@ actor Registry {
     /// Adds what follows from changed documents to a transaction: leases of sources that may not be opened any more end.
     func withdrawLeases(for next: RegistryModel, _ write: inout RegistryWrite) -> LeaseTable {
         var leases = leaseTable
-        record(leases.withdraw(exceptFor: next.eligibleSources()), of: leases, &write)
+        record(leases.withdraw(exceptFor: next.eligibleSources(), nowMs: options.nowMs()), of: leases, &write)
         return leases
     }
 
     /// Adds changed leases to a transaction.
-    func record(_ sources: [SourceName], of leases: LeaseTable, _ write: inout RegistryWrite) {
-        for source in sources {
+    func record(_ sources: some Collection<SourceName>, of leases: LeaseTable, _ write: inout RegistryWrite) {
+        for source in sources.sorted(by: SourceName.precedes) {
             guard let entry = leases.entries[source] else { continue }
             write.leases.append((source, entry))
             write.changes.append(RegistryWrite.Change(what: .lease, name: source.text))
@@ -115,6 +121,25 @@ actor Registry {
     func renew(_ leases: LeaseTable) { leaseTable = leases }
 
     // MARK: Time
+
+    /// Looked at later than this, we stood still (a paused process, a disk that took seconds): the renewals of that time
+    /// still wait, so nobody's lease ran out (L3).
+    private static let standstillMs: Int64 = 1000
+
+    /// The leases as they are now.
+    func presentLeases() -> LeaseTable {
+        var leases = leaseTable
+        let nowMs = options.nowMs()
+        if nowMs - lookedAtMs > Self.standstillMs {
+            logger.notice(
+                "the registry stood still: every lease gets its full time anew",
+                metadata: ["milliseconds": "\(nowMs - lookedAtMs)"])
+            leases.extend(nowMs: nowMs)
+            leaseTable = leases
+        }
+        lookedAtMs = nowMs
+        return leases
+    }
 
     /// Ends the runs and the leases whose time has come.
     func tick() {
@@ -130,18 +155,21 @@ actor Registry {
             logger.info("the run's end has come", metadata: ["stream": "\(name.text)"])
         }
         write.takeRevisions(of: next)
-        var leases = leaseTable
-        let expired = leases.expire(nowMs: options.nowMs())
+        var leases = presentLeases()
+        let nowMs = options.nowMs()
+        let expired = leases.expire(nowMs: nowMs)
         for source in expired {
-            let holder = leaseTable.entries[source]?.holder ?? ""
+            guard let holder = leaseTable.entries[source]?.holder, leases.entries[source]?.holder != holder else {
+                continue
+            }
             logger.warning(
                 "lease ran out: the controller did not renew it",
                 metadata: [
                     "source": "\(source.text)", "holder": "\(holder)",
                 ])
         }
-        record(expired, of: leases, &write)
-        guard !write.changes.isEmpty else { return }
+        record(Set(expired).union(leases.beginMoves(nowMs: nowMs)), of: leases, &write)
+        guard !write.changes.isEmpty else { return renew(leases) }
         // A disk that refuses was logged and reported by commit; the next tick tries again.
         try? commit(write, model: next, leases: leases)
     }

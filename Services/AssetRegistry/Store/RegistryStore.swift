@@ -89,9 +89,15 @@ final class RegistryStore: Sendable {
         try database.read { database in
             var entries: [SourceName: LeaseTable.Entry] = [:]
             for row in try Row.fetchAll(database, sql: "SELECT * FROM leases") {
+                let issued = UInt64(row["issued_epoch"] as Int64)
+                let move = (row["successor"] as String?).map { successor in
+                    LeaseTable.Move(
+                        successor: successor, address: row["successor_address"], epoch: issued, beganAtMs: 0,
+                        isTold: true)
+                }
                 entries[SourceName(device: row["device"], endpoint: row["endpoint"])] = LeaseTable.Entry(
                     epoch: UInt64(row["epoch"] as Int64), holder: row["holder"], holderAddress: row["holder_address"],
-                    expiresAtMs: 0)
+                    expiresAtMs: 0, move: move, issuedEpoch: issued)
             }
             return entries
         }
@@ -111,9 +117,15 @@ final class RegistryStore: Sendable {
             try writeDesired(write, database)
             for (source, entry) in write.leases {
                 try database.execute(
-                    sql:
-                        "INSERT OR REPLACE INTO leases (device, endpoint, epoch, holder, holder_address) VALUES (?, ?, ?, ?, ?)",
-                    arguments: [source.device, source.endpoint, Int64(entry.epoch), entry.holder, entry.holderAddress])
+                    sql: """
+                        INSERT OR REPLACE INTO leases
+                        (device, endpoint, epoch, holder, holder_address, issued_epoch, successor, successor_address)
+                        VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+                        """,
+                    arguments: [
+                        source.device, source.endpoint, Int64(entry.epoch), entry.holder, entry.holderAddress,
+                        Int64(entry.issuedEpoch), entry.move?.successor, entry.move?.address,
+                    ])
             }
             if let answer = write.answer {
                 try database.execute(

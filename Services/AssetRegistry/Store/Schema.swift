@@ -77,6 +77,18 @@ enum RegistrySchema {
             // pre-roll begin at another moment than asked.
             try database.execute(sql: "ALTER TABLE desired_states ADD COLUMN started_us INTEGER")
         }
+        migrator.registerMigration("3-lease-moves") { database in
+            try database.execute(
+                sql: """
+                    -- The highest epoch that anybody was given, also for a move that came to nothing; 0: the holder's. Too low:
+                    -- footage of two controllers has one epoch.
+                    ALTER TABLE leases ADD COLUMN issued_epoch INTEGER NOT NULL DEFAULT 0;
+                    -- Who takes the source over under that epoch while the holder goes on; NULL: it does not move. Lost: the move
+                    -- begins anew.
+                    ALTER TABLE leases ADD COLUMN successor TEXT;
+                    ALTER TABLE leases ADD COLUMN successor_address TEXT;
+                    """)
+        }
         return migrator
     }
 }

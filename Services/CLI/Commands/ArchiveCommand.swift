@@ -15,8 +15,8 @@ struct ArchiveCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "archive", abstract: "Archive a window of one or more cameras.",
         discussion: """
-            With --wait the exit status is 0 when all was delivered, 1 when it was partial, failed or cancelled. The same \
-            --request-id again is the same request.
+            With --wait the exit status is 0 when all was delivered, 1 when it was partial, failed or cancelled; Ctrl-C ends \
+            the waiting, not the request. The same --request-id again is the same request.
             """)
 
     @OptionGroup var connections: Connections
@@ -28,6 +28,11 @@ struct ArchiveCommand: AsyncParsableCommand {
     @Option(help: "Why, for audit and manifest.") var reason: String = ""
     /// Operators stand between events (100) and routine (0).
     @Option(help: "Higher comes first.") var priority: Int32 = 50
+    @Option(
+        parsing: .unconditional,
+        help:
+            "When it should be delivered, such as 2026-11-23T05:11:02Z or +30m: it goes before others of its priority.")
+    var due: String?
     @Option(help: "Name of the request: letters, digits, '.', '_', '-'; made up where absent.") var requestID: String?
     @Flag(help: "Wait until it is done, and print the files.") var wait = false
     @Option(help: "Longest wait with --wait.") var waitAtMost: DurationArgument = DurationArgument(
@@ -36,11 +41,21 @@ struct ArchiveCommand: AsyncParsableCommand {
 
     func validate() throws {
         if cameras.isEmpty { throw ValidationError("Name at least one camera.") }
+        _ = try dueUs(nowUs: WindowArguments.nowUs())
+    }
+
+    private func dueUs(nowUs: Int64) throws -> Int64? {
+        guard let due else { return nil }
+        guard let us = TimeText.parse(due, nowUs: nowUs), us > 0 else {
+            throw ValidationError("--due \(due): write 2026-11-23T05:11:02Z (with zone) or +30m.")
+        }
+        return us
     }
 
     func run() async throws {
         try await reporting {
-            let window = try window.read(nowUs: WindowArguments.nowUs())
+            let nowUs = WindowArguments.nowUs()
+            let window = try window.read(nowUs: nowUs)
             let id = requestID ?? "cli-\(UUID().uuidString.lowercased())"
             let ensured = try await ensure(window, id: id)
             let indexer = try connections.client(.indexer)
@@ -48,17 +63,19 @@ struct ArchiveCommand: AsyncParsableCommand {
                 SubmitArchiveRequest(
                     requestID: id, window: window, cameras: ensured, requestedBy: connections.operatorName,
                     reason: reason.isEmpty ? nil : reason, delivery: delivery == .cloud ? .cloud : .archive,
-                    mode: mode == .clip ? .clip : .files, priority: priority), to: indexer)
+                    mode: mode == .clip ? .clip : .files, priority: priority, dueUs: try dueUs(nowUs: nowUs)),
+                to: indexer)
             if !wait {
                 if json, let request = reply.request {
                     print(JSONValue.of(request).text(.indented))
                 } else {
                     print(id)
-                    printError("\(reply.receipt?.name ?? "accepted"); follow it with `sightglass request \(id)`")
+                    printError("\(reply.receipt?.name ?? "accepted"); \(RequestWatch.ways(of: id))")
                 }
                 return
             }
-            let final = try await follow(id, indexer)
+            if !json, StatusLine().isShown { printError("request \(id): \(reply.receipt?.name ?? "accepted")") }
+            let final = try await RequestWatch(id: id, indexer: indexer).follow(atMost: waitAtMost.duration)
             if json { print(JSONValue.of(final).text(.indented)) } else { RequestText.show(final) }
             if final.state != .done { throw Status.notAsWished }
         }
@@ -99,37 +116,6 @@ struct ArchiveCommand: AsyncParsableCommand {
                 error.message + "\n\(kept)Whether the request was recorded is not known; the same again is safe: "
                     + "--request-id \(request.requestID ?? "") --start \(TimeText.show(request.window?.startUs)) "
                     + "--end \(TimeText.show(request.window?.endUs))", error.status)
-        }
-    }
-
-    /// Asks until the request has ended. An indexer that restarts meanwhile is waited for.
-    private func follow(_ id: String, _ indexer: Client) async throws -> ArchiveRequest {
-        let end = ContinuousClock.now + waitAtMost.duration
-        var shown: RequestState?
-        while true {
-            if let request = try await ask(id, indexer) {
-                if request.state != shown {
-                    shown = request.state
-                    printError("\(id): \(request.state?.name ?? "")")
-                }
-                if RequestText.isFinal(request.state) { return request }
-            }
-            guard ContinuousClock.now < end else {
-                throw Failure("request \(id) has not ended yet; it goes on: see `sightglass request \(id)`")
-            }
-            // A person watches; the indexer answers this from memory.
-            try await Task.sleep(for: .milliseconds(500))
-        }
-    }
-
-    /// Nil while the indexer is away; it said so on standard error.
-    private func ask(_ id: String, _ indexer: Client) async throws(Failure) -> ArchiveRequest? {
-        do {
-            return try await indexer.call(IndexerMethods.getRequest, GetRequestRequest(requestID: id))
-        } catch {
-            guard error.status == Status.serviceAway else { throw error }
-            printError(error.message)
-            return nil
         }
     }
 }

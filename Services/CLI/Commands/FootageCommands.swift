@@ -1,4 +1,4 @@
-// cameras, footage, snapshot: what was recorded.
+// footage: what was recorded. cameras: CamerasCommand.swift.
 
 import ArgumentParser
 import Footage
@@ -42,136 +42,82 @@ struct WindowArguments: ParsableArguments {
     static func nowUs() -> Int64 { Int64(Date().timeIntervalSince1970 * 1_000_000) }
 }
 
-struct CamerasCommand: AsyncParsableCommand {
-    static let configuration = CommandConfiguration(
-        commandName: "cameras", abstract: "Cameras with recorded footage, and from when to when.")
-
-    @OptionGroup var connections: Connections
-    @Flag(help: "Print JSON.") var json = false
-
-    func run() async throws {
-        try await reporting {
-            let cameras = try await connections.client(.indexer).call(IndexerMethods.listCameras, ListCamerasRequest())
-                .cameras
-            if json {
-                print(JSONValue.array(cameras.map { .of($0) }).text(.indented))
-                return
-            }
-            var table = Table(
-                ["CAMERA", "SOURCE", "OLDEST", "NEWEST", "SEGMENTS", "SNAPSHOTS", "SIZE"],
-                whenEmpty: "nothing was recorded yet")
-            for camera in cameras {
-                table.add([
-                    camera.camera ?? "", camera.source?.text ?? "", TimeText.show(camera.oldestUs),
-                    TimeText.show(camera.newestUs), "\(camera.segments ?? 0)", "\(camera.snapshots ?? 0)",
-                    sizeText(camera.bytes),
-                ])
-            }
-            print(table.rendered)
-        }
-    }
-}
-
 struct FootageCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "footage", abstract: "What there is of a window, and what is missing and why.",
         discussion: "Exit status 1 where something of the window is missing.")
 
     @OptionGroup var connections: Connections
-    @Argument(help: "Asset, or device/endpoint.") var camera: String
+    @Argument(help: "Assets, or device/endpoint.") var cameras: [String]
     @OptionGroup var window: WindowArguments
-    @Flag(help: "Print JSON.") var json = false
+    @Flag(help: "Draw with ASCII only, as where the terminal shows no UTF-8.") var ascii = false
+    @Flag(help: "Print JSON: an object for one camera, an array for several.") var json = false
+
+    func validate() throws {
+        if cameras.isEmpty { throw ValidationError("Name at least one camera.") }
+    }
 
     func run() async throws {
         try await reporting {
             let window = try window.read(nowUs: WindowArguments.nowUs())
-            let source = SourceName(path: camera)
-            let coverage = try await connections.client(.indexer).call(
-                IndexerMethods.coverage,
-                CoverageRequest(asset: source == nil ? camera : nil, source: source, window: window))
+            let indexer = try connections.client(.indexer)
+            var answers: [(camera: String, coverage: CoverageReply)] = []
+            for camera in cameras {
+                let source = SourceName(path: camera)
+                let coverage = try await indexer.call(
+                    IndexerMethods.coverage,
+                    CoverageRequest(asset: source == nil ? camera : nil, source: source, window: window))
+                answers.append((camera, coverage))
+            }
             if json {
-                print(JSONValue.of(coverage).text(.indented))
+                let values = answers.map { JSONValue.of($0.coverage, camera: answers.count > 1 ? $0.camera : nil) }
+                print((values.count == 1 ? values[0] : .array(values)).text(.indented))
             } else {
-                show(coverage)
+                show(answers, window)
             }
-            if !coverage.gaps.isEmpty || coverage.covered.isEmpty { throw Status.notAsWished }
+            if answers.contains(where: { !$0.coverage.gaps.isEmpty || $0.coverage.covered.isEmpty }) {
+                throw Status.notAsWished
+            }
         }
     }
 
-    private func show(_ coverage: CoverageReply) {
-        struct Row {
-            let window: Window
-            let what: String
-            let note: String
+    private func show(_ answers: [(camera: String, coverage: CoverageReply)], _ window: Window) {
+        let span = Self.range(window) ?? 0..<0
+        let isUTF8 = Terminal.showsBlocks(isTerminal: Terminal.isOutput)
+        let timeline = Timeline(
+            window: span, width: Terminal.width(of: STDOUT_FILENO), signs: ascii || !isUTF8 ? .ascii : .blocks)
+        print(
+            "\(TimeText.show(window.startUs)) to \(TimeText.show(window.endUs)) (\(DurationText.show(us: Int64(span.count))))"
+        )
+        print(
+            timeline.rendered(
+                answers.map { .init(name: $0.camera, covered: $0.coverage.covered.compactMap(Self.range)) }))
+        var table = Table(["CAMERA", "FROM", "TO", "LENGTH", "WHAT", "WHY"], whenEmpty: "")
+        var gaps = 0
+        for (camera, coverage) in answers {
+            for gap in coverage.gaps {
+                gaps += 1
+                let length = (gap.window?.endUs ?? 0) - (gap.window?.startUs ?? 0)
+                table.add([
+                    camera, TimeText.show(gap.window?.startUs), TimeText.show(gap.window?.endUs),
+                    DurationText.show(us: length), "missing",
+                    [gap.cause, gap.reason].compactMap(\.self).joined(separator: ": "),
+                ])
+            }
         }
-        let rows =
-            (coverage.covered.map { Row(window: $0, what: "footage", note: "") }
-            + coverage.gaps.compactMap { gap in
-                gap.window.map {
-                    Row(
-                        window: $0, what: "missing",
-                        note: [gap.cause, gap.reason].compactMap(\.self).joined(separator: ": "))
-                }
-            }).sorted { ($0.window.startUs ?? 0) < ($1.window.startUs ?? 0) }
-        var table = Table(["FROM", "TO", "LENGTH", "WHAT", "WHY"], whenEmpty: "nothing of this window was recorded")
-        for row in rows {
-            let length = (row.window.endUs ?? 0) - (row.window.startUs ?? 0)
-            table.add([
-                TimeText.show(row.window.startUs), TimeText.show(row.window.endUs), DurationText.show(us: length),
-                row.what,
-                row.note,
-            ])
+        if gaps > 0 { print("\n" + table.rendered) }
+        print("")
+        for (camera, coverage) in answers {
+            let amount =
+                coverage.covered.isEmpty
+                ? "nothing of this window was recorded"
+                : "\(counted(coverage.segments ?? 0, "segment")), \(sizeText(coverage.bytes))"
+            print(Table.printable(answers.count == 1 ? amount : "\(camera): \(amount)"))
         }
-        print(table.rendered)
-        print("\(coverage.segments ?? 0) segments, \(sizeText(coverage.bytes))")
     }
-}
 
-struct SnapshotCommand: AsyncParsableCommand {
-    static let configuration = CommandConfiguration(
-        commandName: "snapshot", abstract: "Take a picture now; it is kept on the volume too.")
-
-    @OptionGroup var connections: Connections
-    @Argument(help: "ASSET/STREAM or DEVICE/ENDPOINT") var stream: StreamArgument
-    @Option(name: [.customShort("o"), .long], help: "File to write, which must not exist.") var output: String
-    @Option(help: "jpeg, png, bmp or tiff.") var format = "jpeg"
-    @Option(help: "Of a JPEG, 1 to 100; 75 where it is not given.") var quality: UInt32?
-    @Option(help: "Pixels, 16 to 16384: a wider picture is scaled down.") var maxWidth: UInt32?
-    @Option(help: "Pixels, 16 to 16384: a higher picture is scaled down.") var maxHeight: UInt32?
-
-    func run() async throws {
-        try await reporting {
-            let registry = try connections.client(.assetRegistry)
-            let all = try await registry.call(AssetRegistryMethods.getConfiguration, GetConfigurationRequest())
-            let asSource = SourceName(device: stream.name.asset, endpoint: stream.name.stream)
-            let definition = all.streams.first { $0.name == stream.name }
-            guard let source = definition?.source ?? all.endpoints.first(where: { $0.source == asSource })?.source
-            else {
-                throw Failure("there is no stream or source \(stream.name.text): see `sightglass get streams`")
-            }
-            let leases = try await registry.call(AssetRegistryMethods.listLeases, ListLeasesRequest()).leases
-            guard let address = leases.first(where: { $0.source == source })?.holderAddress else {
-                throw Failure(
-                    "no capture-controller holds \(source.text): is one running, and is the device enabled?",
-                    Status.serviceAway)
-            }
-            let reply = try await connections.controller(at: address).call(
-                CaptureControllerMethods.takeSnapshot,
-                TakeSnapshotRequest(
-                    stream: definition == nil ? nil : stream.name, source: definition == nil ? source : nil,
-                    format: format, jpegQuality: quality, maxWidthPx: maxWidth, maxHeightPx: maxHeight))
-            guard let picture = reply.picture else {
-                throw Failure(
-                    "the picture is too large to be sent; it is \(reply.file?.path ?? "a file") on volume "
-                        + (reply.file?.volumeID ?? ""))
-            }
-            do {
-                try Data(picture).write(to: URL(fileURLWithPath: output), options: .withoutOverwriting)
-            } catch {
-                throw Failure("\(output): cannot be written; does it exist already?")
-            }
-            let size = reply.widthPx.map { ", \($0)x\(reply.heightPx ?? 0)" } ?? ""
-            print("\(output): \(sizeText(UInt64(picture.count)))\(size), taken \(TimeText.show(reply.capturedUs))")
-        }
+    private static func range(_ window: Window) -> Range<Int64>? {
+        guard let start = window.startUs, let end = window.endUs, start <= end else { return nil }
+        return start..<end
     }
 }

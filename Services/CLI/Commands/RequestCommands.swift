@@ -27,6 +27,7 @@ enum RequestText {
         line("delivery", request.delivery?.name)
         line("asked by", request.requestedBy)
         line("why", request.why)
+        line("due", TimeText.show(request.dueUs))
         line("accepted", TimeText.show(request.acceptedUs))
         line("archived", TimeText.show(request.archivedUs))
         line("finished", TimeText.show(request.finishedUs))
@@ -95,12 +96,16 @@ struct RequestCommand: AsyncParsableCommand {
 
     @OptionGroup var connections: Connections
     @Argument(help: "The request's name.") var id: String
+    @Flag(help: "Wait until it has ended, and show how far it is.") var watch = false
     @Flag(help: "Print JSON.") var json = false
 
     func run() async throws {
         try await reporting {
-            let request = try await connections.client(.indexer).call(
-                IndexerMethods.getRequest, GetRequestRequest(requestID: id))
+            let indexer = try connections.client(.indexer)
+            let request =
+                watch
+                ? try await RequestWatch(id: id, indexer: indexer).follow(atMost: nil)
+                : try await indexer.call(IndexerMethods.getRequest, GetRequestRequest(requestID: id))
             if json { print(JSONValue.of(request).text(.indented)) } else { RequestText.show(request) }
             if RequestText.isFinal(request.state), request.state != .done { throw Status.notAsWished }
         }
@@ -190,6 +195,10 @@ struct AuditCommand: AsyncParsableCommand {
                 ])
             }
             print(table.rendered)
+            // The oldest come first: without a word the newest would seem to be the last one shown.
+            if entries.count >= Int(limit), let last = entries.last {
+                printError("there may be more; go on with --from \(TimeText.show(last.atUs))")
+            }
         }
     }
 }

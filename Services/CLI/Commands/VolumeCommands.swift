@@ -22,12 +22,18 @@ struct VolumeCommand: AsyncParsableCommand {
 
         @Argument(help: "The folder, absolute.") var path: String
         @Option(help: "recording: written by capture-controller; archive: by archiver.") var role: Role
+        @Option(
+            help: """
+                Of an archive volume: the mounted folder from which another system takes complete files to the cloud, such as a \
+                subvolume of Azure Container Storage. Marker and staging then lie in PATH, which is another disk.
+                """)
+        var ingest: String?
         @Flag(help: "Print JSON.") var json = false
 
         func run() async throws {
             try await reporting {
                 let identity = try VolumeRoot.adopt(
-                    at: path, role: role.volumeRole, nowUs: WindowArguments.nowUs())
+                    at: path, role: role.volumeRole, nowUs: WindowArguments.nowUs(), ingestPath: ingest)
                 print(
                     json
                         ? VolumeCommand.json(identity, path: path, space: nil).text(.indented)
@@ -43,19 +49,9 @@ struct VolumeCommand: AsyncParsableCommand {
         @Argument(help: "The folder, absolute.") var path: String
         @Flag(help: "Print JSON.") var json = false
 
-        /// Whatever its role is.
-        private static func open(_ path: String) throws(VolumeError) -> VolumeRoot {
-            do {
-                return try VolumeRoot.open(at: path, role: .recording, access: .reader)
-            } catch {
-                guard error.kind == .wrongRole else { throw error }
-                return try VolumeRoot.open(at: path, role: .archive, access: .reader)
-            }
-        }
-
         func run() async throws {
             try await reporting {
-                let volume = try Self.open(path)
+                let volume = try VolumeCommand.open(path)
                 let space = try volume.freeSpace()
                 if json {
                     print(VolumeCommand.json(volume.identity, path: path, space: space).text(.indented))
@@ -63,6 +59,7 @@ struct VolumeCommand: AsyncParsableCommand {
                 }
                 print("\(path): \(volume.identity.role.rawValue) volume \(volume.volumeID)")
                 print("adopted \(TimeText.show(volume.identity.createdUs))")
+                if let folder = volume.identity.ingestPath { print("hands complete files over to \(folder)") }
                 print(
                     "\(sizeText(UInt64(clamping: space.availableBytes))) free of "
                         + sizeText(UInt64(clamping: space.totalBytes)))
@@ -70,10 +67,21 @@ struct VolumeCommand: AsyncParsableCommand {
         }
     }
 
+    /// Opens a volume to read, whatever its role is.
+    static func open(_ path: String) throws(VolumeError) -> VolumeRoot {
+        do {
+            return try VolumeRoot.open(at: path, role: .recording, access: .reader)
+        } catch {
+            guard error.kind == .wrongRole else { throw error }
+            return try VolumeRoot.open(at: path, role: .archive, access: .reader)
+        }
+    }
+
     private static func json(_ identity: VolumeIdentity, path: String, space: VolumeSpace?) -> JSONValue {
         .fields([
             "path": .string(path), "volume_id": .string(identity.volumeID), "role": .string(identity.role.rawValue),
-            "created_us": .integer(identity.createdUs), "total_bytes": .integer(optional: space?.totalBytes),
+            "ingest_path": .string(optional: identity.ingestPath), "created_us": .integer(identity.createdUs),
+            "total_bytes": .integer(optional: space?.totalBytes),
             "free_bytes": .integer(optional: space?.availableBytes),
         ])
     }

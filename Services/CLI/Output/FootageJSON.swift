@@ -15,6 +15,14 @@ extension JSONValue {
         ])
     }
 
+    static func of(_ day: DayCount) -> JSONValue {
+        .fields([
+            "day_us": .integer(optional: day.dayUs), "camera": .string(optional: day.camera), "source": of(day.source),
+            "segments": .integer(optional: day.segments), "snapshots": .integer(optional: day.snapshots),
+            "bytes": .integer(optional: day.bytes),
+        ])
+    }
+
     static func of(_ gap: Gap) -> JSONValue {
         .fields([
             "source": of(gap.source), "window": of(gap.window), "cause": .string(optional: gap.cause),
@@ -23,8 +31,9 @@ extension JSONValue {
         ])
     }
 
-    static func of(_ coverage: CoverageReply) -> JSONValue {
+    static func of(_ coverage: CoverageReply, camera: String? = nil) -> JSONValue {
         .fields([
+            "camera": .string(optional: camera),
             "covered": .array(coverage.covered.compactMap { of($0) }), "gaps": .array(coverage.gaps.map { of($0) }),
             "segments": .integer(optional: coverage.segments), "bytes": .integer(optional: coverage.bytes),
         ])
@@ -67,6 +76,39 @@ extension JSONValue {
             "bytes_uploaded": .integer(optional: request.bytesUploaded),
             "manifest_path": .string(optional: request.manifestPath),
             "priority": .integer(optional: request.priority.map { Int64($0) }),
+            "due_us": .integer(optional: request.dueUs),
+        ])
+    }
+
+    static func of(_ uploads: ListUploadsReply) -> JSONValue {
+        let pace = UploadPace(uploads)
+        return .fields([
+            "waiting_files": .integer(optional: uploads.waitingFiles),
+            "waiting_bytes": .integer(optional: uploads.waitingBytes),
+            "active_files": .integer(optional: uploads.activeFiles),
+            "active_bytes": .integer(optional: uploads.activeBytes),
+            "set_aside_files": .integer(optional: uploads.setAsideFiles),
+            "set_aside_bytes": .integer(optional: uploads.setAsideBytes),
+            "oldest_us": .integer(optional: uploads.oldestUs),
+            "minute_files": .integer(optional: uploads.minuteFiles),
+            "minute_bytes": .integer(optional: uploads.minuteBytes),
+            "hour_files": .integer(optional: uploads.hourFiles), "hour_bytes": .integer(optional: uploads.hourBytes),
+            "newest_uploaded_us": .integer(optional: uploads.newestUploadedUs),
+            "bytes_per_second": .integer(optional: pace.bytesPerSecond),
+            "seconds_left": .integer(optional: pace.secondsLeft), "items": .array(uploads.items.map { of($0) }),
+        ])
+    }
+
+    static func of(_ item: UploadItem) -> JSONValue {
+        .fields([
+            "item_id": .integer(optional: item.itemID), "kind": .string(optional: item.kind?.name),
+            "state": .string(optional: item.state?.name), "camera": .string(optional: item.camera),
+            "archive_path": .string(optional: item.archivePath), "size_bytes": .integer(optional: item.sizeBytes),
+            "sent_bytes": .integer(optional: item.sentBytes), "worker": .string(optional: item.worker),
+            "attempts": .integer(optional: item.attempts), "error": .string(optional: item.error),
+            "archived_us": .integer(optional: item.archivedUs), "retry_us": .integer(optional: item.retryUs),
+            "priority": .integer(optional: item.priority.map { Int64($0) }), "due_us": .integer(optional: item.dueUs),
+            "request_ids": .array(item.requestIDs.map { .string($0) }),
         ])
     }
 

@@ -79,7 +79,7 @@ extension JSONValue {
             "source": of(lease.source), "holder": .string(optional: lease.holder),
             "epoch": .integer(optional: lease.epoch),
             "remaining_ms": .integer(optional: lease.remainingMs),
-            "holder_address": .string(optional: lease.holderAddress),
+            "holder_address": .string(optional: lease.holderAddress), "successor": .string(optional: lease.successor),
         ])
     }
 

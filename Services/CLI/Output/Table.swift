@@ -21,7 +21,8 @@ struct Table {
             let cells = row.enumerated().map { column, cell in
                 column == row.count - 1 ? cell : cell + String(repeating: " ", count: widths[column] - cell.count)
             }
-            return cells.joined(separator: "  ")
+            let line = cells.joined(separator: "  ")
+            return String(line[...(line.lastIndex { $0 != " " } ?? line.startIndex)])
         }.joined(separator: "\n")
     }
 
@@ -30,6 +31,9 @@ struct Table {
         String(String.UnicodeScalarView(text.unicodeScalars.map { $0.value < 0x20 || $0.value == 0x7F ? " " : $0 }))
     }
 }
+
+/// "1 file", "2 files".
+func counted(_ count: some BinaryInteger, _ noun: String) -> String { "\(count) \(noun)\(count == 1 ? "" : "s")" }
 
 /// "12.3 MiB".
 func sizeText(_ bytes: UInt64?) -> String {
@@ -43,7 +47,7 @@ func sizeText(_ bytes: UInt64?) -> String {
     return tenths(value) + " TiB"
 }
 
-private func tenths(_ value: Double) -> String {
+func tenths(_ value: Double) -> String {
     let scaled = Int((value * 10).rounded())
     return "\(scaled / 10).\(scaled % 10)"
 }

@@ -6,7 +6,8 @@ import Wire
 
 /// An archive request as an operator writes it:
 /// {"cameras": ["line1"], "start": "2025-11-23T04:05:06Z", "durationSeconds": 30, "requestId": "…", "kinds": ["segment"],
-///  "delivery": "cloud", "mode": "files", "reason": "…"}; `assets`, `camera` and `asset` for `cameras`, `end` for the duration.
+///  "delivery": "cloud", "mode": "files", "reason": "…", "due": "2025-11-23T05:00:00Z"}; `assets`, `camera` and `asset` for
+/// `cameras`, `end` for the duration.
 struct ArchiveCommand: Sendable, Equatable {
     /// The operator's, or made from the message: the same message again is the same request.
     let requestID: String
@@ -16,6 +17,8 @@ struct ArchiveCommand: Sendable, Equatable {
     let delivery: Delivery
     let mode: ArchiveMode
     let reason: String?
+    /// When it should be delivered; it goes before others of its priority.
+    let dueUs: Int64?
 
     /// Reads the payload. The rejection's key is the request id wherever that could be read.
     init(_ message: InboundMessage) throws(Rejection) {
@@ -30,6 +33,7 @@ struct ArchiveCommand: Sendable, Equatable {
                 try Self.choice(json[given: "delivery"], "delivery", ["cloud": .cloud, "archive": .archive]) ?? .cloud
             mode = try Self.choice(json[given: "mode"], "mode", ["files": .files, "clip": .clip]) ?? .files
             reason = json[given: "reason"]?.string
+            dueUs = try json[given: "due"].map { value throws(Rejection) in try Self.time(value, "due") }
         } catch {
             throw Rejection(field: error.field, reason: error.reason, key: requestID)
         }

@@ -60,6 +60,7 @@ enum EventMapping {
         var startOffsetMs: Int64?
         var endOffsetMs: Int64?
         var cameraNames: [String]?
+        var dueUs: Int64?
     }
 
     private static func event(
@@ -110,7 +111,8 @@ enum EventMapping {
             key: found.eventID.map(key(ofID:)) ?? message.digest, rule: rule.name, eventUs: found.timeUs,
             startOffsetMs: start, endOffsetMs: end, maximumMs: max(rule.maximumMs, UInt64(end - start)),
             cameraNames: cameraNames, reason: found.reason,
-            delivery: rule.delivery, mode: rule.mode, kinds: rule.kinds, priority: rule.priority)
+            delivery: rule.delivery, mode: rule.mode, kinds: rule.kinds, priority: rule.priority,
+            dueUs: found.dueUs ?? rule.dueAfterMs.map { min(found.timeUs + $0 * 1_000, FieldCheck.timesUs.upperBound) })
         guard FieldCheck.timesUs.contains(event.eventUs + end * 1_000) else {
             throw Rejection(reason: "the window ends outside 1970 to 2100")
         }
@@ -124,6 +126,7 @@ enum EventMapping {
         found.reason = json[given: "reason"]?.string
         found.startOffsetMs = try seconds(json[given: "preSeconds"], "preSeconds").map { -$0 }
         found.endOffsetMs = try seconds(json[given: "postSeconds"], "postSeconds")
+        found.dueUs = try json[given: "due"].map { value throws(Rejection) in try time(value, "due", .auto) }
         if let cameras = json[given: "cameras"] {
             found.cameraNames = try names(cameras, "cameras")
         } else if let camera = json[given: "camera"] {

@@ -30,7 +30,7 @@ struct EventRule: Sendable, Equatable {
 
     /// How the payload is read.
     enum Mapping: Sendable, Equatable {
-        /// {"eventId", "timestamp", "cameras" or "camera", "preSeconds", "postSeconds", "reason"}.
+        /// {"eventId", "timestamp", "cameras" or "camera", "preSeconds", "postSeconds", "reason", "due"}.
         case manual
         /// The alert of edge-ai's media capture service: `attributes.devices[].device_data` of type ALERT_DLQC.
         case alertDLQC
@@ -68,6 +68,8 @@ struct EventRule: Sendable, Equatable {
     /// Empty: segments and snapshots.
     var kinds: [MediaKind] = []
     var priority = EventRule.defaultPriority
+    /// From the event's time to when it should be delivered, in milliseconds; nil: at no time.
+    var dueAfterMs: Int64?
 
     /// 15 s before: what led to it is usually seen by then, and it is half of the default ring.
     static let defaultStartOffsetMs: Int64 = -15_000
@@ -79,6 +81,8 @@ struct EventRule: Sendable, Equatable {
     static let defaultPriority: Int32 = 100
     /// A day in either direction, the contract's bound.
     static let offsetRangeMs: ClosedRange<Int64> = -86_400_000...86_400_000
+    /// Up to thirty days: what may wait longer needs no time.
+    static let dueRangeMs: ClosedRange<Int64> = 0...2_592_000_000
 
     /// The rule that is there when no file is given: the topic for events made by hand or by own logic.
     static func standard(_ topics: Topics) -> EventRule? {
@@ -100,6 +104,7 @@ struct MappedEvent: Sendable, Equatable {
     let mode: ArchiveMode
     let kinds: [MediaKind]
     let priority: Int32
+    var dueUs: Int64?
 
     /// The footage that it asks for.
     var window: Window {

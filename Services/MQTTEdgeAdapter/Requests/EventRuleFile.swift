@@ -17,6 +17,7 @@
 //     mode: files                         # files | clip
 //     kinds: [segment, snapshot]
 //     priority: 100
+//     due-after-ms: 600000                # when it should be delivered, from the event's time; of equal priority it goes first
 //
 // Anything unknown or wrong refuses the whole file, with the line: a rule that is silently not there loses evidence.
 
@@ -68,7 +69,7 @@ struct EventRuleFile {
     private func rule(_ node: Node) throws(Flaw) -> EventRule {
         let keys: Set = [
             "name", "filter", "mapping", "cameras", "condition", "start-offset-ms", "end-offset-ms", "feed-delay-ms",
-            "maximum-ms", "delivery", "mode", "kinds", "priority",
+            "maximum-ms", "delivery", "mode", "kinds", "priority", "due-after-ms",
         ]
         try check(node, keys, "a rule")
         guard let name = node["name"]?.scalar?.string, !name.isEmpty, name.utf8.count <= 128 else {
@@ -86,6 +87,7 @@ struct EventRuleFile {
         rule.feedDelayMs = try number(node, "feed-delay-ms", 0...3_600_000) ?? 0
         rule.maximumMs = UInt64(try number(node, "maximum-ms", 1...86_400_000) ?? Int64(rule.maximumMs))
         rule.priority = Int32(try number(node, "priority", -1_000...1_000) ?? Int64(rule.priority))
+        rule.dueAfterMs = try number(node, "due-after-ms", EventRule.dueRangeMs)
         guard rule.startOffsetMs - rule.feedDelayMs < rule.endOffsetMs else {
             throw flaw(node, "rule \"\(name)\": start-offset-ms has to be below end-offset-ms")
         }

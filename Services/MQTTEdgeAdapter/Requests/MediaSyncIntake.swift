@@ -163,7 +163,7 @@ final class MediaSyncIntake: Sendable {
                 endOffsetMs: event.endOffsetMs, maximumMs: event.maximumMs, cameras: cameras,
                 requestedBy: message.origin, reason: event.reason?.prefixed(1024), delivery: event.delivery,
                 mode: event.mode,
-                priority: event.priority, kinds: event.kinds)
+                priority: event.priority, kinds: event.kinds, dueUs: event.dueUs)
             json = try await accepted(
                 message, try await submit(message, IndexerMethods.submitEvent, request, errand.key), errand.key)
         case .archive(let command):
@@ -172,7 +172,7 @@ final class MediaSyncIntake: Sendable {
                 requestID: command.requestID, window: command.window, cameras: cameras, requestedBy: message.origin,
                 reason: command.reason?.prefixed(1024), delivery: command.delivery, mode: command.mode,
                 // Between events (100) and routine (0).
-                priority: 50, kinds: command.kinds)
+                priority: 50, kinds: command.kinds, dueUs: command.dueUs)
             json = try await accepted(
                 message, try await submit(message, IndexerMethods.submitArchive, request, errand.key), errand.key)
         }

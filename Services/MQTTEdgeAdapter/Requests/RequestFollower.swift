@@ -1,6 +1,6 @@
 // Follows the requests in the indexer and keeps their retained status current: hints wake it, Changes tells what moved, a
 // slow timer makes up for lost hints, and at start, or when the broker may have forgotten, all recent requests are
-// published again.
+// published again. While files go up a timer of its own shows how far they are.
 
 import Footage
 import Logging
@@ -12,6 +12,10 @@ import Wire
 actor RequestFollower {
     /// Makes up for hints that were lost, and shows progress that no change was recorded for.
     static let slowInterval = Duration.seconds(10)
+    /// How often a request whose files go up is shown: as often as a person sees a difference, and no load for a broker.
+    static let progressInterval = Duration.seconds(2)
+    /// Files on their way that are looked at, and requests that are shown for it at a time.
+    private static let mostUploads: UInt32 = 64
     /// As many requests are published again at a start: what a person still asks about.
     private static let maximumListed = 500
     private static let pageSize: UInt32 = 100
@@ -31,6 +35,9 @@ actor RequestFollower {
     private var shown: [String: [UInt8]] = [:]
     private var order: [String] = []
     private var open: Set<String> = []
+    /// Those of which files may be on their way to the cloud.
+    private var moving: Set<String> = []
+    private var uploads = UploadProgress()
     private var lastProblem: String?
     private let wakes: AsyncStream<Void>
     private let waker: AsyncStream<Void>.Continuation
@@ -61,6 +68,12 @@ actor RequestFollower {
                     waker.yield()
                 }
             }
+            group.addTask {
+                while true {
+                    try await Task.sleep(for: Self.progressInterval)
+                    await self.showProgress()
+                }
+            }
             group.addTask { for await _ in self.wakes { await self.step() } }
             waker.yield()
             try await group.waitForAll()
@@ -85,13 +98,17 @@ actor RequestFollower {
         reminder.saw(request)
         let isFinal = RequestJSON.isFinal(request.state)
         if isFinal { open.remove(id) } else if open.count < Self.maximumRemembered { open.insert(id) }
+        let isMoving = request.delivery == .cloud && [.copying, .uploading].contains(request.state)
+        if isMoving, open.contains(id) { moving.insert(id) } else { moving.remove(id) }
         var expiryS: UInt32?
         if isFinal {
             let ageS = (clock.nowUs() - (request.finishedUs ?? clock.nowUs())) / 1_000_000
             guard ageS < Int64(retainedExpiryS) else { return }
             expiryS = retainedExpiryS - UInt32(max(0, ageS))
         }
-        let payload = RequestJSON.encoded(request, maximumBytes: outbound.maximumPacketBytes)
+        let payload = RequestJSON.encoded(
+            request, bytesInFlight: isFinal ? nil : uploads.bytesInFlight[id], maximumBytes: outbound.maximumPacketBytes
+        )
         guard shown[id] != payload else { return }
         var message = OutboundMessage(topic: topics.request(id), payload: payload, retain: true)
         message.properties = .json
@@ -179,9 +196,21 @@ actor RequestFollower {
             case .transient: throw error
             case .suspect, .final:
                 open.remove(id)
+                moving.remove(id)
                 logger.warning("no state of a request", metadata: ["request": "\(id)", "reason": "\(error.message)"])
             }
         }
+    }
+
+    /// What is wrong where this fails the other turns say.
+    private func showProgress() async {
+        guard !moving.isEmpty else { return }
+        do throws(RPCError) {
+            let items = try await indexer.call(
+                IndexerMethods.listUploads, ListUploadsRequest(limit: Self.mostUploads), timeout: Self.callTimeout
+            ).items
+            for id in uploads.take(items, moving: moving, most: Int(Self.mostUploads)) { try await fetch(id) }
+        } catch {}
     }
 
     private func refreshOpen() async {

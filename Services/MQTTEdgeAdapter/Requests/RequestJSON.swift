@@ -68,11 +68,11 @@ enum RequestJSON {
     private static let overheadBytes = 1_024
 
     /// As bytes that fit the broker's packet: with fewer files and gaps where there are too many.
-    static func encoded(_ request: ArchiveRequest, maximumBytes: Int?) -> [UInt8] {
+    static func encoded(_ request: ArchiveRequest, bytesInFlight: UInt64?, maximumBytes: Int?) -> [UInt8] {
         var files = maximumFiles
         var gaps = maximumGaps
         while true {
-            let bytes = render(request, files: files, gaps: gaps).encoded()
+            let bytes = render(request, bytesInFlight: bytesInFlight, files: files, gaps: gaps).encoded()
             guard let maximumBytes, bytes.count + overheadBytes > maximumBytes, files + gaps > 0 else { return bytes }
             files /= 2
             gaps /= 2
@@ -80,7 +80,7 @@ enum RequestJSON {
     }
 
     static func render(
-        _ request: ArchiveRequest, files: Int = maximumFiles, gaps: Int = maximumGaps
+        _ request: ArchiveRequest, bytesInFlight: UInt64? = nil, files: Int = maximumFiles, gaps: Int = maximumGaps
     ) -> JSONValue {
         let delivered = request.files.filter { $0.kind != .manifest }
         return .fields([
@@ -95,6 +95,7 @@ enum RequestJSON {
             "requestedBy": .nonEmpty(request.requestedBy),
             "why": .nonEmpty(request.why),
             "eventKeys": request.eventKeys.isEmpty ? nil : .array(request.eventKeys.map { .string($0) }),
+            "dueAt": .time(request.dueUs),
             "acceptedAt": .time(request.acceptedUs),
             "copyingAt": .time(request.copyingUs),
             "archivedAt": .time(request.archivedUs),
@@ -102,6 +103,7 @@ enum RequestJSON {
             "bytesTotal": .integer(optional: request.bytesTotal),
             "bytesArchived": .integer(optional: request.bytesArchived),
             "bytesUploaded": .integer(optional: request.bytesUploaded),
+            "bytesInFlight": .integer(optional: bytesInFlight),
             "filesTotal": .integer(delivered.count),
             "files": .array(delivered.prefix(files).map(file)),
             "gapsTotal": .integer(optional: request.gaps.count),

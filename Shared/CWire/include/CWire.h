@@ -5,3 +5,4 @@
 #include "sightglass/v1/envelope.pb-c.h"
 #include "sightglass/v1/indexer.pb-c.h"
 #include "sightglass/v1/registry.pb-c.h"
+#include "sightglass/v1/uploader.pb-c.h"

@@ -124,6 +124,7 @@ public final class HTTPPlayback: SourcePlayback {
     }
 
     private func identify(_ nowNs: Int64, _ connection: Connection?) {
+        settings.follow?(.asksForUser)
         do throws(RTSPFailure) {
             guard let user = try user() else {
                 throw RTSPFailure(.unauthorized, "the camera asks for a user, and none is configured")
@@ -155,6 +156,7 @@ public final class HTTPPlayback: SourcePlayback {
     fileprivate func isCurrent(_ number: Int) -> Bool { state.withLock { $0.connectionNumber == number } }
 
     fileprivate func connected(_ connection: Connection, _ nowNs: Int64) {
+        settings.follow?(.connected(connection.peer?.text ?? ""))
         advance(nowNs, on: connection) { machine, nowNs in machine.connected(nowNs: nowNs) }
     }
 
@@ -176,6 +178,7 @@ public final class HTTPPlayback: SourcePlayback {
     }
 
     fileprivate func ended(_ end: ConnectionEnd, _ nowNs: Int64) {
+        settings.follow?(.disconnected(end))
         state.withLock { $0.connection = nil }
         advance(nowNs) { machine, nowNs in machine.disconnected(end, nowNs: nowNs) }
     }

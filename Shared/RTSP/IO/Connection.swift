@@ -26,7 +26,7 @@ extension ConnectionOwner {
 }
 
 /// Why a connection is no more.
-enum ConnectionEnd: Sendable, Equatable {
+public enum ConnectionEnd: Sendable, Equatable {
     /// Its owner closed it.
     case closed
     /// The other side closed it.

@@ -69,6 +69,17 @@ struct HostAddress: Sendable {
         }
     }
 
+    /// "192.0.2.10:554", "[2001:db8::1]:554".
+    var text: String {
+        var room = [CChar](repeating: 0, count: Int(INET6_ADDRSTRLEN))
+        let found = addressBytes.withUnsafeBytes {
+            inet_ntop(Int32(family), $0.baseAddress, &room, socklen_t(room.count))
+        }
+        let end = room.firstIndex(of: 0) ?? 0
+        let host = found == nil ? "?" : String(decoding: room[..<end].map { UInt8(bitPattern: $0) }, as: UTF8.self)
+        return URLParts.hostAndPort(host, port)
+    }
+
     /// The same host, whatever the ports.
     func isSameHost(as other: HostAddress) -> Bool {
         family == other.family && addressBytes == other.addressBytes

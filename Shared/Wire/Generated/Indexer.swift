@@ -462,6 +462,54 @@ public enum HoldKind: Sendable, Hashable, RawRepresentable, CustomStringConverti
     public var description: String { name }
 }
 
+/// `sightglass.v1.CheckLevel` of the contract.
+public enum CheckLevel: Sendable, Hashable, RawRepresentable, CustomStringConvertible {
+    /// 0.
+    case unspecified
+    /// That the database's pages and indexes agree, and that the catalogue's own rules hold; the default.
+    case quick
+    /// Also that every row is found by every index. Minutes for a large catalogue.
+    case full
+    /// A value of a newer contract.
+    case unrecognized(Int32)
+
+    /// Every value that this contract names, in its order.
+    public static let known: [CheckLevel] = [.unspecified, .quick, .full]
+
+    /// The value with this number; never fails.
+    public init(rawValue: Int32) {
+        switch rawValue {
+        case 0: self = .unspecified
+        case 1: self = .quick
+        case 2: self = .full
+        default: self = .unrecognized(rawValue)
+        }
+    }
+
+    /// The number on the wire.
+    public var rawValue: Int32 {
+        switch self {
+        case .unspecified: 0
+        case .quick: 1
+        case .full: 2
+        case .unrecognized(let value): value
+        }
+    }
+
+    /// The contract's name without its prefix, in lower case: "full".
+    public var name: String {
+        switch self {
+        case .unspecified: "unspecified"
+        case .quick: "quick"
+        case .full: "full"
+        case .unrecognized(let value): "unrecognized_\(value)"
+        }
+    }
+
+    /// The same as `name`.
+    public var description: String { name }
+}
+
 /// Exactly one of the fields is set.
 public struct MediaRecord: Sendable, Hashable {
     /// Given by the sender, unique in its spool: the reply acknowledges it.
@@ -1568,6 +1616,9 @@ public struct SubmitEventRequest: Sendable, Hashable {
     public var priority: Int32?
     /// Kinds to deliver. Empty: both.
     public var kinds: [MediaKind]
+    /// When it should be where `delivery` wants it. Its items go before others of their priority that are due later or at no time;
+    /// a request that is late is not given up. 0 or absent: at no time.
+    public var dueUs: Int64?
 
     /// Absent fields stay absent on the wire.
     public init(
@@ -1583,7 +1634,8 @@ public struct SubmitEventRequest: Sendable, Hashable {
         delivery: Delivery? = nil,
         mode: ArchiveMode? = nil,
         priority: Int32? = nil,
-        kinds: [MediaKind] = []
+        kinds: [MediaKind] = [],
+        dueUs: Int64? = nil
     ) {
         self.eventKey = eventKey
         self.rule = rule
@@ -1598,6 +1650,7 @@ public struct SubmitEventRequest: Sendable, Hashable {
         self.mode = mode
         self.priority = priority
         self.kinds = kinds
+        self.dueUs = dueUs
     }
 }
 
@@ -1644,6 +1697,7 @@ extension SubmitEventRequest: WireMessage {
         if c.has_mode != 0 { mode = ArchiveMode(rawValue: Int32(bitPattern: c.mode.rawValue)) }
         if c.has_priority != 0 { priority = c.priority }
         kinds = wireScalars(c.kinds, c.n_kinds) { MediaKind(rawValue: Int32(bitPattern: $0.rawValue)) }
+        if c.has_due_us != 0 { dueUs = c.due_us }
     }
 
     func fill(_ arena: WireArena) -> UnsafeMutablePointer<Sightglass__V1__SubmitEventRequest> {
@@ -1685,6 +1739,10 @@ extension SubmitEventRequest: WireMessage {
         }
         c.pointee.n_kinds = kinds.count
         c.pointee.kinds = arena.scalars(kinds) { Sightglass__V1__MediaKind(UInt32(bitPattern: $0.rawValue)) }
+        if let dueUs {
+            c.pointee.has_due_us = 1
+            c.pointee.due_us = dueUs
+        }
         return c
     }
 }
@@ -1710,6 +1768,8 @@ public struct SubmitArchiveRequest: Sendable, Hashable {
     public var priority: Int32?
     /// `kinds` of the contract.
     public var kinds: [MediaKind]
+    /// As SubmitEventRequest.due_us.
+    public var dueUs: Int64?
 
     /// Absent fields stay absent on the wire.
     public init(
@@ -1721,7 +1781,8 @@ public struct SubmitArchiveRequest: Sendable, Hashable {
         delivery: Delivery? = nil,
         mode: ArchiveMode? = nil,
         priority: Int32? = nil,
-        kinds: [MediaKind] = []
+        kinds: [MediaKind] = [],
+        dueUs: Int64? = nil
     ) {
         self.requestID = requestID
         self.window = window
@@ -1732,6 +1793,7 @@ public struct SubmitArchiveRequest: Sendable, Hashable {
         self.mode = mode
         self.priority = priority
         self.kinds = kinds
+        self.dueUs = dueUs
     }
 }
 
@@ -1774,6 +1836,7 @@ extension SubmitArchiveRequest: WireMessage {
         if c.has_mode != 0 { mode = ArchiveMode(rawValue: Int32(bitPattern: c.mode.rawValue)) }
         if c.has_priority != 0 { priority = c.priority }
         kinds = wireScalars(c.kinds, c.n_kinds) { MediaKind(rawValue: Int32(bitPattern: $0.rawValue)) }
+        if c.has_due_us != 0 { dueUs = c.due_us }
     }
 
     func fill(_ arena: WireArena) -> UnsafeMutablePointer<Sightglass__V1__SubmitArchiveRequest> {
@@ -1799,6 +1862,10 @@ extension SubmitArchiveRequest: WireMessage {
         }
         c.pointee.n_kinds = kinds.count
         c.pointee.kinds = arena.scalars(kinds) { Sightglass__V1__MediaKind(UInt32(bitPattern: $0.rawValue)) }
+        if let dueUs {
+            c.pointee.has_due_us = 1
+            c.pointee.due_us = dueUs
+        }
         return c
     }
 }
@@ -2049,6 +2116,8 @@ public struct ArchiveRequest: Sendable, Hashable {
     public var priority: Int32?
     /// `kinds` of the contract.
     public var kinds: [MediaKind]
+    /// As SubmitEventRequest.due_us; absent: at no time.
+    public var dueUs: Int64?
 
     /// Absent fields stay absent on the wire.
     public init(
@@ -2074,7 +2143,8 @@ public struct ArchiveRequest: Sendable, Hashable {
         manifestPath: String? = nil,
         cursor: UInt64? = nil,
         priority: Int32? = nil,
-        kinds: [MediaKind] = []
+        kinds: [MediaKind] = [],
+        dueUs: Int64? = nil
     ) {
         self.requestID = requestID
         self.state = state
@@ -2099,6 +2169,7 @@ public struct ArchiveRequest: Sendable, Hashable {
         self.cursor = cursor
         self.priority = priority
         self.kinds = kinds
+        self.dueUs = dueUs
     }
 }
 
@@ -2155,6 +2226,7 @@ extension ArchiveRequest: WireMessage {
         if c.has_cursor != 0 { cursor = c.cursor }
         if c.has_priority != 0 { priority = c.priority }
         kinds = wireScalars(c.kinds, c.n_kinds) { MediaKind(rawValue: Int32(bitPattern: $0.rawValue)) }
+        if c.has_due_us != 0 { dueUs = c.due_us }
     }
 
     func fill(_ arena: WireArena) -> UnsafeMutablePointer<Sightglass__V1__ArchiveRequest> {
@@ -2224,6 +2296,10 @@ extension ArchiveRequest: WireMessage {
         }
         c.pointee.n_kinds = kinds.count
         c.pointee.kinds = arena.scalars(kinds) { Sightglass__V1__MediaKind(UInt32(bitPattern: $0.rawValue)) }
+        if let dueUs {
+            c.pointee.has_due_us = 1
+            c.pointee.due_us = dueUs
+        }
         return c
     }
 }
@@ -2611,6 +2687,9 @@ public struct ClaimedItem: Sendable, Hashable {
     public var attempts: UInt32?
     /// When the item became an archived file; for the order of uploads.
     public var archivedUs: Int64?
+    /// CRC-64/NVME of the archived file, as CompleteItemRequest.crc64 gave it; absent where nobody made one. Who uploads what has
+    /// this value need not make the SHA-256 again.
+    public var crc64: UInt64?
 
     /// Absent fields stay absent on the wire.
     public init(
@@ -2628,7 +2707,8 @@ public struct ClaimedItem: Sendable, Hashable {
         window: Window? = nil,
         requestIDs: [String] = [],
         attempts: UInt32? = nil,
-        archivedUs: Int64? = nil
+        archivedUs: Int64? = nil,
+        crc64: UInt64? = nil
     ) {
         self.itemID = itemID
         self.epoch = epoch
@@ -2645,6 +2725,7 @@ public struct ClaimedItem: Sendable, Hashable {
         self.requestIDs = requestIDs
         self.attempts = attempts
         self.archivedUs = archivedUs
+        self.crc64 = crc64
     }
 }
 
@@ -2693,6 +2774,7 @@ extension ClaimedItem: WireMessage {
         requestIDs = wireStrings(c.request_ids, c.n_request_ids)
         if c.has_attempts != 0 { attempts = c.attempts }
         if c.has_archived_us != 0 { archivedUs = c.archived_us }
+        if c.has_crc64 != 0 { crc64 = c.crc64 }
     }
 
     func fill(_ arena: WireArena) -> UnsafeMutablePointer<Sightglass__V1__ClaimedItem> {
@@ -2740,6 +2822,10 @@ extension ClaimedItem: WireMessage {
         if let archivedUs {
             c.pointee.has_archived_us = 1
             c.pointee.archived_us = archivedUs
+        }
+        if let crc64 {
+            c.pointee.has_crc64 = 1
+            c.pointee.crc64 = crc64
         }
         return c
     }
@@ -2806,14 +2892,18 @@ public struct ItemClaim: Sendable, Hashable {
     public var itemID: UInt64?
     /// As ClaimedItem.epoch, 1 to 9223372036854775807.
     public var epoch: UInt64?
+    /// In RenewClaims: bytes of it that are done, for whoever watches. At most 1099511627776 (1 TiB).
+    public var doneBytes: UInt64?
 
     /// Absent fields stay absent on the wire.
     public init(
         itemID: UInt64? = nil,
-        epoch: UInt64? = nil
+        epoch: UInt64? = nil,
+        doneBytes: UInt64? = nil
     ) {
         self.itemID = itemID
         self.epoch = epoch
+        self.doneBytes = doneBytes
     }
 }
 
@@ -2849,6 +2939,7 @@ extension ItemClaim: WireMessage {
         let c = c.pointee
         if c.has_item_id != 0 { itemID = c.item_id }
         if c.has_epoch != 0 { epoch = c.epoch }
+        if c.has_done_bytes != 0 { doneBytes = c.done_bytes }
     }
 
     func fill(_ arena: WireArena) -> UnsafeMutablePointer<Sightglass__V1__ItemClaim> {
@@ -2861,6 +2952,10 @@ extension ItemClaim: WireMessage {
         if let epoch {
             c.pointee.has_epoch = 1
             c.pointee.epoch = epoch
+        }
+        if let doneBytes {
+            c.pointee.has_done_bytes = 1
+            c.pointee.done_bytes = doneBytes
         }
         return c
     }
@@ -3009,6 +3104,8 @@ public struct CompleteItemRequest: Sendable, Hashable {
     public var blobURL: String?
     /// True where the target uploads by itself (a cloud-backed volume).
     public var handedOver: Bool?
+    /// CRC-64/NVME (the one of x-ms-content-crc64) of the bytes whose SHA-256 is given. For WORK_ARCHIVE.
+    public var crc64: UInt64?
 
     /// Absent fields stay absent on the wire.
     public init(
@@ -3019,7 +3116,8 @@ public struct CompleteItemRequest: Sendable, Hashable {
         sha256: [UInt8]? = nil,
         archiveVolumeID: String? = nil,
         blobURL: String? = nil,
-        handedOver: Bool? = nil
+        handedOver: Bool? = nil,
+        crc64: UInt64? = nil
     ) {
         self.claim = claim
         self.work = work
@@ -3029,6 +3127,7 @@ public struct CompleteItemRequest: Sendable, Hashable {
         self.archiveVolumeID = archiveVolumeID
         self.blobURL = blobURL
         self.handedOver = handedOver
+        self.crc64 = crc64
     }
 }
 
@@ -3070,6 +3169,7 @@ extension CompleteItemRequest: WireMessage {
         if let value = c.archive_volume_id { archiveVolumeID = String(cString: value) }
         if let value = c.blob_url { blobURL = String(cString: value) }
         if c.has_handed_over != 0 { handedOver = c.handed_over != 0 }
+        if c.has_crc64 != 0 { crc64 = c.crc64 }
     }
 
     func fill(_ arena: WireArena) -> UnsafeMutablePointer<Sightglass__V1__CompleteItemRequest> {
@@ -3094,6 +3194,10 @@ extension CompleteItemRequest: WireMessage {
         if let handedOver {
             c.pointee.has_handed_over = 1
             c.pointee.handed_over = handedOver ? 1 : 0
+        }
+        if let crc64 {
+            c.pointee.has_crc64 = 1
+            c.pointee.crc64 = crc64
         }
         return c
     }
@@ -3301,6 +3405,552 @@ extension FailItemReply: WireMessage {
         if let state {
             c.pointee.has_state = 1
             c.pointee.state = Sightglass__V1__ItemState(UInt32(bitPattern: state.rawValue))
+        }
+        return c
+    }
+}
+
+/// How the uploads are: totals, and the files in the order in which they go up.
+public struct ListUploadsRequest: Sendable, Hashable {
+    /// Only what was set aside.
+    public var setAsideOnly: Bool?
+    /// Files in the reply, 0 to 1000; default 100.
+    public var limit: UInt32?
+    /// From the reply before, at most 128 bytes.
+    public var pageToken: String?
+
+    /// Absent fields stay absent on the wire.
+    public init(
+        setAsideOnly: Bool? = nil,
+        limit: UInt32? = nil,
+        pageToken: String? = nil
+    ) {
+        self.setAsideOnly = setAsideOnly
+        self.limit = limit
+        self.pageToken = pageToken
+    }
+}
+
+extension ListUploadsRequest: WireMessage {
+    /// All fields absent.
+    public init() {
+        self.init(setAsideOnly: nil)
+    }
+
+    /// "sightglass.v1.ListUploadsRequest".
+    public static let fullName = "sightglass.v1.ListUploadsRequest"
+
+    /// Decodes; unknown fields are passed over.
+    public init(wire: UnsafeRawBufferPointer) throws(WireError) {
+        let arena = WireArena()
+        let bytes = wire.baseAddress?.assumingMemoryBound(to: UInt8.self)
+        guard let c = sightglass__v1__list_uploads_request__unpack(arena.allocator, wire.count, bytes) else {
+            throw WireError(messageName: Self.fullName, sizeBytes: wire.count)
+        }
+        self.init(c: c, in: arena)
+        withExtendedLifetime(arena) {}
+    }
+
+    /// Lends the C form, ready to be packed.
+    public func withPacking<R>(_ body: (WirePacking) -> R) -> R {
+        let arena = WireArena()
+        let result = body(WirePacking(fill(arena)))
+        return withExtendedLifetime(arena) { result }
+    }
+
+    init(c: UnsafePointer<Sightglass__V1__ListUploadsRequest>, in arena: WireArena) {
+        self.init()
+        let c = c.pointee
+        if c.has_set_aside_only != 0 { setAsideOnly = c.set_aside_only != 0 }
+        if c.has_limit != 0 { limit = c.limit }
+        if let value = c.page_token { pageToken = String(cString: value) }
+    }
+
+    func fill(_ arena: WireArena) -> UnsafeMutablePointer<Sightglass__V1__ListUploadsRequest> {
+        let c = arena.make(Sightglass__V1__ListUploadsRequest.self)
+        sightglass__v1__list_uploads_request__init(c)
+        if let setAsideOnly {
+            c.pointee.has_set_aside_only = 1
+            c.pointee.set_aside_only = setAsideOnly ? 1 : 0
+        }
+        if let limit {
+            c.pointee.has_limit = 1
+            c.pointee.limit = limit
+        }
+        if let pageToken { c.pointee.page_token = arena.string(pageToken) }
+        return c
+    }
+}
+
+/// A file that is to be uploaded, or was set aside.
+public struct UploadItem: Sendable, Hashable {
+    /// As ClaimedItem.item_id.
+    public var itemID: UInt64?
+    /// `kind` of the contract.
+    public var kind: ItemKind?
+    /// `state` of the contract.
+    public var state: ItemState?
+    /// `camera` of the contract.
+    public var camera: String?
+    /// `archive_path` of the contract.
+    public var archivePath: String?
+    /// `size_bytes` of the contract.
+    public var sizeBytes: UInt64?
+    /// Of them on their way to the target, or there. Absent while nobody works on it.
+    public var sentBytes: UInt64?
+    /// Who uploads it now.
+    public var worker: String?
+    /// At the present work; those that failed for a cause outside the file are not counted.
+    public var attempts: UInt32?
+    /// Why it failed last, for a person.
+    public var error: String?
+    /// When it became an archived file.
+    public var archivedUs: Int64?
+    /// Not tried again before; absent: now.
+    public var retryUs: Int64?
+    /// The highest of its requests, as SubmitEventRequest.priority.
+    public var priority: Int32?
+    /// `due_us` of the contract.
+    public var dueUs: Int64?
+    /// Some of the requests that want it.
+    public var requestIDs: [String]
+
+    /// Absent fields stay absent on the wire.
+    public init(
+        itemID: UInt64? = nil,
+        kind: ItemKind? = nil,
+        state: ItemState? = nil,
+        camera: String? = nil,
+        archivePath: String? = nil,
+        sizeBytes: UInt64? = nil,
+        sentBytes: UInt64? = nil,
+        worker: String? = nil,
+        attempts: UInt32? = nil,
+        error: String? = nil,
+        archivedUs: Int64? = nil,
+        retryUs: Int64? = nil,
+        priority: Int32? = nil,
+        dueUs: Int64? = nil,
+        requestIDs: [String] = []
+    ) {
+        self.itemID = itemID
+        self.kind = kind
+        self.state = state
+        self.camera = camera
+        self.archivePath = archivePath
+        self.sizeBytes = sizeBytes
+        self.sentBytes = sentBytes
+        self.worker = worker
+        self.attempts = attempts
+        self.error = error
+        self.archivedUs = archivedUs
+        self.retryUs = retryUs
+        self.priority = priority
+        self.dueUs = dueUs
+        self.requestIDs = requestIDs
+    }
+}
+
+extension UploadItem: WireMessage {
+    /// All fields absent.
+    public init() {
+        self.init(itemID: nil)
+    }
+
+    /// "sightglass.v1.UploadItem".
+    public static let fullName = "sightglass.v1.UploadItem"
+
+    /// Decodes; unknown fields are passed over.
+    public init(wire: UnsafeRawBufferPointer) throws(WireError) {
+        let arena = WireArena()
+        let bytes = wire.baseAddress?.assumingMemoryBound(to: UInt8.self)
+        guard let c = sightglass__v1__upload_item__unpack(arena.allocator, wire.count, bytes) else {
+            throw WireError(messageName: Self.fullName, sizeBytes: wire.count)
+        }
+        self.init(c: c, in: arena)
+        withExtendedLifetime(arena) {}
+    }
+
+    /// Lends the C form, ready to be packed.
+    public func withPacking<R>(_ body: (WirePacking) -> R) -> R {
+        let arena = WireArena()
+        let result = body(WirePacking(fill(arena)))
+        return withExtendedLifetime(arena) { result }
+    }
+
+    init(c: UnsafePointer<Sightglass__V1__UploadItem>, in arena: WireArena) {
+        self.init()
+        let c = c.pointee
+        if c.has_item_id != 0 { itemID = c.item_id }
+        if c.has_kind != 0 { kind = ItemKind(rawValue: Int32(bitPattern: c.kind.rawValue)) }
+        if c.has_state != 0 { state = ItemState(rawValue: Int32(bitPattern: c.state.rawValue)) }
+        if let value = c.camera { camera = String(cString: value) }
+        if let value = c.archive_path { archivePath = String(cString: value) }
+        if c.has_size_bytes != 0 { sizeBytes = c.size_bytes }
+        if c.has_sent_bytes != 0 { sentBytes = c.sent_bytes }
+        if let value = c.worker { worker = String(cString: value) }
+        if c.has_attempts != 0 { attempts = c.attempts }
+        if let value = c.error { error = String(cString: value) }
+        if c.has_archived_us != 0 { archivedUs = c.archived_us }
+        if c.has_retry_us != 0 { retryUs = c.retry_us }
+        if c.has_priority != 0 { priority = c.priority }
+        if c.has_due_us != 0 { dueUs = c.due_us }
+        requestIDs = wireStrings(c.request_ids, c.n_request_ids)
+    }
+
+    func fill(_ arena: WireArena) -> UnsafeMutablePointer<Sightglass__V1__UploadItem> {
+        let c = arena.make(Sightglass__V1__UploadItem.self)
+        sightglass__v1__upload_item__init(c)
+        if let itemID {
+            c.pointee.has_item_id = 1
+            c.pointee.item_id = itemID
+        }
+        if let kind {
+            c.pointee.has_kind = 1
+            c.pointee.kind = Sightglass__V1__ItemKind(UInt32(bitPattern: kind.rawValue))
+        }
+        if let state {
+            c.pointee.has_state = 1
+            c.pointee.state = Sightglass__V1__ItemState(UInt32(bitPattern: state.rawValue))
+        }
+        if let camera { c.pointee.camera = arena.string(camera) }
+        if let archivePath { c.pointee.archive_path = arena.string(archivePath) }
+        if let sizeBytes {
+            c.pointee.has_size_bytes = 1
+            c.pointee.size_bytes = sizeBytes
+        }
+        if let sentBytes {
+            c.pointee.has_sent_bytes = 1
+            c.pointee.sent_bytes = sentBytes
+        }
+        if let worker { c.pointee.worker = arena.string(worker) }
+        if let attempts {
+            c.pointee.has_attempts = 1
+            c.pointee.attempts = attempts
+        }
+        if let error { c.pointee.error = arena.string(error) }
+        if let archivedUs {
+            c.pointee.has_archived_us = 1
+            c.pointee.archived_us = archivedUs
+        }
+        if let retryUs {
+            c.pointee.has_retry_us = 1
+            c.pointee.retry_us = retryUs
+        }
+        if let priority {
+            c.pointee.has_priority = 1
+            c.pointee.priority = priority
+        }
+        if let dueUs {
+            c.pointee.has_due_us = 1
+            c.pointee.due_us = dueUs
+        }
+        c.pointee.n_request_ids = requestIDs.count
+        c.pointee.request_ids = arena.pointers(requestIDs) { arena.string($0) }
+        return c
+    }
+}
+
+/// `sightglass.v1.ListUploadsReply` of the contract.
+public struct ListUploadsReply: Sendable, Hashable {
+    /// `items` of the contract.
+    public var items: [UploadItem]
+    /// Absent when there are no more.
+    public var nextPageToken: String?
+    /// What is to be uploaded, with what is on its way.
+    public var waitingFiles: UInt64?
+    /// `waiting_bytes` of the contract.
+    public var waitingBytes: UInt64?
+    /// Of it with an uploader now.
+    public var activeFiles: UInt64?
+    /// `active_bytes` of the contract.
+    public var activeBytes: UInt64?
+    /// Set aside: no uploader tries it again until ReviveItems.
+    public var setAsideFiles: UInt64?
+    /// `set_aside_bytes` of the contract.
+    public var setAsideBytes: UInt64?
+    /// Of what waits: when the oldest became an archived file.
+    public var oldestUs: Int64?
+    /// Uploaded in the last minute and in the last hour, for rate and estimate.
+    public var minuteFiles: UInt64?
+    /// `minute_bytes` of the contract.
+    public var minuteBytes: UInt64?
+    /// Files of the last hour.
+    public var hourFiles: UInt64?
+    /// `hour_bytes` of the contract.
+    public var hourBytes: UInt64?
+    /// When the last one was uploaded.
+    public var newestUploadedUs: Int64?
+
+    /// Absent fields stay absent on the wire.
+    public init(
+        items: [UploadItem] = [],
+        nextPageToken: String? = nil,
+        waitingFiles: UInt64? = nil,
+        waitingBytes: UInt64? = nil,
+        activeFiles: UInt64? = nil,
+        activeBytes: UInt64? = nil,
+        setAsideFiles: UInt64? = nil,
+        setAsideBytes: UInt64? = nil,
+        oldestUs: Int64? = nil,
+        minuteFiles: UInt64? = nil,
+        minuteBytes: UInt64? = nil,
+        hourFiles: UInt64? = nil,
+        hourBytes: UInt64? = nil,
+        newestUploadedUs: Int64? = nil
+    ) {
+        self.items = items
+        self.nextPageToken = nextPageToken
+        self.waitingFiles = waitingFiles
+        self.waitingBytes = waitingBytes
+        self.activeFiles = activeFiles
+        self.activeBytes = activeBytes
+        self.setAsideFiles = setAsideFiles
+        self.setAsideBytes = setAsideBytes
+        self.oldestUs = oldestUs
+        self.minuteFiles = minuteFiles
+        self.minuteBytes = minuteBytes
+        self.hourFiles = hourFiles
+        self.hourBytes = hourBytes
+        self.newestUploadedUs = newestUploadedUs
+    }
+}
+
+extension ListUploadsReply: WireMessage {
+    /// All fields absent.
+    public init() {
+        self.init(items: [])
+    }
+
+    /// "sightglass.v1.ListUploadsReply".
+    public static let fullName = "sightglass.v1.ListUploadsReply"
+
+    /// Decodes; unknown fields are passed over.
+    public init(wire: UnsafeRawBufferPointer) throws(WireError) {
+        let arena = WireArena()
+        let bytes = wire.baseAddress?.assumingMemoryBound(to: UInt8.self)
+        guard let c = sightglass__v1__list_uploads_reply__unpack(arena.allocator, wire.count, bytes) else {
+            throw WireError(messageName: Self.fullName, sizeBytes: wire.count)
+        }
+        self.init(c: c, in: arena)
+        withExtendedLifetime(arena) {}
+    }
+
+    /// Lends the C form, ready to be packed.
+    public func withPacking<R>(_ body: (WirePacking) -> R) -> R {
+        let arena = WireArena()
+        let result = body(WirePacking(fill(arena)))
+        return withExtendedLifetime(arena) { result }
+    }
+
+    init(c: UnsafePointer<Sightglass__V1__ListUploadsReply>, in arena: WireArena) {
+        self.init()
+        let c = c.pointee
+        items = wireMessages(c.items, c.n_items) { UploadItem(c: $0, in: arena) }
+        if let value = c.next_page_token { nextPageToken = String(cString: value) }
+        if c.has_waiting_files != 0 { waitingFiles = c.waiting_files }
+        if c.has_waiting_bytes != 0 { waitingBytes = c.waiting_bytes }
+        if c.has_active_files != 0 { activeFiles = c.active_files }
+        if c.has_active_bytes != 0 { activeBytes = c.active_bytes }
+        if c.has_set_aside_files != 0 { setAsideFiles = c.set_aside_files }
+        if c.has_set_aside_bytes != 0 { setAsideBytes = c.set_aside_bytes }
+        if c.has_oldest_us != 0 { oldestUs = c.oldest_us }
+        if c.has_minute_files != 0 { minuteFiles = c.minute_files }
+        if c.has_minute_bytes != 0 { minuteBytes = c.minute_bytes }
+        if c.has_hour_files != 0 { hourFiles = c.hour_files }
+        if c.has_hour_bytes != 0 { hourBytes = c.hour_bytes }
+        if c.has_newest_uploaded_us != 0 { newestUploadedUs = c.newest_uploaded_us }
+    }
+
+    func fill(_ arena: WireArena) -> UnsafeMutablePointer<Sightglass__V1__ListUploadsReply> {
+        let c = arena.make(Sightglass__V1__ListUploadsReply.self)
+        sightglass__v1__list_uploads_reply__init(c)
+        c.pointee.n_items = items.count
+        c.pointee.items = arena.pointers(items) { $0.fill(arena) }
+        if let nextPageToken { c.pointee.next_page_token = arena.string(nextPageToken) }
+        if let waitingFiles {
+            c.pointee.has_waiting_files = 1
+            c.pointee.waiting_files = waitingFiles
+        }
+        if let waitingBytes {
+            c.pointee.has_waiting_bytes = 1
+            c.pointee.waiting_bytes = waitingBytes
+        }
+        if let activeFiles {
+            c.pointee.has_active_files = 1
+            c.pointee.active_files = activeFiles
+        }
+        if let activeBytes {
+            c.pointee.has_active_bytes = 1
+            c.pointee.active_bytes = activeBytes
+        }
+        if let setAsideFiles {
+            c.pointee.has_set_aside_files = 1
+            c.pointee.set_aside_files = setAsideFiles
+        }
+        if let setAsideBytes {
+            c.pointee.has_set_aside_bytes = 1
+            c.pointee.set_aside_bytes = setAsideBytes
+        }
+        if let oldestUs {
+            c.pointee.has_oldest_us = 1
+            c.pointee.oldest_us = oldestUs
+        }
+        if let minuteFiles {
+            c.pointee.has_minute_files = 1
+            c.pointee.minute_files = minuteFiles
+        }
+        if let minuteBytes {
+            c.pointee.has_minute_bytes = 1
+            c.pointee.minute_bytes = minuteBytes
+        }
+        if let hourFiles {
+            c.pointee.has_hour_files = 1
+            c.pointee.hour_files = hourFiles
+        }
+        if let hourBytes {
+            c.pointee.has_hour_bytes = 1
+            c.pointee.hour_bytes = hourBytes
+        }
+        if let newestUploadedUs {
+            c.pointee.has_newest_uploaded_us = 1
+            c.pointee.newest_uploaded_us = newestUploadedUs
+        }
+        return c
+    }
+}
+
+/// Gives what was set aside another chance, with all its attempts.
+public struct ReviveItemsRequest: Sendable, Hashable {
+    /// Which: at most 1000; empty with `all`.
+    public var itemIDs: [UInt64]
+    /// Everything of `work`, or of both where work is absent.
+    public var all: Bool?
+    /// `work` of the contract.
+    public var work: Work?
+    /// As SubmitEventRequest.requested_by, at most 256 bytes.
+    public var requestedBy: String?
+
+    /// Absent fields stay absent on the wire.
+    public init(
+        itemIDs: [UInt64] = [],
+        all: Bool? = nil,
+        work: Work? = nil,
+        requestedBy: String? = nil
+    ) {
+        self.itemIDs = itemIDs
+        self.all = all
+        self.work = work
+        self.requestedBy = requestedBy
+    }
+}
+
+extension ReviveItemsRequest: WireMessage {
+    /// All fields absent.
+    public init() {
+        self.init(itemIDs: [])
+    }
+
+    /// "sightglass.v1.ReviveItemsRequest".
+    public static let fullName = "sightglass.v1.ReviveItemsRequest"
+
+    /// Decodes; unknown fields are passed over.
+    public init(wire: UnsafeRawBufferPointer) throws(WireError) {
+        let arena = WireArena()
+        let bytes = wire.baseAddress?.assumingMemoryBound(to: UInt8.self)
+        guard let c = sightglass__v1__revive_items_request__unpack(arena.allocator, wire.count, bytes) else {
+            throw WireError(messageName: Self.fullName, sizeBytes: wire.count)
+        }
+        self.init(c: c, in: arena)
+        withExtendedLifetime(arena) {}
+    }
+
+    /// Lends the C form, ready to be packed.
+    public func withPacking<R>(_ body: (WirePacking) -> R) -> R {
+        let arena = WireArena()
+        let result = body(WirePacking(fill(arena)))
+        return withExtendedLifetime(arena) { result }
+    }
+
+    init(c: UnsafePointer<Sightglass__V1__ReviveItemsRequest>, in arena: WireArena) {
+        self.init()
+        let c = c.pointee
+        itemIDs = wireScalars(c.item_ids, c.n_item_ids) { $0 }
+        if c.has_all != 0 { all = c.all != 0 }
+        if c.has_work != 0 { work = Work(rawValue: Int32(bitPattern: c.work.rawValue)) }
+        if let value = c.requested_by { requestedBy = String(cString: value) }
+    }
+
+    func fill(_ arena: WireArena) -> UnsafeMutablePointer<Sightglass__V1__ReviveItemsRequest> {
+        let c = arena.make(Sightglass__V1__ReviveItemsRequest.self)
+        sightglass__v1__revive_items_request__init(c)
+        c.pointee.n_item_ids = itemIDs.count
+        c.pointee.item_ids = arena.scalars(itemIDs) { $0 }
+        if let all {
+            c.pointee.has_all = 1
+            c.pointee.all = all ? 1 : 0
+        }
+        if let work {
+            c.pointee.has_work = 1
+            c.pointee.work = Sightglass__V1__Work(UInt32(bitPattern: work.rawValue))
+        }
+        if let requestedBy { c.pointee.requested_by = arena.string(requestedBy) }
+        return c
+    }
+}
+
+/// `sightglass.v1.ReviveItemsReply` of the contract.
+public struct ReviveItemsReply: Sendable, Hashable {
+    /// How many it were; those that are not set aside are passed over.
+    public var revived: UInt64?
+
+    /// Absent fields stay absent on the wire.
+    public init(
+        revived: UInt64? = nil
+    ) {
+        self.revived = revived
+    }
+}
+
+extension ReviveItemsReply: WireMessage {
+    /// All fields absent.
+    public init() {
+        self.init(revived: nil)
+    }
+
+    /// "sightglass.v1.ReviveItemsReply".
+    public static let fullName = "sightglass.v1.ReviveItemsReply"
+
+    /// Decodes; unknown fields are passed over.
+    public init(wire: UnsafeRawBufferPointer) throws(WireError) {
+        let arena = WireArena()
+        let bytes = wire.baseAddress?.assumingMemoryBound(to: UInt8.self)
+        guard let c = sightglass__v1__revive_items_reply__unpack(arena.allocator, wire.count, bytes) else {
+            throw WireError(messageName: Self.fullName, sizeBytes: wire.count)
+        }
+        self.init(c: c, in: arena)
+        withExtendedLifetime(arena) {}
+    }
+
+    /// Lends the C form, ready to be packed.
+    public func withPacking<R>(_ body: (WirePacking) -> R) -> R {
+        let arena = WireArena()
+        let result = body(WirePacking(fill(arena)))
+        return withExtendedLifetime(arena) { result }
+    }
+
+    init(c: UnsafePointer<Sightglass__V1__ReviveItemsReply>, in arena: WireArena) {
+        self.init()
+        let c = c.pointee
+        if c.has_revived != 0 { revived = c.revived }
+    }
+
+    func fill(_ arena: WireArena) -> UnsafeMutablePointer<Sightglass__V1__ReviveItemsReply> {
+        let c = arena.make(Sightglass__V1__ReviveItemsReply.self)
+        sightglass__v1__revive_items_reply__init(c)
+        if let revived {
+            c.pointee.has_revived = 1
+            c.pointee.revived = revived
         }
         return c
     }
@@ -3989,6 +4639,782 @@ extension ReportDeletedReply: WireMessage {
     }
 }
 
+/// `sightglass.v1.ListVolumesRequest` of the contract.
+public struct ListVolumesRequest: Sendable, Hashable {
+
+    /// Absent fields stay absent on the wire.
+    public init() {}
+}
+
+extension ListVolumesRequest: WireMessage {
+    /// "sightglass.v1.ListVolumesRequest".
+    public static let fullName = "sightglass.v1.ListVolumesRequest"
+
+    /// Decodes; unknown fields are passed over.
+    public init(wire: UnsafeRawBufferPointer) throws(WireError) {
+        let arena = WireArena()
+        let bytes = wire.baseAddress?.assumingMemoryBound(to: UInt8.self)
+        guard let c = sightglass__v1__list_volumes_request__unpack(arena.allocator, wire.count, bytes) else {
+            throw WireError(messageName: Self.fullName, sizeBytes: wire.count)
+        }
+        self.init(c: c, in: arena)
+        withExtendedLifetime(arena) {}
+    }
+
+    /// Lends the C form, ready to be packed.
+    public func withPacking<R>(_ body: (WirePacking) -> R) -> R {
+        let arena = WireArena()
+        let result = body(WirePacking(fill(arena)))
+        return withExtendedLifetime(arena) { result }
+    }
+
+    init(c: UnsafePointer<Sightglass__V1__ListVolumesRequest>, in arena: WireArena) {
+        self.init()
+    }
+
+    func fill(_ arena: WireArena) -> UnsafeMutablePointer<Sightglass__V1__ListVolumesRequest> {
+        let c = arena.make(Sightglass__V1__ListVolumesRequest.self)
+        sightglass__v1__list_volumes_request__init(c)
+        return c
+    }
+}
+
+/// A volume as its owner last reported it, and what the catalogue believes it to hold.
+public struct KnownVolume: Sendable, Hashable {
+    /// `volume` of the contract.
+    public var volume: VolumeStatus?
+    /// `owner` of the contract.
+    public var owner: String?
+    /// Where the owner answers ReadSegment; empty for an archive volume.
+    public var ownerAddress: String?
+    /// `reported_us` of the contract.
+    public var reportedUs: Int64?
+    /// Files of footage and pictures.
+    public var files: UInt64?
+    /// Their sizes together.
+    public var bytes: UInt64?
+
+    /// Absent fields stay absent on the wire.
+    public init(
+        volume: VolumeStatus? = nil,
+        owner: String? = nil,
+        ownerAddress: String? = nil,
+        reportedUs: Int64? = nil,
+        files: UInt64? = nil,
+        bytes: UInt64? = nil
+    ) {
+        self.volume = volume
+        self.owner = owner
+        self.ownerAddress = ownerAddress
+        self.reportedUs = reportedUs
+        self.files = files
+        self.bytes = bytes
+    }
+}
+
+extension KnownVolume: WireMessage {
+    /// All fields absent.
+    public init() {
+        self.init(volume: nil)
+    }
+
+    /// "sightglass.v1.KnownVolume".
+    public static let fullName = "sightglass.v1.KnownVolume"
+
+    /// Decodes; unknown fields are passed over.
+    public init(wire: UnsafeRawBufferPointer) throws(WireError) {
+        let arena = WireArena()
+        let bytes = wire.baseAddress?.assumingMemoryBound(to: UInt8.self)
+        guard let c = sightglass__v1__known_volume__unpack(arena.allocator, wire.count, bytes) else {
+            throw WireError(messageName: Self.fullName, sizeBytes: wire.count)
+        }
+        self.init(c: c, in: arena)
+        withExtendedLifetime(arena) {}
+    }
+
+    /// Lends the C form, ready to be packed.
+    public func withPacking<R>(_ body: (WirePacking) -> R) -> R {
+        let arena = WireArena()
+        let result = body(WirePacking(fill(arena)))
+        return withExtendedLifetime(arena) { result }
+    }
+
+    init(c: UnsafePointer<Sightglass__V1__KnownVolume>, in arena: WireArena) {
+        self.init()
+        let c = c.pointee
+        if let value = c.volume { volume = VolumeStatus(c: value, in: arena) }
+        if let value = c.owner { owner = String(cString: value) }
+        if let value = c.owner_address { ownerAddress = String(cString: value) }
+        if c.has_reported_us != 0 { reportedUs = c.reported_us }
+        if c.has_files != 0 { files = c.files }
+        if c.has_bytes != 0 { bytes = c.bytes }
+    }
+
+    func fill(_ arena: WireArena) -> UnsafeMutablePointer<Sightglass__V1__KnownVolume> {
+        let c = arena.make(Sightglass__V1__KnownVolume.self)
+        sightglass__v1__known_volume__init(c)
+        if let volume { c.pointee.volume = volume.fill(arena) }
+        if let owner { c.pointee.owner = arena.string(owner) }
+        if let ownerAddress { c.pointee.owner_address = arena.string(ownerAddress) }
+        if let reportedUs {
+            c.pointee.has_reported_us = 1
+            c.pointee.reported_us = reportedUs
+        }
+        if let files {
+            c.pointee.has_files = 1
+            c.pointee.files = files
+        }
+        if let bytes {
+            c.pointee.has_bytes = 1
+            c.pointee.bytes = bytes
+        }
+        return c
+    }
+}
+
+/// `sightglass.v1.ListVolumesReply` of the contract.
+public struct ListVolumesReply: Sendable, Hashable {
+    /// `volumes` of the contract.
+    public var volumes: [KnownVolume]
+
+    /// Absent fields stay absent on the wire.
+    public init(
+        volumes: [KnownVolume] = []
+    ) {
+        self.volumes = volumes
+    }
+}
+
+extension ListVolumesReply: WireMessage {
+    /// All fields absent.
+    public init() {
+        self.init(volumes: [])
+    }
+
+    /// "sightglass.v1.ListVolumesReply".
+    public static let fullName = "sightglass.v1.ListVolumesReply"
+
+    /// Decodes; unknown fields are passed over.
+    public init(wire: UnsafeRawBufferPointer) throws(WireError) {
+        let arena = WireArena()
+        let bytes = wire.baseAddress?.assumingMemoryBound(to: UInt8.self)
+        guard let c = sightglass__v1__list_volumes_reply__unpack(arena.allocator, wire.count, bytes) else {
+            throw WireError(messageName: Self.fullName, sizeBytes: wire.count)
+        }
+        self.init(c: c, in: arena)
+        withExtendedLifetime(arena) {}
+    }
+
+    /// Lends the C form, ready to be packed.
+    public func withPacking<R>(_ body: (WirePacking) -> R) -> R {
+        let arena = WireArena()
+        let result = body(WirePacking(fill(arena)))
+        return withExtendedLifetime(arena) { result }
+    }
+
+    init(c: UnsafePointer<Sightglass__V1__ListVolumesReply>, in arena: WireArena) {
+        self.init()
+        let c = c.pointee
+        volumes = wireMessages(c.volumes, c.n_volumes) { KnownVolume(c: $0, in: arena) }
+    }
+
+    func fill(_ arena: WireArena) -> UnsafeMutablePointer<Sightglass__V1__ListVolumesReply> {
+        let c = arena.make(Sightglass__V1__ListVolumesReply.self)
+        sightglass__v1__list_volumes_reply__init(c)
+        c.pointee.n_volumes = volumes.count
+        c.pointee.volumes = arena.pointers(volumes) { $0.fill(arena) }
+        return c
+    }
+}
+
+/// `sightglass.v1.CountDaysRequest` of the contract.
+public struct CountDaysRequest: Sendable, Hashable {
+    /// 1 to 128 bytes. Asset and source are either one, or both absent for all.
+    public var asset: String?
+    /// `source` of the contract.
+    public var source: SourceName?
+    /// Days that it touches, at most 366 of them.
+    public var window: Window?
+
+    /// Absent fields stay absent on the wire.
+    public init(
+        asset: String? = nil,
+        source: SourceName? = nil,
+        window: Window? = nil
+    ) {
+        self.asset = asset
+        self.source = source
+        self.window = window
+    }
+}
+
+extension CountDaysRequest: WireMessage {
+    /// All fields absent.
+    public init() {
+        self.init(asset: nil)
+    }
+
+    /// "sightglass.v1.CountDaysRequest".
+    public static let fullName = "sightglass.v1.CountDaysRequest"
+
+    /// Decodes; unknown fields are passed over.
+    public init(wire: UnsafeRawBufferPointer) throws(WireError) {
+        let arena = WireArena()
+        let bytes = wire.baseAddress?.assumingMemoryBound(to: UInt8.self)
+        guard let c = sightglass__v1__count_days_request__unpack(arena.allocator, wire.count, bytes) else {
+            throw WireError(messageName: Self.fullName, sizeBytes: wire.count)
+        }
+        self.init(c: c, in: arena)
+        withExtendedLifetime(arena) {}
+    }
+
+    /// Lends the C form, ready to be packed.
+    public func withPacking<R>(_ body: (WirePacking) -> R) -> R {
+        let arena = WireArena()
+        let result = body(WirePacking(fill(arena)))
+        return withExtendedLifetime(arena) { result }
+    }
+
+    init(c: UnsafePointer<Sightglass__V1__CountDaysRequest>, in arena: WireArena) {
+        self.init()
+        let c = c.pointee
+        if let value = c.asset { asset = String(cString: value) }
+        if let value = c.source { source = SourceName(c: value, in: arena) }
+        if let value = c.window { window = Window(c: value, in: arena) }
+    }
+
+    func fill(_ arena: WireArena) -> UnsafeMutablePointer<Sightglass__V1__CountDaysRequest> {
+        let c = arena.make(Sightglass__V1__CountDaysRequest.self)
+        sightglass__v1__count_days_request__init(c)
+        if let asset { c.pointee.asset = arena.string(asset) }
+        if let source { c.pointee.source = source.fill(arena) }
+        if let window { c.pointee.window = window.fill(arena) }
+        return c
+    }
+}
+
+/// What one camera has of one day, UTC, by the starts of its files.
+public struct DayCount: Sendable, Hashable {
+    /// As CameraSummary.camera.
+    public var camera: String?
+    /// `source` of the contract.
+    public var source: SourceName?
+    /// Begin of the day.
+    public var dayUs: Int64?
+    /// Files of footage.
+    public var segments: UInt64?
+    /// Pictures.
+    public var snapshots: UInt64?
+    /// Sizes of all files together.
+    public var bytes: UInt64?
+
+    /// Absent fields stay absent on the wire.
+    public init(
+        camera: String? = nil,
+        source: SourceName? = nil,
+        dayUs: Int64? = nil,
+        segments: UInt64? = nil,
+        snapshots: UInt64? = nil,
+        bytes: UInt64? = nil
+    ) {
+        self.camera = camera
+        self.source = source
+        self.dayUs = dayUs
+        self.segments = segments
+        self.snapshots = snapshots
+        self.bytes = bytes
+    }
+}
+
+extension DayCount: WireMessage {
+    /// All fields absent.
+    public init() {
+        self.init(camera: nil)
+    }
+
+    /// "sightglass.v1.DayCount".
+    public static let fullName = "sightglass.v1.DayCount"
+
+    /// Decodes; unknown fields are passed over.
+    public init(wire: UnsafeRawBufferPointer) throws(WireError) {
+        let arena = WireArena()
+        let bytes = wire.baseAddress?.assumingMemoryBound(to: UInt8.self)
+        guard let c = sightglass__v1__day_count__unpack(arena.allocator, wire.count, bytes) else {
+            throw WireError(messageName: Self.fullName, sizeBytes: wire.count)
+        }
+        self.init(c: c, in: arena)
+        withExtendedLifetime(arena) {}
+    }
+
+    /// Lends the C form, ready to be packed.
+    public func withPacking<R>(_ body: (WirePacking) -> R) -> R {
+        let arena = WireArena()
+        let result = body(WirePacking(fill(arena)))
+        return withExtendedLifetime(arena) { result }
+    }
+
+    init(c: UnsafePointer<Sightglass__V1__DayCount>, in arena: WireArena) {
+        self.init()
+        let c = c.pointee
+        if let value = c.camera { camera = String(cString: value) }
+        if let value = c.source { source = SourceName(c: value, in: arena) }
+        if c.has_day_us != 0 { dayUs = c.day_us }
+        if c.has_segments != 0 { segments = c.segments }
+        if c.has_snapshots != 0 { snapshots = c.snapshots }
+        if c.has_bytes != 0 { bytes = c.bytes }
+    }
+
+    func fill(_ arena: WireArena) -> UnsafeMutablePointer<Sightglass__V1__DayCount> {
+        let c = arena.make(Sightglass__V1__DayCount.self)
+        sightglass__v1__day_count__init(c)
+        if let camera { c.pointee.camera = arena.string(camera) }
+        if let source { c.pointee.source = source.fill(arena) }
+        if let dayUs {
+            c.pointee.has_day_us = 1
+            c.pointee.day_us = dayUs
+        }
+        if let segments {
+            c.pointee.has_segments = 1
+            c.pointee.segments = segments
+        }
+        if let snapshots {
+            c.pointee.has_snapshots = 1
+            c.pointee.snapshots = snapshots
+        }
+        if let bytes {
+            c.pointee.has_bytes = 1
+            c.pointee.bytes = bytes
+        }
+        return c
+    }
+}
+
+/// `sightglass.v1.CountDaysReply` of the contract.
+public struct CountDaysReply: Sendable, Hashable {
+    /// In the order of day, then of source.
+    public var days: [DayCount]
+    /// There are more than fit into one message: ask for less.
+    public var more: Bool?
+
+    /// Absent fields stay absent on the wire.
+    public init(
+        days: [DayCount] = [],
+        more: Bool? = nil
+    ) {
+        self.days = days
+        self.more = more
+    }
+}
+
+extension CountDaysReply: WireMessage {
+    /// All fields absent.
+    public init() {
+        self.init(days: [])
+    }
+
+    /// "sightglass.v1.CountDaysReply".
+    public static let fullName = "sightglass.v1.CountDaysReply"
+
+    /// Decodes; unknown fields are passed over.
+    public init(wire: UnsafeRawBufferPointer) throws(WireError) {
+        let arena = WireArena()
+        let bytes = wire.baseAddress?.assumingMemoryBound(to: UInt8.self)
+        guard let c = sightglass__v1__count_days_reply__unpack(arena.allocator, wire.count, bytes) else {
+            throw WireError(messageName: Self.fullName, sizeBytes: wire.count)
+        }
+        self.init(c: c, in: arena)
+        withExtendedLifetime(arena) {}
+    }
+
+    /// Lends the C form, ready to be packed.
+    public func withPacking<R>(_ body: (WirePacking) -> R) -> R {
+        let arena = WireArena()
+        let result = body(WirePacking(fill(arena)))
+        return withExtendedLifetime(arena) { result }
+    }
+
+    init(c: UnsafePointer<Sightglass__V1__CountDaysReply>, in arena: WireArena) {
+        self.init()
+        let c = c.pointee
+        days = wireMessages(c.days, c.n_days) { DayCount(c: $0, in: arena) }
+        if c.has_more != 0 { more = c.more != 0 }
+    }
+
+    func fill(_ arena: WireArena) -> UnsafeMutablePointer<Sightglass__V1__CountDaysReply> {
+        let c = arena.make(Sightglass__V1__CountDaysReply.self)
+        sightglass__v1__count_days_reply__init(c)
+        c.pointee.n_days = days.count
+        c.pointee.days = arena.pointers(days) { $0.fill(arena) }
+        if let more {
+            c.pointee.has_more = 1
+            c.pointee.more = more ? 1 : 0
+        }
+        return c
+    }
+}
+
+/// `sightglass.v1.BackupCatalogueRequest` of the contract.
+public struct BackupCatalogueRequest: Sendable, Hashable {
+
+    /// Absent fields stay absent on the wire.
+    public init() {}
+}
+
+extension BackupCatalogueRequest: WireMessage {
+    /// "sightglass.v1.BackupCatalogueRequest".
+    public static let fullName = "sightglass.v1.BackupCatalogueRequest"
+
+    /// Decodes; unknown fields are passed over.
+    public init(wire: UnsafeRawBufferPointer) throws(WireError) {
+        let arena = WireArena()
+        let bytes = wire.baseAddress?.assumingMemoryBound(to: UInt8.self)
+        guard let c = sightglass__v1__backup_catalogue_request__unpack(arena.allocator, wire.count, bytes) else {
+            throw WireError(messageName: Self.fullName, sizeBytes: wire.count)
+        }
+        self.init(c: c, in: arena)
+        withExtendedLifetime(arena) {}
+    }
+
+    /// Lends the C form, ready to be packed.
+    public func withPacking<R>(_ body: (WirePacking) -> R) -> R {
+        let arena = WireArena()
+        let result = body(WirePacking(fill(arena)))
+        return withExtendedLifetime(arena) { result }
+    }
+
+    init(c: UnsafePointer<Sightglass__V1__BackupCatalogueRequest>, in arena: WireArena) {
+        self.init()
+    }
+
+    func fill(_ arena: WireArena) -> UnsafeMutablePointer<Sightglass__V1__BackupCatalogueRequest> {
+        let c = arena.make(Sightglass__V1__BackupCatalogueRequest.self)
+        sightglass__v1__backup_catalogue_request__init(c)
+        return c
+    }
+}
+
+/// `sightglass.v1.BackupCatalogueReply` of the contract.
+public struct BackupCatalogueReply: Sendable, Hashable {
+    /// Names it in ReadBackup: "catalogue-20261123T051102.000000Z.sqlite".
+    public var name: String?
+    /// `size_bytes` of the contract.
+    public var sizeBytes: UInt64?
+    /// `sha256` of the contract.
+    public var sha256: [UInt8]?
+
+    /// Absent fields stay absent on the wire.
+    public init(
+        name: String? = nil,
+        sizeBytes: UInt64? = nil,
+        sha256: [UInt8]? = nil
+    ) {
+        self.name = name
+        self.sizeBytes = sizeBytes
+        self.sha256 = sha256
+    }
+}
+
+extension BackupCatalogueReply: WireMessage {
+    /// All fields absent.
+    public init() {
+        self.init(name: nil)
+    }
+
+    /// "sightglass.v1.BackupCatalogueReply".
+    public static let fullName = "sightglass.v1.BackupCatalogueReply"
+
+    /// Decodes; unknown fields are passed over.
+    public init(wire: UnsafeRawBufferPointer) throws(WireError) {
+        let arena = WireArena()
+        let bytes = wire.baseAddress?.assumingMemoryBound(to: UInt8.self)
+        guard let c = sightglass__v1__backup_catalogue_reply__unpack(arena.allocator, wire.count, bytes) else {
+            throw WireError(messageName: Self.fullName, sizeBytes: wire.count)
+        }
+        self.init(c: c, in: arena)
+        withExtendedLifetime(arena) {}
+    }
+
+    /// Lends the C form, ready to be packed.
+    public func withPacking<R>(_ body: (WirePacking) -> R) -> R {
+        let arena = WireArena()
+        let result = body(WirePacking(fill(arena)))
+        return withExtendedLifetime(arena) { result }
+    }
+
+    init(c: UnsafePointer<Sightglass__V1__BackupCatalogueReply>, in arena: WireArena) {
+        self.init()
+        let c = c.pointee
+        if let value = c.name { name = String(cString: value) }
+        if c.has_size_bytes != 0 { sizeBytes = c.size_bytes }
+        if c.has_sha256 != 0 { sha256 = arena.taken(c.sha256) }
+    }
+
+    func fill(_ arena: WireArena) -> UnsafeMutablePointer<Sightglass__V1__BackupCatalogueReply> {
+        let c = arena.make(Sightglass__V1__BackupCatalogueReply.self)
+        sightglass__v1__backup_catalogue_reply__init(c)
+        if let name { c.pointee.name = arena.string(name) }
+        if let sizeBytes {
+            c.pointee.has_size_bytes = 1
+            c.pointee.size_bytes = sizeBytes
+        }
+        if let sha256 {
+            c.pointee.has_sha256 = 1
+            c.pointee.sha256 = arena.bytes(sha256)
+        }
+        return c
+    }
+}
+
+/// `sightglass.v1.ReadBackupRequest` of the contract.
+public struct ReadBackupRequest: Sendable, Hashable {
+    /// As BackupCatalogue gave it, 1 to 64 bytes of [A-Za-z0-9._-].
+    public var name: String?
+    /// At most 1099511627776 (1 TiB).
+    public var offset: UInt64?
+    /// 1 to 921600; default 921600.
+    public var length: UInt32?
+
+    /// Absent fields stay absent on the wire.
+    public init(
+        name: String? = nil,
+        offset: UInt64? = nil,
+        length: UInt32? = nil
+    ) {
+        self.name = name
+        self.offset = offset
+        self.length = length
+    }
+}
+
+extension ReadBackupRequest: WireMessage {
+    /// All fields absent.
+    public init() {
+        self.init(name: nil)
+    }
+
+    /// "sightglass.v1.ReadBackupRequest".
+    public static let fullName = "sightglass.v1.ReadBackupRequest"
+
+    /// Decodes; unknown fields are passed over.
+    public init(wire: UnsafeRawBufferPointer) throws(WireError) {
+        let arena = WireArena()
+        let bytes = wire.baseAddress?.assumingMemoryBound(to: UInt8.self)
+        guard let c = sightglass__v1__read_backup_request__unpack(arena.allocator, wire.count, bytes) else {
+            throw WireError(messageName: Self.fullName, sizeBytes: wire.count)
+        }
+        self.init(c: c, in: arena)
+        withExtendedLifetime(arena) {}
+    }
+
+    /// Lends the C form, ready to be packed.
+    public func withPacking<R>(_ body: (WirePacking) -> R) -> R {
+        let arena = WireArena()
+        let result = body(WirePacking(fill(arena)))
+        return withExtendedLifetime(arena) { result }
+    }
+
+    init(c: UnsafePointer<Sightglass__V1__ReadBackupRequest>, in arena: WireArena) {
+        self.init()
+        let c = c.pointee
+        if let value = c.name { name = String(cString: value) }
+        if c.has_offset != 0 { offset = c.offset }
+        if c.has_length != 0 { length = c.length }
+    }
+
+    func fill(_ arena: WireArena) -> UnsafeMutablePointer<Sightglass__V1__ReadBackupRequest> {
+        let c = arena.make(Sightglass__V1__ReadBackupRequest.self)
+        sightglass__v1__read_backup_request__init(c)
+        if let name { c.pointee.name = arena.string(name) }
+        if let offset {
+            c.pointee.has_offset = 1
+            c.pointee.offset = offset
+        }
+        if let length {
+            c.pointee.has_length = 1
+            c.pointee.length = length
+        }
+        return c
+    }
+}
+
+/// `sightglass.v1.ReadBackupReply` of the contract.
+public struct ReadBackupReply: Sendable, Hashable {
+    /// Empty: the end.
+    public var data: [UInt8]?
+
+    /// Absent fields stay absent on the wire.
+    public init(
+        data: [UInt8]? = nil
+    ) {
+        self.data = data
+    }
+}
+
+extension ReadBackupReply: WireMessage {
+    /// All fields absent.
+    public init() {
+        self.init(data: nil)
+    }
+
+    /// "sightglass.v1.ReadBackupReply".
+    public static let fullName = "sightglass.v1.ReadBackupReply"
+
+    /// Decodes; unknown fields are passed over.
+    public init(wire: UnsafeRawBufferPointer) throws(WireError) {
+        let arena = WireArena()
+        let bytes = wire.baseAddress?.assumingMemoryBound(to: UInt8.self)
+        guard let c = sightglass__v1__read_backup_reply__unpack(arena.allocator, wire.count, bytes) else {
+            throw WireError(messageName: Self.fullName, sizeBytes: wire.count)
+        }
+        self.init(c: c, in: arena)
+        withExtendedLifetime(arena) {}
+    }
+
+    /// Lends the C form, ready to be packed.
+    public func withPacking<R>(_ body: (WirePacking) -> R) -> R {
+        let arena = WireArena()
+        let result = body(WirePacking(fill(arena)))
+        return withExtendedLifetime(arena) { result }
+    }
+
+    init(c: UnsafePointer<Sightglass__V1__ReadBackupReply>, in arena: WireArena) {
+        self.init()
+        let c = c.pointee
+        if c.has_data != 0 { data = arena.taken(c.data) }
+    }
+
+    func fill(_ arena: WireArena) -> UnsafeMutablePointer<Sightglass__V1__ReadBackupReply> {
+        let c = arena.make(Sightglass__V1__ReadBackupReply.self)
+        sightglass__v1__read_backup_reply__init(c)
+        if let data {
+            c.pointee.has_data = 1
+            c.pointee.data = arena.bytes(data)
+        }
+        return c
+    }
+}
+
+/// `sightglass.v1.CheckCatalogueRequest` of the contract.
+public struct CheckCatalogueRequest: Sendable, Hashable {
+    /// `level` of the contract.
+    public var level: CheckLevel?
+
+    /// Absent fields stay absent on the wire.
+    public init(
+        level: CheckLevel? = nil
+    ) {
+        self.level = level
+    }
+}
+
+extension CheckCatalogueRequest: WireMessage {
+    /// All fields absent.
+    public init() {
+        self.init(level: nil)
+    }
+
+    /// "sightglass.v1.CheckCatalogueRequest".
+    public static let fullName = "sightglass.v1.CheckCatalogueRequest"
+
+    /// Decodes; unknown fields are passed over.
+    public init(wire: UnsafeRawBufferPointer) throws(WireError) {
+        let arena = WireArena()
+        let bytes = wire.baseAddress?.assumingMemoryBound(to: UInt8.self)
+        guard let c = sightglass__v1__check_catalogue_request__unpack(arena.allocator, wire.count, bytes) else {
+            throw WireError(messageName: Self.fullName, sizeBytes: wire.count)
+        }
+        self.init(c: c, in: arena)
+        withExtendedLifetime(arena) {}
+    }
+
+    /// Lends the C form, ready to be packed.
+    public func withPacking<R>(_ body: (WirePacking) -> R) -> R {
+        let arena = WireArena()
+        let result = body(WirePacking(fill(arena)))
+        return withExtendedLifetime(arena) { result }
+    }
+
+    init(c: UnsafePointer<Sightglass__V1__CheckCatalogueRequest>, in arena: WireArena) {
+        self.init()
+        let c = c.pointee
+        if c.has_level != 0 { level = CheckLevel(rawValue: Int32(bitPattern: c.level.rawValue)) }
+    }
+
+    func fill(_ arena: WireArena) -> UnsafeMutablePointer<Sightglass__V1__CheckCatalogueRequest> {
+        let c = arena.make(Sightglass__V1__CheckCatalogueRequest.self)
+        sightglass__v1__check_catalogue_request__init(c)
+        if let level {
+            c.pointee.has_level = 1
+            c.pointee.level = Sightglass__V1__CheckLevel(UInt32(bitPattern: level.rawValue))
+        }
+        return c
+    }
+}
+
+/// `sightglass.v1.CheckCatalogueReply` of the contract.
+public struct CheckCatalogueReply: Sendable, Hashable {
+    /// One sentence for each thing that is wrong, at most 100. Empty: all is well.
+    public var problems: [String]
+    /// Rows that were looked at.
+    public var rows: UInt64?
+
+    /// Absent fields stay absent on the wire.
+    public init(
+        problems: [String] = [],
+        rows: UInt64? = nil
+    ) {
+        self.problems = problems
+        self.rows = rows
+    }
+}
+
+extension CheckCatalogueReply: WireMessage {
+    /// All fields absent.
+    public init() {
+        self.init(problems: [])
+    }
+
+    /// "sightglass.v1.CheckCatalogueReply".
+    public static let fullName = "sightglass.v1.CheckCatalogueReply"
+
+    /// Decodes; unknown fields are passed over.
+    public init(wire: UnsafeRawBufferPointer) throws(WireError) {
+        let arena = WireArena()
+        let bytes = wire.baseAddress?.assumingMemoryBound(to: UInt8.self)
+        guard let c = sightglass__v1__check_catalogue_reply__unpack(arena.allocator, wire.count, bytes) else {
+            throw WireError(messageName: Self.fullName, sizeBytes: wire.count)
+        }
+        self.init(c: c, in: arena)
+        withExtendedLifetime(arena) {}
+    }
+
+    /// Lends the C form, ready to be packed.
+    public func withPacking<R>(_ body: (WirePacking) -> R) -> R {
+        let arena = WireArena()
+        let result = body(WirePacking(fill(arena)))
+        return withExtendedLifetime(arena) { result }
+    }
+
+    init(c: UnsafePointer<Sightglass__V1__CheckCatalogueReply>, in arena: WireArena) {
+        self.init()
+        let c = c.pointee
+        problems = wireStrings(c.problems, c.n_problems)
+        if c.has_rows != 0 { rows = c.rows }
+    }
+
+    func fill(_ arena: WireArena) -> UnsafeMutablePointer<Sightglass__V1__CheckCatalogueReply> {
+        let c = arena.make(Sightglass__V1__CheckCatalogueReply.self)
+        sightglass__v1__check_catalogue_reply__init(c)
+        c.pointee.n_problems = problems.count
+        c.pointee.problems = arena.pointers(problems) { arena.string($0) }
+        if let rows {
+            c.pointee.has_rows = 1
+            c.pointee.rows = rows
+        }
+        return c
+    }
+}
+
 /// `sightglass.v1.IndexerChangesRequest` of the contract.
 public struct IndexerChangesRequest: Sendable, Hashable {
     /// Give what came after this cursor, at most 9223372036854775807. 0: from the oldest that is kept.
@@ -4449,6 +5875,12 @@ public enum IndexerMethods {
     /// Gives an item back with the reason. Errors as CompleteItem.
     public static let failItem = RPCMethod<FailItemRequest, FailItemReply>(
         name: "sightglass.v1.Indexer/FailItem", idempotency: .idempotent)
+    /// Backlog, rate and failures of the uploads.
+    public static let listUploads = RPCMethod<ListUploadsRequest, ListUploadsReply>(
+        name: "sightglass.v1.Indexer/ListUploads", idempotency: .noSideEffects)
+    /// Work on what was set aside begins anew; its requests are open again.
+    public static let reviveItems = RPCMethod<ReviveItemsRequest, ReviveItemsReply>(
+        name: "sightglass.v1.Indexer/ReviveItems", idempotency: .idempotent)
     /// Durable when it answers. ALREADY_EXISTS where the hold_id is that of another hold.
     public static let placeHold = RPCMethod<PlaceHoldRequest, Hold>(
         name: "sightglass.v1.Indexer/PlaceHold", idempotency: .idempotent)
@@ -4467,11 +5899,27 @@ public enum IndexerMethods {
     /// OUT_OF_RANGE where `after` is older than what is kept (100000 changes): list the requests.
     public static let changes = RPCMethod<IndexerChangesRequest, IndexerChangesReply>(
         name: "sightglass.v1.Indexer/Changes", idempotency: .noSideEffects)
+    /// Every volume that was reported.
+    public static let listVolumes = RPCMethod<ListVolumesRequest, ListVolumesReply>(
+        name: "sightglass.v1.Indexer/ListVolumes", idempotency: .noSideEffects)
+    /// Files and bytes per camera and day.
+    public static let countDays = RPCMethod<CountDaysRequest, CountDaysReply>(
+        name: "sightglass.v1.Indexer/CountDays", idempotency: .noSideEffects)
+    /// Writes a consistent copy of the catalogue beside it, while everything goes on; the newest three are kept. UNAVAILABLE where
+    /// the disk is too full.
+    public static let backupCatalogue = RPCMethod<BackupCatalogueRequest, BackupCatalogueReply>(
+        name: "sightglass.v1.Indexer/BackupCatalogue", idempotency: .none)
+    /// A piece of a backup. NOT_FOUND where there is none of this name.
+    public static let readBackup = RPCMethod<ReadBackupRequest, ReadBackupReply>(
+        name: "sightglass.v1.Indexer/ReadBackup", idempotency: .noSideEffects)
+    /// Whether the catalogue is whole.
+    public static let checkCatalogue = RPCMethod<CheckCatalogueRequest, CheckCatalogueReply>(
+        name: "sightglass.v1.Indexer/CheckCatalogue", idempotency: .noSideEffects)
     /// What was done, the oldest first.
     public static let listAudit = RPCMethod<ListAuditRequest, ListAuditReply>(
         name: "sightglass.v1.Indexer/ListAudit", idempotency: .noSideEffects)
     /// The names of all methods, as they stand in envelopes.
-    public static let all: [String] = ["sightglass.v1.Indexer/RecordMedia", "sightglass.v1.Indexer/ReportVolume", "sightglass.v1.Indexer/ListFiles", "sightglass.v1.Indexer/QueryMedia", "sightglass.v1.Indexer/Coverage", "sightglass.v1.Indexer/ListCameras", "sightglass.v1.Indexer/SubmitEvent", "sightglass.v1.Indexer/SubmitArchive", "sightglass.v1.Indexer/GetRequest", "sightglass.v1.Indexer/ListRequests", "sightglass.v1.Indexer/CancelRequest", "sightglass.v1.Indexer/ClaimItems", "sightglass.v1.Indexer/RenewClaims", "sightglass.v1.Indexer/CompleteItem", "sightglass.v1.Indexer/FailItem", "sightglass.v1.Indexer/PlaceHold", "sightglass.v1.Indexer/ReleaseHold", "sightglass.v1.Indexer/ListHolds", "sightglass.v1.Indexer/GetDeletionGrants", "sightglass.v1.Indexer/ReportDeleted", "sightglass.v1.Indexer/Changes", "sightglass.v1.Indexer/ListAudit"]
+    public static let all: [String] = ["sightglass.v1.Indexer/RecordMedia", "sightglass.v1.Indexer/ReportVolume", "sightglass.v1.Indexer/ListFiles", "sightglass.v1.Indexer/QueryMedia", "sightglass.v1.Indexer/Coverage", "sightglass.v1.Indexer/ListCameras", "sightglass.v1.Indexer/SubmitEvent", "sightglass.v1.Indexer/SubmitArchive", "sightglass.v1.Indexer/GetRequest", "sightglass.v1.Indexer/ListRequests", "sightglass.v1.Indexer/CancelRequest", "sightglass.v1.Indexer/ClaimItems", "sightglass.v1.Indexer/RenewClaims", "sightglass.v1.Indexer/CompleteItem", "sightglass.v1.Indexer/FailItem", "sightglass.v1.Indexer/ListUploads", "sightglass.v1.Indexer/ReviveItems", "sightglass.v1.Indexer/PlaceHold", "sightglass.v1.Indexer/ReleaseHold", "sightglass.v1.Indexer/ListHolds", "sightglass.v1.Indexer/GetDeletionGrants", "sightglass.v1.Indexer/ReportDeleted", "sightglass.v1.Indexer/Changes", "sightglass.v1.Indexer/ListVolumes", "sightglass.v1.Indexer/CountDays", "sightglass.v1.Indexer/BackupCatalogue", "sightglass.v1.Indexer/ReadBackup", "sightglass.v1.Indexer/CheckCatalogue", "sightglass.v1.Indexer/ListAudit"]
     /// The roles that may call, and listen to the hints. Over TLS nobody else is let in.
     public static let callerRoles: [String] = ["capture-controller", "archiver", "cloud-uploader", "mqtt-edge-adapter", "operator"]
 }

@@ -258,6 +258,55 @@ public enum DocumentKind: Sendable, Hashable, RawRepresentable, CustomStringConv
     public var description: String { name }
 }
 
+/// A source that moves without a gap is open at two controllers for a moment: at its holder, and at the one that takes it over.
+public enum LeaseState: Sendable, Hashable, RawRepresentable, CustomStringConvertible {
+    /// 0.
+    case held
+    /// The holder goes on with everything until the source is no longer among its leases: `successor` is taking it over.
+    case leaving
+    /// Not the holder yet: it opens the camera and records under this epoch, without snapshots and live pushes, and is the holder as
+    /// soon as it says `ready`. Where that takes too long the source is not among its leases any more.
+    case taking
+    /// A value of a newer contract.
+    case unrecognized(Int32)
+
+    /// Every value that this contract names, in its order.
+    public static let known: [LeaseState] = [.held, .leaving, .taking]
+
+    /// The value with this number; never fails.
+    public init(rawValue: Int32) {
+        switch rawValue {
+        case 0: self = .held
+        case 1: self = .leaving
+        case 2: self = .taking
+        default: self = .unrecognized(rawValue)
+        }
+    }
+
+    /// The number on the wire.
+    public var rawValue: Int32 {
+        switch self {
+        case .held: 0
+        case .leaving: 1
+        case .taking: 2
+        case .unrecognized(let value): value
+        }
+    }
+
+    /// The contract's name without its prefix, in lower case: "taking".
+    public var name: String {
+        switch self {
+        case .held: "held"
+        case .leaving: "leaving"
+        case .taking: "taking"
+        case .unrecognized(let value): "unrecognized_\(value)"
+        }
+    }
+
+    /// The same as `name`.
+    public var description: String { name }
+}
+
 /// What a stream is coded to anew before it is pushed. A field that is absent or 0: as the camera has it.
 public struct Transcode: Sendable, Hashable {
     /// "h264" (the default) or "h265".
@@ -2040,6 +2089,16 @@ public struct Lease: Sendable, Hashable {
     public var remainingMs: UInt32?
     /// Where the holder answers requests.
     public var holderAddress: String?
+    /// Absent: held.
+    public var state: LeaseState?
+    /// Of one that is leaving: the instance that takes it over.
+    public var successor: String?
+    /// In AcquireLeasesRequest, of one that is TAKING: what is to be recorded of the source is safe on disk from a keyframe on, or its ring
+    /// has some seconds.
+    public var ready: Bool?
+    /// In AcquireLeasesRequest: footage is being recorded that was promised here (EnsureFootage) and that nobody else knows of, so a
+    /// move for the balance has to wait.
+    public var busy: Bool?
 
     /// Absent fields stay absent on the wire.
     public init(
@@ -2047,13 +2106,21 @@ public struct Lease: Sendable, Hashable {
         holder: String? = nil,
         epoch: UInt64? = nil,
         remainingMs: UInt32? = nil,
-        holderAddress: String? = nil
+        holderAddress: String? = nil,
+        state: LeaseState? = nil,
+        successor: String? = nil,
+        ready: Bool? = nil,
+        busy: Bool? = nil
     ) {
         self.source = source
         self.holder = holder
         self.epoch = epoch
         self.remainingMs = remainingMs
         self.holderAddress = holderAddress
+        self.state = state
+        self.successor = successor
+        self.ready = ready
+        self.busy = busy
     }
 }
 
@@ -2092,6 +2159,10 @@ extension Lease: WireMessage {
         if c.has_epoch != 0 { epoch = c.epoch }
         if c.has_remaining_ms != 0 { remainingMs = c.remaining_ms }
         if let value = c.holder_address { holderAddress = String(cString: value) }
+        if c.has_state != 0 { state = LeaseState(rawValue: Int32(bitPattern: c.state.rawValue)) }
+        if let value = c.successor { successor = String(cString: value) }
+        if c.has_ready != 0 { ready = c.ready != 0 }
+        if c.has_busy != 0 { busy = c.busy != 0 }
     }
 
     func fill(_ arena: WireArena) -> UnsafeMutablePointer<Sightglass__V1__Lease> {
@@ -2108,6 +2179,19 @@ extension Lease: WireMessage {
             c.pointee.remaining_ms = remainingMs
         }
         if let holderAddress { c.pointee.holder_address = arena.string(holderAddress) }
+        if let state {
+            c.pointee.has_state = 1
+            c.pointee.state = Sightglass__V1__LeaseState(UInt32(bitPattern: state.rawValue))
+        }
+        if let successor { c.pointee.successor = arena.string(successor) }
+        if let ready {
+            c.pointee.has_ready = 1
+            c.pointee.ready = ready ? 1 : 0
+        }
+        if let busy {
+            c.pointee.has_busy = 1
+            c.pointee.busy = busy ? 1 : 0
+        }
         return c
     }
 }
@@ -2118,22 +2202,30 @@ public struct AcquireLeasesRequest: Sendable, Hashable {
     public var holder: String?
     /// Where it answers requests: "ipc:///run/sightglass/cc-0.rpc". At most 512 bytes.
     public var holderAddress: String?
-    /// Sources that it can take in all, 0 to 10000.
+    /// Sources that it can take in all, 0 to 10000. Shares are in proportion to it.
     public var capacity: UInt32?
     /// What it believes to hold: sources with epochs, at most 10000. An entry whose epoch is no longer the present one is missing in the answer.
     public var held: [Lease]
+    /// It knows the states LEAVING and TAKING. Absent: it gets free sources only, and what it has moves when it gives it up.
+    public var takesOver: Bool?
+    /// It is about to stop: it gets nothing new, and the others take over what it has while it goes on.
+    public var draining: Bool?
 
     /// Absent fields stay absent on the wire.
     public init(
         holder: String? = nil,
         holderAddress: String? = nil,
         capacity: UInt32? = nil,
-        held: [Lease] = []
+        held: [Lease] = [],
+        takesOver: Bool? = nil,
+        draining: Bool? = nil
     ) {
         self.holder = holder
         self.holderAddress = holderAddress
         self.capacity = capacity
         self.held = held
+        self.takesOver = takesOver
+        self.draining = draining
     }
 }
 
@@ -2171,6 +2263,8 @@ extension AcquireLeasesRequest: WireMessage {
         if let value = c.holder_address { holderAddress = String(cString: value) }
         if c.has_capacity != 0 { capacity = c.capacity }
         held = wireMessages(c.held, c.n_held) { Lease(c: $0, in: arena) }
+        if c.has_takes_over != 0 { takesOver = c.takes_over != 0 }
+        if c.has_draining != 0 { draining = c.draining != 0 }
     }
 
     func fill(_ arena: WireArena) -> UnsafeMutablePointer<Sightglass__V1__AcquireLeasesRequest> {
@@ -2184,6 +2278,14 @@ extension AcquireLeasesRequest: WireMessage {
         }
         c.pointee.n_held = held.count
         c.pointee.held = arena.pointers(held) { $0.fill(arena) }
+        if let takesOver {
+            c.pointee.has_takes_over = 1
+            c.pointee.takes_over = takesOver ? 1 : 0
+        }
+        if let draining {
+            c.pointee.has_draining = 1
+            c.pointee.draining = draining ? 1 : 0
+        }
         return c
     }
 }
@@ -2196,16 +2298,20 @@ public struct AcquireLeasesReply: Sendable, Hashable {
     public var renewAfterMs: UInt32?
     /// The configuration's present revision, so that a renewal notices a change even when the hint was lost.
     public var configurationRevision: UInt64?
+    /// Of its leases, how many others are taking over. One that drains has nothing to wait for when it is 0.
+    public var leaving: UInt32?
 
     /// Absent fields stay absent on the wire.
     public init(
         leases: [Lease] = [],
         renewAfterMs: UInt32? = nil,
-        configurationRevision: UInt64? = nil
+        configurationRevision: UInt64? = nil,
+        leaving: UInt32? = nil
     ) {
         self.leases = leases
         self.renewAfterMs = renewAfterMs
         self.configurationRevision = configurationRevision
+        self.leaving = leaving
     }
 }
 
@@ -2242,6 +2348,7 @@ extension AcquireLeasesReply: WireMessage {
         leases = wireMessages(c.leases, c.n_leases) { Lease(c: $0, in: arena) }
         if c.has_renew_after_ms != 0 { renewAfterMs = c.renew_after_ms }
         if c.has_configuration_revision != 0 { configurationRevision = c.configuration_revision }
+        if c.has_leaving != 0 { leaving = c.leaving }
     }
 
     func fill(_ arena: WireArena) -> UnsafeMutablePointer<Sightglass__V1__AcquireLeasesReply> {
@@ -2256,6 +2363,10 @@ extension AcquireLeasesReply: WireMessage {
         if let configurationRevision {
             c.pointee.has_configuration_revision = 1
             c.pointee.configuration_revision = configurationRevision
+        }
+        if let leaving {
+            c.pointee.has_leaving = 1
+            c.pointee.leaving = leaving
         }
         return c
     }
@@ -2480,7 +2591,8 @@ public enum AssetRegistryMethods {
     /// OUT_OF_RANGE where `after` is older than what is kept (10000 changes): get the full configuration.
     public static let changes = RPCMethod<ChangesRequest, RegistryChangesReply>(
         name: "sightglass.v1.AssetRegistry/Changes", idempotency: .noSideEffects)
-    /// Takes free sources up to the capacity, renews those held.
+    /// Renews what is held, and takes free sources up to the holder's share of all, in proportion to the capacities. Where shares are
+    /// uneven, sources move while both record: LeaseState.
     public static let acquireLeases = RPCMethod<AcquireLeasesRequest, AcquireLeasesReply>(
         name: "sightglass.v1.AssetRegistry/AcquireLeases", idempotency: .idempotent)
     /// Gives sources up on a planned stop, so that another can take them at once.

@@ -30,6 +30,8 @@ struct Sighting: Sendable, Equatable {
 struct FaultHistory: Sendable {
     private(set) var faults: [FaultRecord] = []
     private var sightings: [Camera: [Sighting]] = [:]
+    /// When each run of a camera was seen first.
+    private var runs: [Camera: [String: Int64]] = [:]
     /// When a clip task was to record the camera, and was seen to. The last one may be open.
     private(set) var recordings: [Camera: [Span]] = [:]
 
@@ -57,7 +59,12 @@ struct FaultHistory: Sendable {
         if faults[index].toUs == nil { faults[index].toUs = atUs }
     }
 
-    mutating func saw(_ sighting: Sighting) { sightings[sighting.camera, default: []].append(sighting) }
+    /// Sightings come in the order of their times.
+    mutating func saw(_ sighting: Sighting) {
+        sightings[sighting.camera, default: []].append(sighting)
+        guard let runID = sighting.runID, runs[sighting.camera]?[runID] == nil else { return }
+        runs[sighting.camera, default: [:]][runID] = sighting.atUs
+    }
 
     mutating func recordingBegan(_ camera: Camera, atUs: Int64) {
         if recordings[camera]?.last?.endUs == .max { return }
@@ -71,25 +78,46 @@ struct FaultHistory: Sendable {
 
     func sightings(of camera: Camera) -> [Sighting] { sightings[camera] ?? [] }
 
+    /// A long campaign has thousands of sightings and asks for each fault, so it is not looked at from the first one on.
+    private func sightings(of camera: Camera, after us: Int64) -> ArraySlice<Sighting> {
+        let all = sightings(of: camera)
+        var (low, high) = (0, all.count)
+        while low < high {
+            let middle = (low + high) / 2
+            if all[middle].atUs <= us { low = middle + 1 } else { high = middle }
+        }
+        return all[low...]
+    }
+
     // MARK: Excuses
 
     /// Spans in which footage of a camera may be missing although it is recorded.
-    func disturbed(_ camera: Camera) -> [Span] {
-        faults.filter { $0.process == .captureController || $0.process == camera.process }.map { fault in
-            let recoveredUs = recovery(of: camera, from: fault) ?? .max - Self.settleUs
-            return Span(fault.fromUs - Self.lossBeforeUs, recoveredUs + Self.settleUs)
-        }
+    func disturbed(_ camera: Camera) -> [Span] { touching(camera).map { disturbance(of: camera, by: $0) } }
+
+    /// The faults that may cost a camera footage of a window.
+    func faults(on camera: Camera, in window: Span) -> [FaultRecord] {
+        touching(camera).filter { disturbance(of: camera, by: $0).overlaps(window) }
+    }
+
+    private func touching(_ camera: Camera) -> [FaultRecord] {
+        faults.filter { $0.process == .captureController || $0.process == camera.process }
+    }
+
+    private func disturbance(of camera: Camera, by fault: FaultRecord) -> Span {
+        let recoveredUs = recovery(of: camera, from: fault) ?? .max - Self.settleUs
+        return Span(fault.fromUs - Self.lossBeforeUs, recoveredUs + Self.settleUs)
     }
 
     /// When a camera was first seen streaming after a fault; nil: not yet.
     private func recovery(of camera: Camera, from fault: FaultRecord) -> Int64? {
         guard let toUs = fault.toUs else { return nil }
-        let all = sightings(of: camera)
-        let later = all.drop { $0.atUs <= toUs }
+        let later = sightings(of: camera, after: toUs)
         if fault.kind != .pause {
             // The session of before the fault is over, whatever a status that was asked a moment too early says.
-            let known = Set(all.prefix { $0.atUs <= fault.fromUs }.compactMap(\.runID))
-            return later.first { sighting in sighting.runID.map { !known.contains($0) } ?? false }?.atUs
+            let runs = runs[camera] ?? [:]
+            return later.first { sighting in
+                sighting.runID.map { runs[$0, default: sighting.atUs] > fault.fromUs } ?? false
+            }?.atUs
         }
         guard let first = later.first(where: { $0.runID != nil }) else { return nil }
         let aftermath = later.prefix { $0.atUs <= toUs + Self.aftermathUs }
@@ -120,13 +148,14 @@ struct FaultHistory: Sendable {
 
     /// The parts of missing footage that nothing excuses. `acceptedUs`: when the request was last answered.
     func unexcused(_ gap: Span, of camera: Camera, acceptedUs: Int64) -> [Span] {
-        var excuses = disturbed(camera)
+        var excuses = disturbed(camera).filter { $0.overlaps(gap) }
         if let first = sightings(of: camera).first(where: { $0.runID != nil }) {
             excuses.append(Span(.min, first.atUs + Self.settleUs))
         }
         return gap.without(excuses).flatMap { part in
             let recorded = (recordings[camera] ?? []).compactMap { $0.clipped(to: part) }
             let inMemory = part.without(recordings[camera] ?? [])
+            if inMemory.isEmpty { return recorded }
             let lost = lostFromMemory(camera, acceptedUs: acceptedUs)
             return recorded + inMemory.flatMap { $0.without(lost) }
         }.sorted()

@@ -26,12 +26,25 @@ struct Ask: Sendable {
     var sentUs: [Int64] = []
     var receipts: [Receipt] = []
     var cancelSentUs: [Int64] = []
+    /// What is to be made of the footage; nil: it does not say.
+    let manner: Manner?
+    /// The message itself, for when it is sent once more.
+    let message: Message?
 
-    init(key: String, isEvent: Bool, cameras: [Camera], window: Span) {
+    struct Message: Sendable {
+        let topic: String
+        let payload: String
+    }
+
+    init(
+        key: String, isEvent: Bool, cameras: [Camera], window: Span, manner: Manner? = nil, message: Message? = nil
+    ) {
         self.key = key
         self.isEvent = isEvent
         self.cameras = cameras
         self.window = window
+        self.manner = manner
+        self.message = message
     }
 
     var taken: [Receipt] { receipts.filter(\.isTaken) }

@@ -4,6 +4,15 @@ struct RequestCheck {
     let ledger: Ledger
     let history: FaultHistory
     let snapshot: Snapshot
+    /// Segments that the catalogue shows, by camera.
+    private let segments: [Camera: [MediaRow]]
+
+    init(ledger: Ledger, history: FaultHistory, snapshot: Snapshot) {
+        self.ledger = ledger
+        self.history = history
+        self.snapshot = snapshot
+        segments = Dictionary(grouping: snapshot.shown.filter(\.isSegment), by: \.camera)
+    }
 
     /// Uncovered time that the indexer takes for a seam between two files, and a frame.
     static let seamUs: Int64 = 300_000
@@ -21,7 +30,7 @@ struct RequestCheck {
         }
         violations += eventsInTwo(snapshot.requests)
         for request in snapshot.requests { violations += judge(request) }
-        return violations + sharedPaths(snapshot.requests)
+        return violations
     }
 
     // MARK: Identity
@@ -37,6 +46,9 @@ struct RequestCheck {
             wrong.append("asked for \(ask.cameras), the request is for \(request.cameras.sorted())")
         }
         if ask.isEvent, !request.eventKeys.contains(ask.key) { wrong.append("the request does not name the event") }
+        if let manner = ask.manner, manner != request.manner {
+            wrong.append("asked for \(manner), the request is for \(request.manner)")
+        }
         return wrong.map { Violation(.identity, ask.key, "\(request.id): \($0)") }
     }
 
@@ -118,7 +130,7 @@ struct RequestCheck {
     /// Footage that the catalogue has and the request says is missing.
     private func left(_ request: RequestFact) -> [Violation] {
         request.gaps.flatMap { gap in
-            snapshot.shown.filter { $0.isSegment && $0.camera == gap.camera }
+            (segments[gap.camera] ?? [])
                 .compactMap { row in row.span.clipped(to: gap.span).map { (row, $0) } }
                 .filter { $0.1.durationUs > Self.seamUs }
                 .map { row, part in
@@ -133,13 +145,24 @@ struct RequestCheck {
     /// What neither a file nor a gap has.
     private func uncovered(_ request: RequestFact) -> [Violation] {
         request.cameras.sorted().flatMap { camera in
-            let held =
-                request.files.filter { $0.camera == camera && $0.isSegment }.map(\.span)
-                + request.gaps.filter { $0.camera == camera }.map(\.span)
+            let held = held(request, of: camera) + request.gaps.filter { $0.camera == camera }.map(\.span)
             return request.window.without(held).filter { $0.durationUs > Self.seamUs }.map { part in
                 Violation(.unexplained, request.id, "\(camera.rawValue): neither a file nor a gap has \(part)")
             }
         }
+    }
+
+    /// Times of which a request has footage of a camera. A clip's own time is the window, whatever is in it: what it was made of
+    /// counts, or has made room since.
+    private func held(_ request: RequestFact, of camera: Camera) -> [Span] {
+        guard request.manner.isClip else {
+            return request.files.filter { $0.camera == camera && $0.isSegment }.map(\.span)
+        }
+        guard request.files.contains(where: { $0.camera == camera && $0.isClip }) else { return [] }
+        let expired = snapshot.missing.filter { $0.camera == camera && $0.cause == "expired" }.map(\.span)
+        // What is older than the oldest that is left has no gap's name.
+        let oldestUs = snapshot.rows.filter { $0.camera == camera && $0.isSegment }.map(\.span.startUs).min() ?? .max
+        return (segments[camera] ?? []).map(\.span) + expired + [Span(.min, oldestUs)]
     }
 
     // MARK: Delivery
@@ -150,14 +173,15 @@ struct RequestCheck {
             violations.append(Violation(.delivery, request.id, "\(path): \(text)"))
         }
         for file in request.files {
-            guard file.state == "uploaded", file.error == nil, let promised = file.fact else {
+            let hasArrived = request.manner.inCloud ? file.isInCloud : file.isInArchive || file.isInCloud
+            guard hasArrived, file.error == nil, let promised = file.fact else {
                 wrong(file.path, "is \(file.state) \(file.error ?? "")")
                 continue
             }
-            if snapshot.archive[file.path] != promised {
+            if file.isInArchive, snapshot.archive[file.path] != promised {
                 wrong(file.path, "the archive has \(show(snapshot.archive[file.path])), promised is \(show(promised))")
             }
-            if snapshot.blobs[file.path] != promised {
+            if file.isInCloud, snapshot.blobs[file.path] != promised {
                 wrong(file.path, "the container has \(show(snapshot.blobs[file.path])), promised is \(show(promised))")
             }
             if let source = file.sourcePath, let recorded = snapshot.recorded[source], recorded != promised {
@@ -165,7 +189,8 @@ struct RequestCheck {
             }
             guard !file.isManifest else { continue }
             let sidecar = Self.sidecar(of: file.path)
-            if snapshot.archive[sidecar] == nil { wrong(sidecar, "the archive has no sidecar") }
+            if file.isInArchive, snapshot.archive[sidecar] == nil { wrong(sidecar, "the archive has no sidecar") }
+            guard file.isInCloud else { continue }
             if snapshot.blobs[sidecar] == nil { wrong(sidecar, "the container has no sidecar") }
             if file.blobURL?.hasSuffix(file.path) != true, file.blobURL?.contains("%") != true {
                 wrong(file.path, "is said to be at \(file.blobURL ?? "no address")")
@@ -194,27 +219,11 @@ struct RequestCheck {
         return []
     }
 
-    /// Two different sources under one name.
-    private func sharedPaths(_ requests: [RequestFact]) -> [Violation] {
-        var sources: [String: String] = [:]
-        var violations: [Violation] = []
-        for file in requests.flatMap(\.files) {
-            guard let source = file.sourcePath else { continue }
-            let other = sources.updateValue(source, forKey: file.path)
-            if let other, other != source {
-                violations.append(Violation(.delivery, file.path, "is the name of \(other) and of \(source)"))
-            }
-        }
-        return violations
-    }
-
     /// The document that lies beside a file.
     static func sidecar(of path: String) -> String {
         guard let dot = path.lastIndex(of: ".") else { return path + ".json" }
         return path[..<dot] + ".json"
     }
 
-    private func show(_ fact: FileFact?) -> String {
-        fact.map { "\($0.sizeBytes) bytes \($0.sha256.prefix(12))" } ?? "nothing"
-    }
+    private func show(_ fact: FileFact?) -> String { fact?.description ?? "nothing" }
 }

@@ -1,10 +1,12 @@
 // What a site shows at one moment, as Run/Evidence.swift collects it: the catalogue's word, the volumes' files, the blobs.
 
 /// Size and content of a file or blob.
-struct FileFact: Sendable, Hashable {
+struct FileFact: Sendable, Hashable, CustomStringConvertible {
     let sizeBytes: Int64
     /// Hexadecimal.
     let sha256: String
+
+    var description: String { "\(sizeBytes) bytes \(sha256.prefix(12))" }
 }
 
 /// A row of the catalogue: a file on the recording volume.
@@ -41,6 +43,14 @@ struct DeliveredItem: Sendable, Hashable {
     let sourcePath: String?
     let blobURL: String?
     let error: String?
+    /// The item that brings it; 0: not told.
+    var itemID: UInt64 = 0
+    /// Exactly the window of its request, made of several segments.
+    var isClip = false
+
+    /// Whether its bytes are on the archive volume: what was evicted is in the cloud only.
+    var isInArchive: Bool { ["archived", "handed_over", "uploaded"].contains(state) }
+    var isInCloud: Bool { ["uploaded", "evicted"].contains(state) }
 }
 
 /// A request as the catalogue has it.
@@ -56,6 +66,8 @@ struct RequestFact: Sendable, Hashable {
     let files: [DeliveredItem]
     let gaps: [NamedGap]
     let manifestPath: String?
+    /// What was asked for.
+    var manner = Manner()
 
     var isFinal: Bool { ["done", "partial", "failed", "cancelled"].contains(state) }
 }
@@ -73,6 +85,21 @@ struct ManifestFact: Sendable, Hashable {
     let isWhole: Bool
 }
 
+/// What the document beside an archived file says.
+struct SidecarFact: Sendable, Hashable {
+    let fileName: String
+    let camera: String
+    let span: Span
+    let fact: FileFact?
+    let requestIDs: Set<String>
+}
+
+/// What is in a clip: pictures that a player shows, or why it does not play.
+enum ClipFact: Sendable, Hashable {
+    case pictures(Int)
+    case broken(String)
+}
+
 struct Snapshot: Sendable {
     var takenUs: Int64 = 0
     var requests: [RequestFact] = []
@@ -81,7 +108,12 @@ struct Snapshot: Sendable {
     /// By path, without what the volume keeps for itself.
     var archive: [String: FileFact] = [:]
     var blobs: [String: FileFact] = [:]
+    /// By path, all parts.
     var manifests: [String: ManifestFact] = [:]
+    /// By their own path.
+    var sidecars: [String: SidecarFact] = [:]
+    /// The clips that were played, by path.
+    var clips: [String: ClipFact] = [:]
     /// Every row of the catalogue.
     var rows: [MediaRow] = []
     /// Those that it shows: one for each moment, ends trimmed.

@@ -21,6 +21,10 @@ struct Violation: Sendable, Hashable {
         case delivery
         /// The manifest does not say what was delivered.
         case manifest
+        /// The document beside a file does not say what the file is.
+        case sidecar
+        /// A clip does not show what there was of its window.
+        case clip
         /// Catalogue and volume do not agree.
         case catalogue
         /// Two segments of one camera hold the same moment.

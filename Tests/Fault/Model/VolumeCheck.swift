@@ -28,8 +28,7 @@ struct VolumeCheck {
                 violations.append(
                     Violation(
                         .catalogue, row.path,
-                        "the row says \(row.fact.sizeBytes) bytes \(row.fact.sha256.prefix(12)), the file has "
-                            + "\(file.sizeBytes) bytes \(file.sha256.prefix(12))"))
+                        "the row says \(row.fact), the file has \(file)"))
             }
         }
         for path in snapshot.recorded.keys.sorted() where !known.contains(path) {

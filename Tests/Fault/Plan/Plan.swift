@@ -7,27 +7,32 @@ enum ProcessName: String, Sendable, Hashable, CaseIterable, Comparable {
     case cameraLine1 = "camera-line1"
     case cameraLine2 = "camera-line2"
     case cameraDock = "camera-dock"
+    case cameraMore = "camera-more"
     case blobServer = "blob-server"
     case assetRegistry = "asset-registry"
     case indexer
     case captureController = "capture-controller"
     case archiver
+    case secondArchiver = "archiver-2"
     case cloudUploader = "cloud-uploader"
     case mqttEdgeAdapter = "mqtt-edge-adapter"
 
-    /// The product's own services, in the order in which a site starts them.
+    /// The product's own services, in the order in which a site starts them; without a second archiver.
     static let services: [ProcessName] = [
         .assetRegistry, .indexer, .captureController, .archiver, .cloudUploader, .mqttEdgeAdapter,
     ]
 
-    var isService: Bool { Self.services.contains(self) }
+    var isService: Bool { role != nil }
+
+    /// Which service it is an instance of; nil for what is not the product's own.
+    var role: String? { self == .secondArchiver ? "archiver" : Self.services.contains(self) ? rawValue : nil }
 
     static func < (left: ProcessName, right: ProcessName) -> Bool { left.rawValue < right.rawValue }
 }
 
-/// The cameras of a site. The raw value is the asset's name.
+/// The cameras of a site, in the order in which it has them. The raw value is the asset's name.
 enum Camera: String, Sendable, Hashable, CaseIterable, Comparable {
-    case line1, line2, dock
+    case line1, line2, dock, cam4, cam5, cam6, cam7, cam8
 
     /// The process that plays it.
     var process: ProcessName {
@@ -35,8 +40,12 @@ enum Camera: String, Sendable, Hashable, CaseIterable, Comparable {
         case .line1: .cameraLine1
         case .line2: .cameraLine2
         case .dock: .cameraDock
+        case .cam4, .cam5, .cam6, .cam7, .cam8: .cameraMore
         }
     }
+
+    /// Pictures per second of the film that it plays (Tests/Support/cameras/make-media).
+    var picturesPerSecond: Int64 { self == .dock ? 15 : 25 }
 
     /// Device of its only endpoint, "main".
     var device: String { "\(rawValue)-camera" }
@@ -87,11 +96,21 @@ struct StreamTask: Sendable, Hashable {
 enum Stimulus: Sendable, Equatable {
     /// An anomaly that happened `ageMs` ago. `copies` messages are sent at once, however soon the first is answered.
     case event(key: String, cameras: [Camera], ageMs: Int, preMs: Int, postMs: Int, copies: Int)
-    /// A request for the footage from `ageMs` ago on.
-    case archive(key: String, cameras: [Camera], ageMs: Int, durationMs: Int)
+    /// A request for the footage from `ageMs` ago on; a negative age lies ahead.
+    case archive(key: String, cameras: [Camera], ageMs: Int, durationMs: Int, manner: Manner = Manner())
+    /// The message of `key` comes once more.
+    case again(key: String)
     /// The request that `key` made is not wanted any more.
     case cancel(key: String)
     case task(StreamTask, isRunning: Bool)
+}
+
+/// What is made of the footage of a request, and where it is to arrive.
+struct Manner: Sendable, Hashable {
+    /// One file of each camera that holds exactly the window.
+    var isClip = false
+    /// Done when it is in the Blob server, not when it is on the archive volume.
+    var inCloud = true
 }
 
 enum Step: Sendable, Equatable {

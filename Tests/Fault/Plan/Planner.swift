@@ -1,5 +1,5 @@
-// Draws a plan from a seed. The same seed gives the same steps; a plan of fewer kills is the beginning of one of more, up to
-// its last settling.
+// Draws the plan of a campaign that hits everything. The same seed gives the same steps; a plan of fewer kills is the beginning of
+// one of more, up to its last settling.
 //
 // Pace: a fault each 0.6 to 2.6 s, now and then a burst of some within half a second, because a process that dies while it
 // starts, or while another one is away, is where defects are. Now and then much footage of the past is asked for at once, and
@@ -81,7 +81,7 @@ struct Planner {
             waitMs,
             .stimulus(
                 .archive(
-                    key: key, cameras: Camera.allCases, ageMs: random.within(15_000...35_000),
+                    key: key, cameras: SiteShape.demo.cameras, ageMs: random.within(15_000...35_000),
                     durationMs: random.within(8000...14_000))))
         let workers: [(value: ProcessName, weight: Int)] = [
             (.archiver, 4), (.cloudUploader, 4), (.indexer, 3), (.mqttEdgeAdapter, 1), (.blobServer, 1),
@@ -185,8 +185,9 @@ struct Planner {
     }
 
     private mutating func cameras() -> [Camera] {
-        let chosen = Camera.allCases.filter { _ in random.chance(50) }
-        return chosen.isEmpty ? [Camera.allCases[random.below(Camera.allCases.count)]] : chosen
+        let all = SiteShape.demo.cameras
+        let chosen = all.filter { _ in random.chance(50) }
+        return chosen.isEmpty ? [all[random.below(all.count)]] : chosen
     }
 
     /// Starts what is stopped, stops what runs.

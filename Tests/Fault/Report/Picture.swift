@@ -1,5 +1,5 @@
-// The campaign as a text picture: one row for the faults of each process, one for the footage of each camera, time from left to
-// right. Pure.
+// The campaign as a text picture: one row for the faults of each process that was hit, one for the footage of each camera that was
+// seen, time from left to right. Pure.
 //
 //   process   K killed   T ended and started   P paused
 //   camera    # footage   . a gap that is named   ! time that neither has   (space) before the first and after the last footage
@@ -28,8 +28,12 @@ struct Picture {
         let columns = stride(from: block.startUs, to: block.endUs, by: Int64.Stride(columnUs)).map {
             Span($0, min($0 + columnUs, block.endUs))
         }
-        let processes = ProcessName.allCases.map { name in row(name.rawValue, columns.map { faultMark(name, $0) }) }
-        return processes + Camera.allCases.map { camera in row(camera.rawValue, columns.map { mark(camera, $0) }) }
+        let hit = Set(history.faults.map(\.process))
+        let processes = ProcessName.allCases.filter(hit.contains).map { name in
+            row(name.rawValue, columns.map { faultMark(name, $0) })
+        }
+        let cameras = Camera.allCases.filter { !history.sightings(of: $0).isEmpty }
+        return processes + cameras.map { camera in row(camera.rawValue, columns.map { mark(camera, $0) }) }
     }
 
     private func row(_ name: String, _ marks: [Character]) -> String {

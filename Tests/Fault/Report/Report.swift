@@ -41,14 +41,16 @@ struct Report {
             .map { "\($0.value.count) \($0.key)" }.joined(separator: ", ")
         let sealed = snapshot.rows.filter(\.isSegment)
         return [
-            "seed \(options.seed), \(seconds(endedUs - startedUs)): \(counts["kill"] ?? 0) kills, "
+            "\(options.kind.options)--seed \(options.seed), \(seconds(endedUs - startedUs)): \(counts["kill"] ?? 0) kills, "
                 + "\(counts["restart"] ?? 0) restarts, \(counts["pause"] ?? 0) pauses, \(counts["storage"] ?? 0) storage troubles",
             "faults       \(byProcess)",
             "messages     \(ledger.order.count), answered after \(Self.spread(answerTimesUs))",
             "requests     \(snapshot.requests.count): \(states); done after \(Self.spread(deliveryTimesUs))",
             "recorded     \(sealed.count) segments, \(sealed.count(where: \.isSalvaged)) of them salvaged, "
                 + "\(snapshot.rows.count - sealed.count) pictures",
-            "delivered    \(snapshot.archive.count) files in the archive, \(snapshot.blobs.count) blobs",
+            "delivered    \(snapshot.archive.count) files in the archive, \(snapshot.blobs.count) blobs; "
+                + "\(snapshot.manifests.count) manifests and \(snapshot.sidecars.count) sidecars read, "
+                + "\(snapshot.clips.count) clips played",
             violations.isEmpty ? "clean" : "\(violations.count) violations; the site is kept in \(sitePath)",
         ]
     }
@@ -115,6 +117,7 @@ struct ReportJSON: Encodable {
     }
     struct ViolationRow: Encodable { let rule, subject, evidence: String }
 
+    let options: String
     let seed: UInt64
     let kills: Int
     let startedUs, endedUs: Int64
@@ -127,6 +130,7 @@ struct ReportJSON: Encodable {
     let plan: [String]
 
     init(_ report: Report) {
+        options = report.options.kind.options.trimmingCharacters(in: .whitespaces)
         seed = report.options.seed
         kills = report.options.kills
         startedUs = report.startedUs

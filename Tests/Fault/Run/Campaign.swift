@@ -6,6 +6,7 @@ import Harness
 import Synchronization
 
 struct CampaignOptions: Sendable {
+    var kind: CampaignKind
     var seed: UInt64
     var kills: Int
     /// The plan is cut after so many minutes.
@@ -22,6 +23,7 @@ private struct Asking {
 
 struct Campaign {
     let options: CampaignOptions
+    private let shape: SiteShape
     let plan: [PlannedStep]
     let site: Site
     let notebook: Notebook
@@ -37,13 +39,15 @@ struct Campaign {
     static let answerWithin = Duration.seconds(60)
     /// Every request has its end so soon after that: claims fall back after 30 s, footage is waited for as long.
     static let settleWithin = Duration.seconds(150)
-    /// A difference between two lists that were read one after the other has to last so long.
+    /// Rules that compare lists that were read one after the other: what they find has to be found twice.
+    static let comparesLists: Set<Violation.Rule> = [.catalogue, .unexplained]
+    /// A difference between two such lists has to last so long.
     static let agreeWithin = Duration.seconds(20)
 
     /// Starts the site.
     static func begin(_ options: CampaignOptions) async throws -> Campaign {
         try Processes.adoptOrphans()
-        let site = try await Site.up()
+        let site = try await Site.up(options.kind.shape.environment)
         do { return try await Campaign(options, site) } catch {
             _ = try? await site.run(["down"])
             throw error
@@ -53,11 +57,12 @@ struct Campaign {
     private init(_ options: CampaignOptions, _ site: Site) async throws {
         self.options = options
         self.site = site
-        plan = Planner.plan(seed: options.seed, kills: options.kills)
+        shape = options.kind.shape
+        plan = options.kind.plan(seed: options.seed, kills: options.kills)
         notebook = Notebook()
         scratch = try TemporaryDirectory()
         processes = Processes(site: site)
-        try await processes.takeAll()
+        try await processes.take(all: shape.processes)
         questions = try Questions(site: site)
         blobs = try BlobReader(site: site)
         faults = Faults(processes: processes, notebook: notebook, blobs: blobs)
@@ -67,7 +72,7 @@ struct Campaign {
     }
 
     private func shorten() async throws {
-        for (name, changes) in SiteSettings.changes(seed: options.seed) {
+        for (name, changes) in options.kind.settings(seed: options.seed) {
             let path = "\(site.path)/config/\(name.rawValue).yaml"
             let text = try String(contentsOfFile: path, encoding: .utf8)
             try SiteSettings.changed(text, by: changes).write(toFile: path, atomically: true, encoding: .utf8)
@@ -82,12 +87,12 @@ struct Campaign {
     /// Plays the plan. Gives the last snapshot; violations are in the notebook.
     func run() async throws -> Snapshot {
         let watch = try StatusWatch(site: site, scratch: scratch, notebook: notebook)
-        let usage = UsageTable(processes: processes)
+        let usage = UsageTable(processes: processes, names: shape.services + [.blobServer])
         await usage.note("start")
         let background: [Task<Void, Never>] = [
             Task { await listen(watch) }, Task { await lookAtCameras() }, Task { await watchForDeaths() },
         ]
-        var logs = LogScan(site: site)
+        var logs = LogScan(site: site, services: shape.services)
         var asking: [Asking] = []
         let end = options.minutes.map { ContinuousClock.now + .seconds($0 * 60) }
         var last = ContinuousClock.now
@@ -109,11 +114,12 @@ struct Campaign {
         let snapshot = try await rest(&asking, &logs)
         await usage.note("end")
         for line in await usage.lines { await notebook.say("usage", line) }
+        await notebook.note(await logs.secretsShown())
         try await stopAll()
         background.forEach { $0.cancel() }
         try await watch.end()
         await notebook.note(logs.alarms())
-        await notebook.note(try await logs.secrets())
+        await notebook.note(logs.secretsWritten())
         return snapshot
     }
 
@@ -170,7 +176,7 @@ struct Campaign {
             "settled", "after \(took.formatted(.units(allowed: [.seconds], fractionalPart: .show(length: 1))))")
         let snapshot = try await judged(isAtRest: isAtRest)
         await notebook.note(logs.alarms())
-        for name in ProcessName.services {
+        for name in shape.services {
             if let illness = try await questions.illness(of: name) {
                 await notebook.note([Violation(.recovery, name.rawValue, illness)])
             }
@@ -237,10 +243,11 @@ struct Campaign {
             let history = await notebook.history
             let volumes = VolumeCheck(history: history, snapshot: snapshot, isAtRest: isAtRest).judge()
             let requests = RequestCheck(ledger: await notebook.ledger, history: history, snapshot: snapshot).judge()
-            let found = volumes + requests + history.slowRecoveries(nowUs: nowUs())
+            let archive = ArchiveCheck(history: history, snapshot: snapshot).judge()
+            let found = volumes + requests + archive + history.slowRecoveries(nowUs: nowUs())
             if found.isEmpty { return snapshot }
             if let before, ContinuousClock.now > deadline {
-                await notebook.note(found.filter { $0.rule != .catalogue || before.contains($0) })
+                await notebook.note(found.filter { !Self.comparesLists.contains($0.rule) || before.contains($0) })
                 return snapshot
             }
             before = found
@@ -262,7 +269,7 @@ struct Campaign {
 
     /// Ends every service as an operator does.
     private func stopAll() async throws {
-        for name in ProcessName.services.reversed() {
+        for name in shape.services.reversed() {
             if let violation = try await processes.stop(name) { await notebook.note([violation]) }
         }
         for volume in ["recording", "archive"] {
@@ -279,13 +286,14 @@ struct Campaign {
 /// Memory and descriptors of the services over time.
 actor UsageTable {
     private let processes: Processes
+    private let names: [ProcessName]
     private(set) var lines: [String] = []
 
-    init(processes: Processes) { self.processes = processes }
+    init(processes: Processes, names: [ProcessName]) { (self.processes, self.names) = (processes, names) }
 
     func note(_ when: String) async {
         var parts: [String] = []
-        for name in ProcessName.services + [.blobServer] {
+        for name in names {
             guard let usage = await processes.usage(name) else { continue }
             parts.append("\(name.rawValue) \(usage.memoryKiB / 1024) MiB \(usage.descriptors) fds")
         }

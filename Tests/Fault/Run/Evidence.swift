@@ -9,22 +9,26 @@ actor Evidence {
     private let site: Site
     private let questions: Questions
     private let blobs: BlobReader
-    /// Every so many-th new file is played by ffprobe; salvaged ones always are.
+    /// Every so many-th new segment and clip is played by ffprobe; salvaged segments always are.
     private let playEach: Int
+    private var documents: ArchiveDocuments
     private var hashed: [String: (size: Int64, modified: Double, fact: FileFact)] = [:]
     private var fetched: [String: FileFact] = [:]
     private var played: [String: String] = [:]
     private var seen = 0
+    private var clips: [String: ClipFact] = [:]
+    private var seenClips: Set<String> = []
 
     init(site: Site, questions: Questions, playEach: Int) throws {
         self.site = site
         self.questions = questions
         self.blobs = try BlobReader(site: site)
         self.playEach = playEach
+        documents = ArchiveDocuments(site: site)
     }
 
     /// Files that ffprobe played so far.
-    var playedCount: Int { played.count }
+    var playedCount: Int { played.count + clips.count }
 
     func snapshot(retainedStates: [String: String]) async throws -> Snapshot {
         var snapshot = Snapshot()
@@ -43,7 +47,19 @@ actor Evidence {
             if fetched[name] == nil { fetched[name] = try await blobs.fact(name) }
             snapshot.blobs[name] = fetched[name]
         }
-        for path in snapshot.requests.compactMap(\.manifestPath) { snapshot.manifests[path] = manifest(path) }
+        let delivered = snapshot.requests.flatMap(\.files)
+        let manifests = delivered.filter(\.isManifest).map(\.path) + snapshot.requests.compactMap(\.manifestPath)
+        for path in Set(manifests) {
+            if let file = snapshot.archive[path] { snapshot.manifests[path] = documents.manifest(path, file) }
+        }
+        for path in Set(delivered.filter { !$0.isManifest }.map { RequestCheck.sidecar(of: $0.path) }) {
+            if let file = snapshot.archive[path] { snapshot.sidecars[path] = documents.sidecar(path, file) }
+        }
+        for path in Set(delivered.filter { $0.isClip && $0.isInArchive }.map(\.path)).sorted() {
+            guard seenClips.insert(path).inserted, seenClips.count % playEach == 0 else { continue }
+            clips[path] = try await show(path)
+        }
+        snapshot.clips = clips
         let word = try await questions.controllerWord()
         snapshot.liveRuns = Set(word.sightings.compactMap(\.runID))
         snapshot.recordingStaging = site.staged("recording")
@@ -93,32 +109,6 @@ actor Evidence {
         return facts
     }
 
-    private func manifest(_ path: String) -> ManifestFact? {
-        guard let data = FileManager.default.contents(atPath: site.archived(path)),
-            let json = try? JSONDecoder().decode(JSON.self, from: data)
-        else { return nil }
-        func span(_ json: JSON?) -> Span { Span(Self.us(json?["start"]), Self.us(json?["end"])) }
-        let files = (json["files"]?.list ?? []).map { file -> ManifestFact.File in
-            var fact: FileFact?
-            if let size = file["size_bytes"]?.number, let sha256 = file["sha256"]?.text {
-                fact = FileFact(sizeBytes: Int64(size), sha256: sha256)
-            }
-            return ManifestFact.File(path: file["path"]?.text ?? "", fact: fact)
-        }
-        let gaps = (json["cameras"]?.list ?? []).flatMap { ($0["gaps"]?.list ?? []).map { span($0) } }
-        return ManifestFact(
-            requestID: json["request_id"]?.text ?? "", window: span(json["window"]), files: Set(files),
-            gaps: Set(gaps), isWhole: json["parts"]?.number == 1)
-    }
-
-    /// "2026-11-23T06:58:13.123456Z".
-    private static func us(_ json: JSON?) -> Int64 {
-        guard let text = json?.text, text.count == 27, let fraction = Int64(text.dropFirst(20).prefix(6)),
-            let whole = ISO8601DateFormatter().date(from: text.prefix(19) + "Z")
-        else { return 0 }
-        return Int64(whole.timeIntervalSince1970) * secondUs + fraction
-    }
-
     /// What is wrong with a segment's packets; empty for one that plays. A file that made room meanwhile is not asked for more.
     private func play(_ row: MediaRow) async throws -> String {
         let path = "\(site.path)/recording/\(row.path)"
@@ -133,5 +123,21 @@ actor Evidence {
         if result.exitCode != 0 || !error.isEmpty { return "exit code \(result.exitCode) \(error.prefix(300))" }
         let packets = Int(result.output.prefix { $0.isNumber }) ?? 0
         return packets == row.frames ? "" : "\(packets) pictures in it, the catalogue says \(row.frames)"
+    }
+
+    /// The pictures of a clip that a player shows: all of them are decoded.
+    private func show(_ path: String) async throws -> ClipFact {
+        let result = try await runTool(
+            "ffprobe",
+            [
+                "-v", "error", "-count_frames", "-select_streams", "v:0", "-show_entries", "stream=nb_read_frames",
+                "-of",
+                "csv=p=0", site.archived(path),
+            ])
+        let error = result.error.trimmingCharacters(in: .whitespacesAndNewlines)
+        if result.exitCode != 0 || !error.isEmpty {
+            return .broken("exit code \(result.exitCode) \(error.prefix(300))")
+        }
+        return .pictures(Int(result.output.prefix { $0.isNumber }) ?? 0)
     }
 }

@@ -5,6 +5,7 @@ import Harness
 
 struct LogScan {
     private let site: Site
+    private let services: [ProcessName]
     private var offsets: [ProcessName: UInt64] = [:]
 
     /// What the Swift runtime and the system say of a crash, and our services of an end that they did not want.
@@ -13,11 +14,11 @@ struct LogScan {
         "AddressSanitizer", "Assertion failed", "double free", "malloc():", " critical",
     ]
 
-    init(site: Site) { self.site = site }
+    init(site: Site, services: [ProcessName]) { (self.site, self.services) = (site, services) }
 
     /// What is new in the services' logs since the last call.
     mutating func alarms() -> [Violation] {
-        ProcessName.services.flatMap { name -> [Violation] in
+        services.flatMap { name -> [Violation] in
             let path = "\(site.path)/logs/\(name.rawValue).log"
             guard let file = FileHandle(forReadingAtPath: path) else { return [] }
             defer { try? file.close() }
@@ -34,22 +35,13 @@ struct LogScan {
             .map { String($0.prefix(400)) }
     }
 
-    /// Files of logs, states and the archive that hold a secret.
-    func secrets() async throws -> [Violation] {
-        var violations: [Violation] = []
-        for name in ["camera/password", "relay/password", "mqtt-password", "blob-key"] {
-            let text = try String(contentsOfFile: "\(site.path)/secrets/\(name)", encoding: .utf8)
-            let secret = text.trimmingCharacters(in: .whitespacesAndNewlines)
-            // The pattern by a file: an argument can be read by everyone on the machine.
-            let scratch = try TemporaryDirectory()
-            let pattern = try scratch.write(secret, to: "pattern")
-            let found = try await runTool(
-                "grep",
-                ["-rlF", "-f", pattern, site.path + "/logs", site.path + "/state", site.path + "/archive"])
-            for file in found.output.split(separator: "\n") {
-                violations.append(Violation(.secret, String(file), "holds the content of secrets/\(name)"))
-            }
-        }
-        return violations
+    /// Credentials in arguments, environments, health and metrics of what runs.
+    func secretsShown() async -> [Violation] {
+        await SiteScan(folder: site.path).running().map { Violation(.secret, $0.place, $0.description) }
+    }
+
+    /// Credentials in any file of the site but those of its secrets.
+    func secretsWritten() -> [Violation] {
+        SiteScan(folder: site.path).written().map { Violation(.secret, $0.place, $0.description) }
     }
 }

@@ -21,9 +21,9 @@ actor Processes {
         guard csubreaper_become() else { throw HarnessError("this process cannot adopt orphans") }
     }
 
-    /// Takes all processes of a site that is up.
-    func takeAll() throws {
-        for name in ProcessName.allCases { try take(name) }
+    /// Takes the processes of a site that is up.
+    func take(all names: [ProcessName]) throws {
+        for name in names { try take(name) }
     }
 
     private func take(_ name: ProcessName) throws {
@@ -151,6 +151,6 @@ actor Lanes {
 
     /// Waits until nothing is under way.
     func drained() async {
-        for name in ProcessName.allCases { await last[name]?.value }
+        for name in last.keys.sorted() { await last[name]?.value }
     }
 }

@@ -74,7 +74,7 @@ struct Questions: Sendable {
     /// What is wrong with the health of a service; nil for one that is well.
     func illness(of name: ProcessName) async throws -> String? {
         let address = try RPCAddress(parsing: "ipc://\(site.path)/run/\(name.rawValue).rpc")
-        let client = RPCClient(role: name.rawValue, addresses: [address], caller: "fault-campaign")
+        let client = RPCClient(role: name.role ?? name.rawValue, addresses: [address], caller: "fault-campaign")
         defer { client.close() }
         do {
             let health = try await client.call(HealthMethods.check, HealthRequest(), timeout: .seconds(5))
@@ -130,7 +130,8 @@ struct Questions: Sendable {
             id: id, state: reply.state?.name ?? "", reason: reply.reason ?? "", window: Self.span(reply.window),
             cameras: Set(reply.cameras.compactMap { Self.camera($0.source) }), eventKeys: Set(reply.eventKeys),
             acceptedUs: reply.acceptedUs ?? 0, finishedUs: reply.finishedUs, files: reply.files.map(Self.item),
-            gaps: reply.gaps.compactMap(Self.gap), manifestPath: reply.manifestPath)
+            gaps: reply.gaps.compactMap(Self.gap), manifestPath: reply.manifestPath,
+            manner: Manner(isClip: reply.mode == .clip, inCloud: reply.delivery == .cloud))
     }
 
     private static func item(_ file: DeliveredFile) -> DeliveredItem {
@@ -141,7 +142,8 @@ struct Questions: Sendable {
         return DeliveredItem(
             path: file.archivePath ?? "", isManifest: file.kind == .manifest, isSegment: file.kind == .segment,
             camera: file.camera.flatMap(Camera.init), state: file.state?.name ?? "", span: span(file.window),
-            fact: fact, sourcePath: file.sourcePath, blobURL: file.blobURL, error: file.error)
+            fact: fact, sourcePath: file.sourcePath, blobURL: file.blobURL, error: file.error,
+            itemID: file.itemID ?? 0, isClip: file.kind == .clip)
     }
 
     // MARK: Footage

@@ -29,16 +29,22 @@ struct Stimuli: Sendable {
                 {"eventId": "\(key)", "timestamp": \(eventUs / 1000), "cameras": [\(list(cameras))], \
                 "preSeconds": \(Double(preMs) / 1000), "postSeconds": \(Double(postMs) / 1000), "reason": "fault campaign"}
                 """
-            await ask(Ask(key: key, isEvent: true, cameras: cameras, window: window), "events", payload, copies)
-        case .archive(let key, let cameras, let ageMs, let durationMs):
+            let message = Ask.Message(topic: "events", payload: payload)
+            await ask(Ask(key: key, isEvent: true, cameras: cameras, window: window, message: message), copies)
+        case .archive(let key, let cameras, let ageMs, let durationMs, let manner):
             let startUs = atUs - Int64(min(ageMs, oldestMs)) * 1000
             let window = Span(startUs, startUs + Int64(durationMs) * 1000)
-            await notebook.say("archive", "\(key) of \(names(cameras)), \(window)")
+            let form = "\(manner.isClip ? " as clips" : "")\(manner.inCloud ? "" : ", to the archive only")"
+            await notebook.say("archive", "\(key) of \(names(cameras))\(form), \(window)")
             let payload = """
                 {"requestId": "\(key)", "cameras": [\(list(cameras))], "start": \(startUs / 1000), \
-                "durationSeconds": \(Double(durationMs) / 1000), "reason": "fault campaign"}
+                "durationSeconds": \(Double(durationMs) / 1000), "reason": "fault campaign", \
+                "mode": "\(manner.isClip ? "clip" : "files")", "delivery": "\(manner.inCloud ? "cloud" : "archive")"}
                 """
-            await ask(Ask(key: key, isEvent: false, cameras: cameras, window: window), "archive", payload, 1)
+            let message = Ask.Message(topic: "archive", payload: payload)
+            await ask(
+                Ask(key: key, isEvent: false, cameras: cameras, window: window, manner: manner, message: message), 1)
+        case .again(let key): await again(key)
         case .cancel(let key): await cancel(key)
         case .task(let task, let isRunning): await set(task, isRunning: isRunning)
         }
@@ -47,13 +53,30 @@ struct Stimuli: Sendable {
     private func names(_ cameras: [Camera]) -> String { cameras.map(\.rawValue).joined(separator: "+") }
     private func list(_ cameras: [Camera]) -> String { cameras.map { "\"\($0.rawValue)\"" }.joined(separator: ", ") }
 
-    private func ask(_ ask: Ask, _ topic: String, _ payload: String, _ copies: Int) async {
+    private func ask(_ ask: Ask, _ copies: Int) async {
         await notebook.asked(ask)
         await untilAnswered {
             await notebook.sent(ask.key)
-            for _ in 0..<copies where await publish("media-sync/\(topic)", payload) { await notebook.count("messages") }
+            for _ in 0..<copies { await send(ask) }
         } isAnswered: {
             await notebook.ask(ask.key)?.receipts.isEmpty == false
+        }
+    }
+
+    private func send(_ ask: Ask) async {
+        guard let message = ask.message else { return }
+        if await publish("media-sync/\(message.topic)", message.payload) { await notebook.count("messages") }
+    }
+
+    /// The same message after its answer: the answer to it is a receipt of its own.
+    private func again(_ key: String) async {
+        await until { await notebook.ask(key)?.receipts.isEmpty == false }
+        guard let ask = await notebook.ask(key) else { return }
+        await notebook.say("again", key)
+        await untilAnswered {
+            await send(ask)
+        } isAnswered: {
+            (await notebook.ask(key)?.receipts.count ?? 0) > ask.receipts.count
         }
     }
 

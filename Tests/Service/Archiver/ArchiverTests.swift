@@ -138,6 +138,7 @@ import Wire
         let archiver = try site.start(["--parallel", "1"])
         _ = try await site.completed(2)
         #expect(site.archived("sightglass.requests/2026/11/23/r1.json") == content)
+        #expect(site.indexer.completeItem.requests.allSatisfy { $0.crc64 == CRC64(content).value })
         try await archiver.terminate()
     }
 
@@ -160,6 +161,8 @@ import Wire
         item.source?.sha256 = nil
         site.indexer.offer([item], work: .archive)
         #expect(try await site.completed(3)[2].sha256 == sha256(bytes))
+        // Of what was copied as of what was found.
+        #expect(site.indexer.completeItem.requests.map(\.crc64) == Array(repeating: CRC64(bytes).value, count: 3))
         #expect(site.staged.isEmpty)
         try await archiver.terminate()
     }

@@ -29,14 +29,14 @@ final class RegistryBench: Sendable {
     }
 
     /// Starts the process; nil where one was given.
-    func start() throws -> ServiceProcess? {
+    func start(_ settings: [String] = []) throws -> ServiceProcess? {
         guard ownsProcess else { return nil }
         return try ServiceProcess(
             "asset-registry",
             [
                 "--run-directory", folder.url.path, "--state-directory", folder.path("state"), "--lease-ms",
                 "\(leaseMs)",
-            ], logs: folder)
+            ] + settings, logs: folder)
     }
 
     var source: SourceName { SourceName(device: device, endpoint: "main") }

@@ -43,8 +43,70 @@ import Wire
         #expect(result.exitCode == 1, "\(result.error)")
         #expect(
             result.output.contains(
-                "2026-11-23T05:00:20.000Z  2026-11-23T05:00:30.000Z  10.000s  missing  dark: camera refuses"))
+                "line1   2026-11-23T05:00:20.000Z  2026-11-23T05:00:30.000Z  10.000s  missing  dark: camera refuses"))
         #expect(result.output.contains("2 segments, 3.0 MiB"))
+        // No terminal, so ASCII: two thirds are there. Which cell is which: TimelineTests.
+        let bar = result.output.split(separator: "\n").first { $0.hasPrefix("line1  #") }
+        #expect(bar?.hasSuffix(" 66.6 %") == true)
+        #expect(!result.output.contains("█"))
+    }
+
+    @Test func severalCamerasAreLinesOfOneTimeline() async throws {
+        let register: (RPCServer) -> Void = { server in
+            server.handle(IndexerMethods.coverage) { request, _ in
+                let window = request.window ?? Window()
+                return request.asset == "line1"
+                    ? CoverageReply(covered: [window], segments: 1, bytes: 1024)
+                    : CoverageReply(gaps: [Gap(window: window, cause: "dark")])
+            }
+        }
+        let window = ["--start", "2026-11-23T05:00:00Z", "--duration", "1m"]
+        let text = try await run(["footage", "line1", "dock"] + window, register)
+        #expect(text.exitCode == 1, "\(text.error)")
+        #expect(text.output.contains("line1  ##########") && text.output.contains("dock   .........."))
+        #expect(text.output.contains("line1: 1 segment, 1.0 KiB") && text.output.contains("dock: nothing of this"))
+        let json = try await run(["footage", "line1", "dock", "--json"] + window, register)
+        struct Shown: Decodable { let camera: String }
+        #expect(try shown(json, as: [Shown].self).map(\.camera) == ["line1", "dock"])
+    }
+
+    @Test func daysAreCountedPerCameraUntilThereAreNoMore() async throws {
+        let dayUs: Int64 = 86_400_000_000
+        let firstUs = 1_795_410_000_000_000 / dayUs * dayUs
+        let register: (RPCServer) -> Void = { server in
+            server.handle(IndexerMethods.countDays) { request, _ in
+                // Two days fit into one message; the second is cut.
+                let start = (request.window?.startUs ?? 0) / dayUs * dayUs
+                let isFirst = start == firstUs
+                let days = [start, start + dayUs].filter { $0 < request.window?.endUs ?? 0 }
+                return CountDaysReply(
+                    days: days.map { day in
+                        DayCount(
+                            camera: "line1", source: SourceName(device: "cam1", endpoint: "main"), dayUs: day,
+                            segments: 10, snapshots: 2, bytes: 1 << 20)
+                    }, more: isFirst)
+            }
+        }
+        let arguments = ["cameras", "--days", "--start", "2026-11-23T05:00:00Z", "--duration", "2d"]
+        let text = try await run(arguments, register)
+        #expect(text.exitCode == 0, "\(text.error)")
+        let rows = text.output.split(separator: "\n").filter { $0.contains("line1") }.map { $0.prefix(10) }
+        #expect(rows == ["2026-11-23", "2026-11-24", "2026-11-25"])
+        #expect(text.output.contains("30 segments, 6 snapshots, 3.0 MiB"))
+        let json = try await run(arguments + ["--json"], register)
+        struct Shown: Decodable { let dayUs: Int64 }
+        #expect(
+            try shown(json, as: [Shown].self).map(\.dayUs)
+                == [firstUs, firstUs + dayUs, firstUs + 2 * dayUs])
+    }
+
+    @Test(arguments: [
+        ["--start", "-1d"], ["--days", "--duration", "1d"], ["--days", "--start", "soon"],
+        ["--days", "--start", "2020-01-01T00:00:00Z", "--duration", "367d"],
+    ])
+    func daysNeedATimeThatMakesSense(arguments: [String]) async throws {
+        let result = try await run(["cameras"] + arguments) { _ in }
+        #expect(result.exitCode == 64, "\(result.error)")
     }
 
     @Test func aSourceIsAskedForAsSourceAndFullCoverageIsWell() async throws {

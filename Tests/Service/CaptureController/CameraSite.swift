@@ -9,6 +9,8 @@ import Wire
 
 final class CameraSite: Sendable {
     static let password = "canary-camera-password"
+    /// A login of ffmpeg and ffprobe, which take one in the address alone, for everybody to see: no service knows it.
+    static let player = "player:of-the-test"
 
     let folder: TemporaryDirectory
     let registry: FakeRegistry
@@ -27,8 +29,8 @@ final class CameraSite: Sendable {
         try folder.makeFolder("volume")
         try folder.write("cam", to: "secrets/line1/username")
         try folder.write(Self.password, to: "secrets/line1/password")
-        try folder.write("wrong", to: "secrets/line1/wrong")
-        try folder.write("cam:" + Self.password, to: "camera.users")
+        try folder.write("canary-wrong", to: "secrets/line1/wrong")
+        try folder.write("cam:\(Self.password)\n\(Self.player)\n", to: "camera.users")
         registry = try FakeRegistry(
             address: "ipc://\(run)/asset-registry.rpc", hints: "ipc://\(run)/asset-registry.hints")
         indexer = try FakeIndexer(address: "ipc://\(run)/indexer.rpc", hints: "ipc://\(run)/indexer.hints")

@@ -126,7 +126,7 @@ import Wire
                     [
                         "-v", "error", "-rtsp_transport", "tcp", "-count_packets", "-read_intervals", "%+4",
                         "-show_entries", "stream=codec_name,width,height,nb_read_packets", "-of", "csv=p=0",
-                        "rtsp://cam:\(CameraSite.password)@127.0.0.1:\(port)/line1",
+                        "rtsp://\(CameraSite.player)@127.0.0.1:\(port)/line1",
                     ], within: .seconds(40))
                 return played.output.contains("h264,") ? played.output : nil
             }

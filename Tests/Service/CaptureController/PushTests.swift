@@ -42,7 +42,7 @@ import Wire
         let controller = try site.startController()
         // ffmpeg plays from there.
         func plays() async throws {
-            let login = address.replacingOccurrences(of: "://", with: "://cam:\(CameraSite.password)@")
+            let login = address.replacingOccurrences(of: "://", with: "://\(CameraSite.player)@")
             try await eventually("ffmpeg plays the stream", within: .seconds(60)) {
                 let played = try await runTool(
                     "ffmpeg",

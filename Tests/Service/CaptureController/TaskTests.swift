@@ -42,7 +42,7 @@ import Wire
             "ffprobe",
             [
                 "-v", "error", "-rtsp_transport", "tcp", "-show_entries", "stream=codec_name", "-of", "csv=p=0",
-                "rtsp://cam:\(CameraSite.password)@127.0.0.1:\(port)/live/line1",
+                "rtsp://\(CameraSite.player)@127.0.0.1:\(port)/live/line1",
             ], within: .seconds(20))
         #expect(seen.output.contains("h264"))
         try await relay.kill()

@@ -170,7 +170,8 @@ import Wire
         #expect(complaints.isEmpty)
         let client = try all.site.client()
         defer { client.close() }
-        let others = await BadRequests.complaints(to: client)
+        let others = await BadRequests.complaints(
+            VerifyTests.badRequests, of: CloudUploaderMethods.all, to: client)
         #expect(others.isEmpty)
         #expect(try await uploader.terminate() == 0)
         try await all.end()

@@ -10,7 +10,7 @@ import Volume
 import Wire
 
 struct UploaderSite {
-    static let wrongKey = Data("a key, but not that of the account".utf8).base64EncodedString()
+    static let wrongKey = Data("canary-key, but not that of the account".utf8).base64EncodedString()
 
     let folder: TemporaryDirectory
     let indexer: FakeIndexer
@@ -18,10 +18,14 @@ struct UploaderSite {
     let archive: String
     let volumeID: String
 
-    /// - Parameter keepsBlobs: the storage writes to the folder "blobs", so that a second one can take its place.
+    /// - Parameters:
+    ///   - keepsBlobs: the storage writes to the folder "blobs", so that a second one can take its place.
+    ///   - tokens: until when the storage takes a bearer token.
+    ///   - storageClock: the time by which the storage judges signatures.
     init(
         container: Bool = true, indexerRuns: Bool = true, key: String = BlobServer.developmentKey,
-        keepsBlobs: Bool = false
+        keepsBlobs: Bool = false, storageClock: ShiftedClock = ShiftedClock(),
+        tokens: @escaping TokenExpiry = { _ in nil }
     ) async throws {
         folder = try TemporaryDirectory()
         try folder.makeFolder("run")
@@ -30,9 +34,27 @@ struct UploaderSite {
         try folder.write(key + "\n", to: "secrets/storage/key")
         indexer = try FakeIndexer(
             address: "ipc://\(folder.path("run/indexer.rpc"))", hints: "ipc://\(folder.path("run/indexer.hints"))")
-        blob = try await BlobServer.start(.init(folder: keepsBlobs ? folder.makeFolder("blobs") : nil))
+        var storage = BlobServer.Configuration(folder: keepsBlobs ? try folder.makeFolder("blobs") : nil)
+        storage.tokens = tokens
+        storage.now = { storageClock.now }
+        blob = try await BlobServer.start(storage)
         if container { try blob.createContainer("cams") }
         if indexerRuns { indexer.server.start() }
+    }
+
+    /// A site for the time of a test.
+    static func with(
+        container: Bool = true, indexerRuns: Bool = true, key: String = BlobServer.developmentKey,
+        _ body: (UploaderSite) async throws -> Void
+    ) async throws {
+        let site = try await UploaderSite(container: container, indexerRuns: indexerRuns, key: key)
+        do {
+            try await body(site)
+        } catch {
+            try await site.blob.stop()
+            throw error
+        }
+        try await site.blob.stop()
     }
 
     /// Starts the executable. `changes` override settings; nil takes one away.
@@ -90,13 +112,14 @@ struct UploaderSite {
         blob.requests.filter { $0.operation == operation && (200..<300).contains($0.status) }
     }
 
-    /// A service SAS for the container, valid for an hour, of version 2020-12-06.
-    static func containerSignature(rights: String) -> String {
-        let expiry = (TimeStamp(us: Int64(Date().timeIntervalSince1970 + 3600) * 1_000_000)?.isoSeconds ?? "")
+    /// A service SAS for the container, of version 2020-12-06, that ends so many seconds from now.
+    static func containerSignature(rights: String, seconds: Double = 3600) -> String {
+        let expiry = (TimeStamp(us: Int64(Date().timeIntervalSince1970 + seconds) * 1_000_000)?.isoSeconds ?? "")
         let account = BlobServer.developmentAccount
         let text = "\(rights)\n\n\(expiry)\n/blob/\(account)/cams\n\n\n\n2020-12-06\nc\n\n\n\n\n\n\n"
         let key = SymmetricKey(data: Data(base64Encoded: BlobServer.developmentKey) ?? Data())
         let mac = Data(HMAC<SHA256>.authenticationCode(for: Data(text.utf8), using: key)).base64EncodedString()
+        Canary.remember(mac)
         let sig = mac.addingPercentEncoding(withAllowedCharacters: .alphanumerics) ?? ""
         return "sv=2020-12-06&sr=c&sp=\(rights)&se=\(expiry)&sig=\(sig)"
     }
@@ -109,6 +132,9 @@ struct UploaderSite {
         }
         return Array(bytes.prefix(count))
     }
+
+    /// As the property Content-MD5 has it.
+    static func md5(_ bytes: [UInt8]) -> String { Data(Insecure.MD5.hash(data: bytes)).base64EncodedString() }
 
     static func sha256(_ bytes: [UInt8]) -> [UInt8] { Array(SHA256.hash(data: bytes)) }
 }

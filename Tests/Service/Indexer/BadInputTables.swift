@@ -145,6 +145,7 @@ private protocol FootageQuestion: WireMessage {
     var delivery: Delivery? { get set }
     var mode: ArchiveMode? { get set }
     var kinds: [MediaKind] { get set }
+    var dueUs: Int64? { get set }
 }
 
 extension SubmitEventRequest: FootageQuestion {}
@@ -166,5 +167,7 @@ private func badInBoth<Q: FootageQuestion, R>(_ method: RPCMethod<Q, R>, like go
             "delivery": [{ $0.delivery = .unrecognized(9) }],
             "mode": [{ $0.mode = .unrecognized(9) }],
             "kinds[0]": Bad.each(kinds) { $0.kinds = [$1] },
+            // 0 is no time.
+            "due_us": Bad.each(Bad.timesIfAny.filter { $0 != 0 }) { $0.dueUs = $1 },
         ])
 }

@@ -14,8 +14,10 @@ extension IndexerContract {
                 _ = try await bench.call(IndexerMethods.submitArchive, bench.archive("taken", 900, 910))
                 _ = try await bench.call(IndexerMethods.submitArchive, bench.archive("r", 0, 10))
                 let item = try #require(try await bench.claim(.archive, limit: 1).first)
+                let backup = try await bench.call(IndexerMethods.backupCatalogue, BackupCatalogueRequest()).name
                 let tables =
                     bench.badQueries + bench.badRequests + bench.badRetention + bench.badClaims(of: item)
+                    + bench.badUploads + bench.badVolumesAndBackups(backup)
                 let complaints = await BadRequests.complaints(
                     tables, of: IndexerMethods.all, to: bench.client)
                 #expect(complaints.isEmpty)
@@ -37,10 +39,10 @@ extension IndexerContract {
                 _ = try await bench.call(IndexerMethods.submitArchive, bench.archive("r", 0, 10))
                 let item = try #require(try await bench.claim(.archive, limit: 1).first)
                 var signed = bench.completion(item, .upload)
-                signed.blobURL = "https://a.blob.example/x?sv=1&sig=secret"
+                signed.blobURL = "https://a.blob.example/x?sv=1&sig=canary-signature"
                 let refused = try await bench.client.refusal(of: IndexerMethods.completeItem, signed)
                 #expect(refused.field == "blob_url")
-                #expect(!refused.message.contains("secret"))
+                #expect(!refused.message.contains("canary"))
                 try await bench.cleanUp()
             }
         }

@@ -106,6 +106,7 @@ extension IndexerBench {
     func badClaims(of item: ClaimedItem) -> [BadRequests] {
         let works: [Work?] = [nil, .unspecified, .unrecognized(9)]
         let kinds: [ItemKind] = [.unspecified, .unrecognized(9)]
+        let tooLarge: [UInt64] = [(1 << 40) + 1, .max]
         let urls = [
             nil, "", "https://a.example/x?sig=1", "https://u:p@a.example/x", "https://a.example/" + Bad.text(2048),
         ]
@@ -130,11 +131,13 @@ extension IndexerBench {
                     "claims": [{ $0.claims = Array(repeating: $0.claims[0], count: 257) }],
                     "claims[0].item_id": Bad.each([nil, .max]) { $0.claims[0].itemID = $1 },
                     "claims[0].epoch": Bad.each([nil, 0, .max]) { $0.claims[0].epoch = $1 },
+                    "claims[0].done_bytes": Bad.each(tooLarge) { $0.claims[0].doneBytes = $1 },
                     "lease_ms": Bad.each([0, 999, 600_001, .max]) { $0.leaseMs = $1 },
                 ],
                 taken: [
                     { $0.claims = [] }, { $0.claims = Array(repeating: $0.claims[0], count: 256) },
                     { $0.leaseMs = 1000 }, { $0.leaseMs = 600_000 }, { $0.claims[0].epoch = UInt64(Int64.max) },
+                    { $0.claims[0].doneBytes = 1 << 40 },
                 ]),
             BadRequests(
                 IndexerMethods.completeItem, like: completion,
@@ -142,6 +145,7 @@ extension IndexerBench {
                     "claim": [{ $0.claim = nil }],
                     "claim.item_id": Bad.each([nil, .max]) { $0.claim?.itemID = $1 },
                     "claim.epoch": Bad.each([nil, 0, .max]) { $0.claim?.epoch = $1 },
+                    "claim.done_bytes": Bad.each(tooLarge) { $0.claim?.doneBytes = $1 },
                     "work": Bad.each(works) { $0.work = $1 },
                     "worker": Bad.each(Bad.identities) { $0.worker = $1 },
                     // 999: not what the recorder said.
@@ -165,6 +169,7 @@ extension IndexerBench {
                     "claim": [{ $0.claim = nil }],
                     "claim.item_id": Bad.each([nil, .max]) { $0.claim?.itemID = $1 },
                     "claim.epoch": Bad.each([nil, 0, .max]) { $0.claim?.epoch = $1 },
+                    "claim.done_bytes": Bad.each(tooLarge) { $0.claim?.doneBytes = $1 },
                     "work": Bad.each(works) { $0.work = $1 },
                     "worker": Bad.each(Bad.identities) { $0.worker = $1 },
                     "reason": Bad.each([nil, "", Bad.text(1025)]) { $0.reason = $1 },
@@ -175,6 +180,39 @@ extension IndexerBench {
             BadRequests(
                 IndexerMethods.failItem, like: failure, code: .failedPrecondition,
                 ["": [{ $0.claim?.epoch = (item.epoch ?? 0) + 1 }]]),
+        ]
+    }
+
+    // MARK: - Uploads
+
+    var badUploads: [BadRequests] {
+        [
+            BadRequests(
+                IndexerMethods.listUploads, like: ListUploadsRequest(),
+                [
+                    "limit": Bad.each([1001, .max]) { $0.limit = $1 },
+                    "page_token": Bad.each(["", "nonsense", "w:1:2:3:4", "w:1:0:3:x", "w:" + Bad.text(127)]) {
+                        $0.pageToken = $1
+                    },
+                ],
+                taken: [
+                    { $0.limit = 0 }, { $0.limit = 1000 }, { $0.pageToken = "s" }, { $0.setAsideOnly = true },
+                    { $0.pageToken = "w:2147483647:0:9223372036854775807:9223372036854775807" },
+                ]),
+            BadRequests(
+                IndexerMethods.reviveItems, like: ReviveItemsRequest(itemIDs: [1 << 50]),
+                [
+                    "item_ids": [
+                        { $0.itemIDs = [] }, { $0.itemIDs = Array(repeating: 1 << 50, count: 1001) }, { $0.all = true },
+                    ],
+                    "item_ids[1]": [{ $0.itemIDs = [1 << 50, .max] }],
+                    "work": [{ $0.work = .unrecognized(9) }],
+                    "requested_by": [{ $0.requestedBy = Bad.text(257) }],
+                ],
+                taken: [
+                    { $0.itemIDs = Array(repeating: 1 << 50, count: 1000) }, { $0.requestedBy = Bad.text(256) },
+                    { $0.work = .unspecified }, { $0.work = .archive },
+                ]),
         ]
     }
 

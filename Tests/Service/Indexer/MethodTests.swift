@@ -127,6 +127,7 @@ extension IndexerContract {
                 #expect(manifest.map(\.kind) == [.manifest])
                 try await bench.complete(try #require(manifest.first), .archive)
                 let uploads = try await bench.claim(.upload, limit: 3)
+                #expect(uploads.allSatisfy { $0.crc64 == IndexerBench.crc64 })
                 for item in uploads { #expect(try await bench.complete(item, .upload).state == .uploaded) }
                 try await bench.complete(try #require(try await bench.claim(.upload, limit: 1).first), .upload)
                 let done = try await bench.request("r")

@@ -179,12 +179,13 @@ import Wire
         let site = try await AdapterSite()
         let adapter = try await site.startReady()
         let wanted =
-            #"{"requestId": "shift-3", "cameras": ["line1"], "start": "2025-11-23T04:05:06Z", "durationSeconds": 8}"#
+            #"{"requestId": "shift-3", "cameras": ["line1"], "start": "2025-11-23T04:05:06Z", "durationSeconds": 8, "due": 1763870900}"#
         try await site.publish("media-sync/archive", wanted)
         try await site.retained("media-sync/receipts/shift-3") { $0["receipt"]?.text == "accepted" }
         #expect(site.chronicle.all == ["ensure shift-3", "submit shift-3"])
         let window = site.indexer.submitArchive.requests.first?.window
         #expect(window == Window(startUs: 1_763_870_706_000_000, endUs: 1_763_870_714_000_000))
+        #expect(site.indexer.submitArchive.requests.first?.dueUs == 1_763_870_900_000_000)
         try await site.publish("media-sync/archive", wanted)
         try await site.retained("media-sync/receipts/shift-3") { $0["receipt"]?.text == "duplicate" }
         try await site.publish("media-sync/cancel", #"{"requestId": "shift-3"}"#)

@@ -3,6 +3,7 @@
 import Foundation
 import Harness
 import RPC
+import Synchronization
 import Testing
 import Wire
 
@@ -128,6 +129,32 @@ import Wire
         let second = try await site.startReady()
         try await site.retained("media-sync/requests/r2") { $0["reason"]?.text == "not recorded" }
         try await second.terminate()
+    }
+
+    /// No hint and no change says that bytes are on their way: the adapter asks while files go up, and not otherwise.
+    @Test func aRequestShowsItsBytesOnTheirWay() async throws {
+        let site = try await AdapterSite()
+        let adapter = try await site.startReady()
+        let sent = Mutex<UInt64>(0)
+        site.indexer.listUploads.answer { _ in
+            let bytes = sent.withLock { sent in
+                sent += 100
+                return sent
+            }
+            return ListUploadsReply(
+                items: [UploadItem(itemID: 1, sizeBytes: 1 << 30, sentBytes: bytes, worker: "u", requestIDs: ["r1"])])
+        }
+        site.indexer.show(ArchiveRequest(requestID: "r1", state: .uploading, delivery: .cloud, bytesUploaded: 7))
+        let first = try await site.retained("media-sync/requests/r1") { $0["bytesInFlight"] != nil }
+        #expect(first["bytesUploaded"]?.number == 7)
+        let shown = try #require(first["bytesInFlight"]?.number)
+        try await site.retained("media-sync/requests/r1") { ($0["bytesInFlight"]?.number ?? 0) > shown }
+        #expect(site.indexer.listUploads.requests.allSatisfy { $0.limit == 64 && $0.setAsideOnly != true })
+        site.indexer.show(
+            ArchiveRequest(requestID: "r1", state: .done, delivery: .cloud, finishedUs: nowUs(), bytesUploaded: 9))
+        let done = try await site.retained("media-sync/requests/r1") { $0["state"]?.text == "done" }
+        #expect(done["bytesInFlight"] == nil && done["bytesUploaded"]?.number == 9)
+        try await adapter.terminate()
     }
 
     private func nowUs() -> Int64 { Int64(Date().timeIntervalSince1970 * 1_000_000) }

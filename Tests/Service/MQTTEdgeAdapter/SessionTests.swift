@@ -31,7 +31,7 @@ private final class Tally: Sendable {
         let settings: [String]
 
         init() async throws {
-            folder = try TemporaryDirectory()
+            folder = try TemporaryDirectory(holdsSecrets: true)
             let build = Executables.repository.appendingPathComponent("Tests/Support/mqtt/build").path
             let built = try await runTool("bash", [build], within: .seconds(120))
             guard built.exitCode == 0 else { throw HarnessError("\(build): \(built.error)") }
@@ -63,8 +63,8 @@ private final class Tally: Sendable {
     /// Tokens end every second or two, and each is replaced before; pictures and commands go on all the while.
     @Test func aTokenIsReplacedWithoutLosingAPictureOrACommand() async throws {
         let tokens = try await TokenBroker()
-        try tokens.allow([("token-0", 600)])
-        try tokens.write("token-0\n", "sat")
+        try tokens.allow([("token-0-canary-token", 600)])
+        try tokens.write("token-0-canary-token\n", "sat")
         let site = try await AdapterSite(brokerSettings: tokens.settings)
         let adapter = try site.startBare(
             ["--keepalive-s", "10"],
@@ -94,11 +94,13 @@ private final class Tally: Sendable {
             }
             for turn in 1...4 {
                 // The old one ends two seconds after the new one is there.
-                try tokens.allow([("token-\(turn - 1)", 2), ("token-\(turn)", turn == 4 ? 600 : 60)])
-                try tokens.write("token-\(turn)\n", "sat")
+                try tokens.allow([
+                    ("token-\(turn - 1)-canary-token", 2), ("token-\(turn)-canary-token", turn == 4 ? 600 : 60),
+                ])
+                try tokens.write("token-\(turn)-canary-token\n", "sat")
                 try await eventually("all three sessions go on with token \(turn)", within: .seconds(20)) {
                     let uses = tokens.decisions.split(separator: "\n").filter {
-                        $0.contains(" accepted ") && $0.hasSuffix(" token-\(turn)")
+                        $0.contains(" accepted ") && $0.hasSuffix(" token-\(turn)-")
                     }
                     return uses.count >= 3 ? true : nil
                 }
@@ -122,8 +124,8 @@ private final class Tally: Sendable {
 
     @Test func aTokenThatEndedIsOneReasonAndANewOneHelps() async throws {
         let tokens = try await TokenBroker()
-        try tokens.allow([("token-a", 3)])
-        try tokens.write("token-a\n", "sat")
+        try tokens.allow([("token-a-canary-token", 3)])
+        try tokens.write("token-a-canary-token\n", "sat")
         let site = try await AdapterSite(brokerSettings: tokens.settings)
         let adapter = try site.startBare(
             [
@@ -136,8 +138,8 @@ private final class Tally: Sendable {
         }
         // While it is out an event waits in the broker.
         try await site.publish("media-sync/events", site.event("while-out"))
-        try tokens.allow([("token-b", 600)])
-        try tokens.write("token-b\n", "sat")
+        try tokens.allow([("token-b-canary-token", 600)])
+        try tokens.write("token-b-canary-token\n", "sat")
         try await site.ready(adapter)
         try await site.retained("media-sync/receipts/while-out") { $0["receipt"]?.text == "accepted" }
         #expect(try await adapter.terminate() == 0)

@@ -16,8 +16,12 @@ public enum BlobOperation: String, Sendable, Codable, CaseIterable {
     case setContainerMetadata = "SetContainerMetadata"
     /// A container and all in it.
     case deleteContainer = "DeleteContainer"
+    /// Who alone may delete a container.
+    case leaseContainer = "LeaseContainer"
     /// The blobs of a container.
     case listBlobs = "ListBlobs"
+    /// Blobs of the account or of a container whose tags are such.
+    case findBlobsByTags = "FindBlobsByTags"
     /// A blob in one request.
     case putBlob = "PutBlob"
     /// One block, not visible until a list commits it.
@@ -36,13 +40,19 @@ public enum BlobOperation: String, Sendable, Codable, CaseIterable {
     case getBlobMetadata = "GetBlobMetadata"
     /// Replaces a blob's metadata.
     case setBlobMetadata = "SetBlobMetadata"
+    /// A blob's index tags.
+    case getBlobTags = "GetBlobTags"
+    /// Replaces a blob's index tags.
+    case setBlobTags = "SetBlobTags"
+    /// Who alone may write a blob.
+    case leaseBlob = "LeaseBlob"
     /// Removes a blob.
     case deleteBlob = "DeleteBlob"
 
     var isOnBlob: Bool {
         switch self {
         case .listContainers, .createContainer, .getContainerProperties, .setContainerMetadata, .deleteContainer,
-            .listBlobs:
+            .leaseContainer, .listBlobs, .findBlobsByTags:
             false
         default: true
         }
@@ -74,21 +84,21 @@ struct BlobRequest {
         if halves.count == 2 {
             for pair in halves[1].split(separator: "&") {
                 let parts = pair.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
-                guard let name = String(parts[0]).removingPercentEncoding,
-                    let value = parts.count == 2 ? String(parts[1]).removingPercentEncoding : ""
+                guard let name = PercentText.decoded(parts[0]),
+                    let value = parts.count == 2 ? PercentText.decoded(parts[1]) : ""
                 else { throw .invalidURI }
                 query.append((name.lowercased(), value))
             }
         }
         self.query = query
         let path = rawPath.split(separator: "/", maxSplits: 2, omittingEmptySubsequences: false)
-        guard path.count >= 2, path[0].isEmpty, !path[1].isEmpty, let account = String(path[1]).removingPercentEncoding
+        guard path.count >= 2, path[0].isEmpty, !path[1].isEmpty, let account = PercentText.decoded(path[1])
         else { throw .invalidURI }
         self.account = account
         let rest = path.count == 3 ? path[2] : ""
         let names = rest.split(separator: "/", maxSplits: 1, omittingEmptySubsequences: false)
-        guard let container = String(names.first ?? "").removingPercentEncoding,
-            let blob = String(names.count == 2 ? names[1] : "").removingPercentEncoding
+        guard let container = PercentText.decoded(names.first ?? ""),
+            let blob = PercentText.decoded(names.count == 2 ? names[1] : "")
         else { throw .invalidURI }
         self.container = container
         self.blob = blob
@@ -137,8 +147,12 @@ struct BlobRequest {
         let comp = queryValue("comp")
         let restype = queryValue("restype")
         if container.isEmpty {
-            guard blob.isEmpty, method == .GET, comp == "list" else { throw .notImplemented }
-            return .listContainers
+            guard blob.isEmpty, method == .GET else { throw .notImplemented }
+            switch comp {
+            case "list": return .listContainers
+            case "blobs": return .findBlobsByTags
+            default: throw .notImplemented
+            }
         }
         guard (3...63).contains(container.utf8.count) else { throw .resourceNameLength }
         guard Self.isContainerName(container) else { throw .invalidResourceName }
@@ -149,7 +163,9 @@ struct BlobRequest {
             case (.GET, nil), (.HEAD, nil), (.GET, "metadata"), (.HEAD, "metadata"): return .getContainerProperties
             case (.PUT, "metadata"): return .setContainerMetadata
             case (.DELETE, nil): return .deleteContainer
+            case (.PUT, "lease"): return .leaseContainer
             case (.GET, "list"): return .listBlobs
+            case (.GET, "blobs"): return .findBlobsByTags
             default: throw .notImplemented
             }
         }
@@ -165,6 +181,9 @@ struct BlobRequest {
         case (.PUT, "properties"): return .setBlobProperties
         case (.GET, "metadata"), (.HEAD, "metadata"): return .getBlobMetadata
         case (.PUT, "metadata"): return .setBlobMetadata
+        case (.GET, "tags"): return .getBlobTags
+        case (.PUT, "tags"): return .setBlobTags
+        case (.PUT, "lease"): return .leaseBlob
         case (.DELETE, nil): return .deleteBlob
         default: throw .notImplemented
         }
@@ -192,4 +211,34 @@ public struct MetadataItem: Sendable, Codable, Hashable {
     public let name: String
     /// ASCII text.
     public let value: String
+}
+
+/// Percent-encoded text.
+enum PercentText {
+    /// What it stands for; nil where a '%' is not followed by two hexadecimal digits, or where that is no UTF-8. Not Foundation's
+    /// removingPercentEncoding, which drops a byte order mark at the beginning: a blob's name may begin with one.
+    static func decoded(_ text: some StringProtocol) -> String? {
+        var bytes: [UInt8] = []
+        var rest = Array(text.utf8)[...]
+        while let byte = rest.popFirst() {
+            guard byte == UInt8(ascii: "%") else {
+                bytes.append(byte)
+                continue
+            }
+            guard let high = rest.popFirst().flatMap(digit), let low = rest.popFirst().flatMap(digit) else {
+                return nil
+            }
+            bytes.append(high << 4 | low)
+        }
+        return String(validating: bytes, as: UTF8.self)
+    }
+
+    private static func digit(_ byte: UInt8) -> UInt8? {
+        switch byte {
+        case 0x30...0x39: byte - 0x30
+        case 0x41...0x46: byte - 0x37
+        case 0x61...0x66: byte - 0x57
+        default: nil
+        }
+    }
 }

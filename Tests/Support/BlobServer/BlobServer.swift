@@ -1,9 +1,9 @@
 // A small Azure Blob service for tests and for the local demo: path-style endpoint, Shared Key and SAS checked strictly,
-// block blobs, lists, conditions, checksums, and faults on command. It is validated by the official Python SDK and by
+// bearer tokens, block blobs, lists, conditions, checksums, and faults on command. It is validated by the official Python SDK and by
 // rclone (Tests/Support/blob-conformance). Not for production: no replication, no syncing, no TLS.
 //
-// This file starts and stops it. A request's way: HTTPConnection -> BlobRequest (what is asked) -> SharedKey or
-// SharedAccessSignature (may it) -> Faults (shall it fail) -> Operations* (do it) -> Catalogue and ExtentStore (keep it).
+// This file starts and stops it. A request's way: HTTPConnection -> BlobRequest (what is asked) -> SharedKey,
+// SharedAccessSignature or BearerToken (may it) -> Faults (shall it fail) -> *Operations (do it) -> Catalogue and ExtentStore (keep it).
 import Foundation
 import NIOCore
 import NIOHTTP1
@@ -23,6 +23,10 @@ public final class BlobServer: Sendable {
         public var accountKey: String
         /// Folder for data that outlives the process. Absent: everything in memory.
         public var folder: String?
+        /// Until when a bearer token is taken. None is by default: whoever wants tokens says which.
+        public var tokens: TokenExpiry = { _ in nil }
+        /// The clock by which signatures, tokens and leases end and uncommitted blocks are dropped. The system's by default.
+        public var now: @Sendable () -> Date = { Date() }
 
         /// Defaults: loopback, a free port, the account and key that every Blob emulator has, in memory.
         public init(
@@ -49,6 +53,9 @@ public final class BlobServer: Sendable {
     public static let developmentKey =
         "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="
 
+    /// The tenant that a challenge names to who comes without a token that is taken.
+    public static let tenant = "11111111-2222-3333-4444-555555555555"
+
     /// The TCP port that it listens on.
     public let port: Int
     /// "http://127.0.0.1:PORT/ACCOUNT", as a client is told.
@@ -73,8 +80,7 @@ public final class BlobServer: Sendable {
             throw StartError(
                 description: "The account key is not base64. Give the key as the storage account shows it.")
         }
-        let service = try BlobService(
-            account: configuration.account, key: [UInt8](key), folder: configuration.folder)
+        let service = try BlobService(configuration, key: [UInt8](key))
         // File writes block. They block these threads, which belong to this server alone, never Swift's cooperative pool.
         let group = MultiThreadedEventLoopGroup(numberOfThreads: 4)
         do {
@@ -121,6 +127,11 @@ public final class BlobServer: Sendable {
         service.faults.clear()
     }
 
+    /// Sets the account's limits from now on; nil: none.
+    public func limit(_ throttle: Throttle?) {
+        service.limit(throttle)
+    }
+
     /// The newest requests, oldest first, at most 10 000.
     public var requests: [RequestRecord] {
         service.faults.requests
@@ -128,7 +139,7 @@ public final class BlobServer: Sendable {
 
     /// Drops all blocks that no block list committed, as the service does after a week.
     public func expireUncommittedBlocks() {
-        service.catalogue.expireUncommittedBlocks()
+        service.catalogue.expireUncommittedBlocks(before: .distantFuture)
     }
 
     /// A committed blob's properties, or nil. For tests that check what arrived.
@@ -145,6 +156,6 @@ public final class BlobServer: Sendable {
     /// Makes an empty container, unless it is there.
     public func createContainer(_ name: String) throws {
         guard service.catalogue.state.containers[name] == nil else { return }
-        try service.catalogue.commit(.createContainer(name: name, metadata: [], etag: newETag(), at: Date()))
+        try service.catalogue.commit(.createContainer(name: name, metadata: [], etag: newETag(), at: service.now()))
     }
 }

@@ -1,6 +1,6 @@
 // The service behind a connection: takes a request's head, says what to do with the body, and answers when the body is
 // there. Operations on containers and lists are in ContainerOperations.swift and Listing.swift, on blobs in
-// BlobOperations.swift, on blocks in BlockOperations.swift.
+// BlobOperations.swift, on blocks in BlockOperations.swift, on tags and leases in TagOperations.swift and LeaseOperations.swift.
 import Foundation
 import NIOCore
 import NIOHTTP1
@@ -41,7 +41,7 @@ struct ReceivedBody {
     /// Bytes of Put Blob and Put Block; everything else is in `bytes`.
     var extent: Extent?
     var bytes: [UInt8] = []
-    var md5Base64 = ""
+    var md5Base64: String?
     var crc64Base64: String?
 }
 
@@ -65,31 +65,43 @@ final class BlobService: Sendable {
     let account: String
     let catalogue: Catalogue
     let faults = FaultTable()
+    private let gate = Mutex<ThrottleGate?>(nil)
+    /// The time as this server takes it.
+    let now: @Sendable () -> Date
     private let key: [UInt8]
-    /// The oldest service version whose rules this server follows; older ones sign differently.
-    static let oldestVersion = "2015-02-21"
+    private let tokens: TokenExpiry
     /// 50 000 block ids of at most 88 characters with their tags.
     private static let maximumListBytes = 8 << 20
 
-    init(account: String, key: [UInt8], folder: String?) throws {
-        self.account = account
+    init(_ configuration: BlobServer.Configuration, key: [UInt8]) throws {
+        account = configuration.account
         self.key = key
-        catalogue = try Catalogue(folder: folder)
+        tokens = configuration.tokens
+        now = configuration.now
+        catalogue = try Catalogue(folder: configuration.folder)
+    }
+
+    /// Counts a request against the account's limits, where it has some; throws where it is beyond them.
+    func admit(_ request: BlobRequest) throws(ServiceError) {
+        let refusal = gate.withLock { $0?.admit(bytes: request.contentLength ?? 0, now: now()) }
+        if let refusal { throw refusal }
+    }
+
+    /// Sets the account's limits; nil: none.
+    func limit(_ throttle: Throttle?) {
+        let now = now()
+        gate.withLock { $0 = throttle.map { ThrottleGate($0, now: now) } }
     }
 
     /// Checks version and authorization.
     func authorize(_ request: BlobRequest, _ operation: BlobOperation, now: Date) throws(ServiceError) {
-        if let version = request.header("x-ms-version") {
-            guard version.utf8.count == 10, HTTPDate.parseISO8601(version) != nil, version >= Self.oldestVersion else {
-                throw .invalidHeader("x-ms-version", version)
-            }
-        } else if request.header("authorization") != nil {
-            throw .missingHeader("x-ms-version")
-        }
+        try ServiceVersion.check(request, operation)
         if SharedAccessSignature.isPresent(request) {
             let exists = catalogue.state.containers[request.container]?.blobs[request.blob] != nil
             try SharedAccessSignature(account: account, key: key)
                 .verify(request, operation: operation, now: now, blobExists: exists)
+        } else if BearerToken.isPresent(request) {
+            try BearerToken(expiry: tokens, account: account).verify(request, now: now)
         } else {
             try SharedKey(account: account, key: key).verify(request, now: now)
         }
@@ -97,7 +109,7 @@ final class BlobService: Sendable {
 
     /// Says what to do with the body, or refuses the request before it.
     func plan(_ request: BlobRequest, _ operation: BlobOperation) throws(ServiceError) -> BodyPlan {
-        let longVersion = (request.header("x-ms-version") ?? request.queryValue("sv") ?? "") >= "2019-12-12"
+        let longVersion = request.version >= ServiceVersion.withTags
         switch operation {
         case .putBlob:
             guard request.header("x-ms-copy-source") == nil else { throw .notImplemented }
@@ -115,7 +127,7 @@ final class BlobService: Sendable {
             guard length > 0 else { throw .invalidHeader("Content-Length", "0") }
             guard length <= (longVersion ? 4000 : 100) << 20 else { throw .bodyTooLarge }
             return .store
-        case .putBlockList:
+        case .putBlockList, .setBlobTags:
             guard request.contentLength != nil else { throw .missingContentLength }
             return .collect(maximumBytes: Self.maximumListBytes)
         default:
@@ -123,27 +135,36 @@ final class BlobService: Sendable {
         }
     }
 
+    /// How long uncommitted blocks are kept after the newest of their blob.
+    static let blockLife: TimeInterval = 7 * 86_400
+
     /// Does what was asked. Whatever is thrown that is no ServiceError becomes InternalError.
     func perform(_ request: BlobRequest, _ operation: BlobOperation, body: ReceivedBody, now: Date) throws
         -> BlobResponse
     {
-        switch operation {
-        case .listContainers: try listContainers(request)
+        catalogue.expireUncommittedBlocks(before: now - Self.blockLife)
+        return switch operation {
+        case .listContainers: try listContainers(request, now: now)
         case .createContainer: try createContainer(request, now: now)
-        case .getContainerProperties: try containerProperties(request)
+        case .getContainerProperties: try containerProperties(request, now: now)
         case .setContainerMetadata: try setContainerMetadata(request, now: now)
-        case .deleteContainer: try deleteContainer(request)
-        case .listBlobs: try listBlobs(request)
+        case .deleteContainer: try deleteContainer(request, now: now)
+        case .leaseContainer: try leaseContainer(request, now: now)
+        case .listBlobs: try listBlobs(request, now: now)
+        case .findBlobsByTags: try findBlobs(request)
         case .putBlob: try putBlob(request, body: body, now: now)
-        case .putBlock: try putBlock(request, body: body)
+        case .putBlock: try putBlock(request, body: body, now: now)
         case .putBlockList: try putBlockList(request, body: body, now: now)
-        case .getBlockList: try blockList(request)
-        case .getBlob: try getBlob(request)
-        case .getBlobProperties: try blobProperties(request)
+        case .getBlockList: try blockList(request, now: now)
+        case .getBlob: try getBlob(request, now: now)
+        case .getBlobProperties: try blobProperties(request, now: now)
         case .setBlobProperties: try setBlobProperties(request, now: now)
-        case .getBlobMetadata: try blobProperties(request, metadataOnly: true)
+        case .getBlobMetadata: try blobProperties(request, now: now, metadataOnly: true)
         case .setBlobMetadata: try setBlobMetadata(request, now: now)
-        case .deleteBlob: try deleteBlob(request)
+        case .getBlobTags: try blobTags(request, now: now)
+        case .setBlobTags: try setBlobTags(request, body: body, now: now)
+        case .leaseBlob: try leaseBlob(request, now: now)
+        case .deleteBlob: try deleteBlob(request, now: now)
         }
     }
 
@@ -157,39 +178,5 @@ final class BlobService: Sendable {
     func blob(_ request: BlobRequest, in state: CatalogueState) throws(ServiceError) -> BlobRecord {
         guard let blob = try container(request, in: state).blobs[request.blob] else { throw .blobNotFound }
         return blob
-    }
-
-    /// Commands that come over HTTP; nil where there is no such path.
-    func control(method: HTTPMethod, path: String, body: [UInt8]) -> BlobResponse? {
-        struct FaultList: Codable {
-            let faults: [Fault]
-        }
-        struct RequestList: Codable {
-            let requests: [RequestRecord]
-        }
-        func json(_ value: some Encodable) -> BlobResponse {
-            let bytes = (try? JSONEncoder().encode(value)).map { [UInt8]($0) } ?? []
-            return BlobResponse(.ok, headers: ["Content-Type": "application/json"], body: .bytes(bytes))
-        }
-        switch (method, path) {
-        case (.POST, "/_control/faults"):
-            do {
-                faults.add(try JSONDecoder().decode(FaultList.self, from: Data(body)).faults)
-                return json(FaultList(faults: faults.waiting))
-            } catch {
-                let text = "A fault list is {\"faults\": [{\"action\": \"status\", …}]}: \(error)\n"
-                return BlobResponse(
-                    .badRequest, headers: ["Content-Type": "text/plain"], body: .bytes(Array(text.utf8)))
-            }
-        case (.GET, "/_control/faults"): return json(FaultList(faults: faults.waiting))
-        case (.DELETE, "/_control/faults"):
-            faults.clear()
-            return BlobResponse(.noContent)
-        case (.GET, "/_control/requests"): return json(RequestList(requests: faults.requests))
-        case (.POST, "/_control/expire-blocks"):
-            catalogue.expireUncommittedBlocks()
-            return BlobResponse(.noContent)
-        default: return nil
-        }
     }
 }

@@ -7,7 +7,7 @@ extension BlobService {
     private static let maximumUncommitted = 100_000
     private static let maximumCommitted = 50_000
 
-    func putBlock(_ request: BlobRequest, body: ReceivedBody) throws -> BlobResponse {
+    func putBlock(_ request: BlobRequest, body: ReceivedBody, now: Date) throws -> BlobResponse {
         guard let id = request.queryValue("blockid") else {
             throw ServiceError(
                 .badRequest, "MissingRequiredQueryParameter",
@@ -20,25 +20,24 @@ extension BlobService {
         guard let extent = body.extent else { throw ServiceError.internalError }
         try catalogue.decide { state in
             let container = try container(request, in: state)
-            let waiting = container.uncommitted[request.blob] ?? []
+            try LeaseCheck.write(container.blobs[request.blob]?.lease, .blob, request, now: now)
+            let waiting = container.uncommitted[request.blob]?.blocks ?? [:]
             // All ids of one blob have one length, or a list could not be told apart.
-            let known = waiting.first ?? container.blobs[request.blob]?.blocks.first
+            let known = waiting.values.first ?? container.blobs[request.blob]?.blocks.first
             if let known, known.id.utf8.count != id.utf8.count { throw ServiceError.invalidBlobOrBlock }
             guard waiting.count < Self.maximumUncommitted else { throw ServiceError.blockCountExceedsLimit }
-            return .putBlock(container: request.container, blob: request.blob, block: Block(id: id, extent: extent))
+            return .putBlock(
+                container: request.container, blob: request.blob, block: Block(id: id, extent: extent), at: now)
         }
         var headers: HTTPHeaders = ["x-ms-request-server-encrypted": "true"]
-        if let crc = body.crc64Base64 {
-            headers.add(name: "x-ms-content-crc64", value: crc)
-        } else {
-            headers.add(name: "Content-MD5", value: body.md5Base64)
-        }
+        headers.add(checksumsOf: body, to: request)
         return BlobResponse(.created, headers: headers)
     }
 
     func putBlockList(_ request: BlobRequest, body: ReceivedBody, now: Date) throws -> BlobResponse {
         let conditions = try Conditions(request)
         let metadata = try request.metadata()
+        let tags = try BlobTags.parse(header: request.header("x-ms-tags") ?? "")
         let references = try BlockReference.parseList(body.bytes)
         guard references.count <= Self.maximumCommitted else { throw ServiceError.blockListTooLong }
         var properties = properties(request, withStandardHeaders: false)
@@ -47,9 +46,10 @@ extension BlobService {
         try catalogue.decide { state in
             let container = try container(request, in: state)
             let existing = container.blobs[request.blob]
-            try conditions.checkWrite(existing: existing)
+            try conditions.checkWrite(existing: existing, in: request.container)
+            try LeaseCheck.write(existing?.lease, .blob, request, now: now)
             let committed = Dictionary(existing?.blocks.map { ($0.id, $0) } ?? []) { first, _ in first }
-            let waiting = Dictionary(container.uncommitted[request.blob, default: []].map { ($0.id, $0) }) { $1 }
+            let waiting = container.uncommitted[request.blob]?.blocks ?? [:]
             let blocks = try references.map { reference throws -> Block in
                 let found =
                     switch reference.source {
@@ -61,30 +61,28 @@ extension BlobService {
                 return found
             }
             let record = BlobRecord(
-                extents: blocks.map(\.extent), blocks: blocks, properties: properties, metadata: metadata, etag: etag,
-                createdAt: existing?.createdAt ?? now, modifiedAt: now)
+                extents: blocks.map(\.extent), blocks: blocks, properties: properties, metadata: metadata, tags: tags,
+                lease: existing?.lease.afterWrite(now), etag: etag, createdAt: existing?.createdAt ?? now,
+                modifiedAt: now)
             return .setBlob(container: request.container, blob: request.blob, record: record, dropsBlocks: true)
         }
         var headers: HTTPHeaders = [
             "ETag": etag, "Last-Modified": HTTPDate.rfc1123(now), "x-ms-request-server-encrypted": "true",
         ]
-        if let crc = body.crc64Base64 {
-            headers.add(name: "x-ms-content-crc64", value: crc)
-        } else {
-            headers.add(name: "Content-MD5", value: body.md5Base64)
-        }
+        headers.add(checksumsOf: body, to: request)
         return BlobResponse(.created, headers: headers)
     }
 
-    func blockList(_ request: BlobRequest) throws -> BlobResponse {
+    func blockList(_ request: BlobRequest, now: Date) throws -> BlobResponse {
         let wanted = request.queryValue("blocklisttype") ?? "committed"
         guard ["committed", "uncommitted", "all"].contains(wanted) else {
             throw ServiceError.invalidQuery("blocklisttype", wanted, "One of committed, uncommitted, all.")
         }
         let container = try container(request, in: catalogue.state)
         let record = container.blobs[request.blob]
-        let waiting = container.uncommitted[request.blob]
+        let waiting = container.uncommitted[request.blob]?.blocks
         guard record != nil || waiting != nil else { throw ServiceError.blobNotFound }
+        try LeaseCheck.read(record?.lease, .blob, request, now: now)
         func list(_ name: String, _ blocks: [Block]) -> String {
             "<\(name)>"
                 + blocks.map { block in
@@ -93,7 +91,7 @@ extension BlobService {
         }
         var text = "<BlockList>"
         if wanted != "uncommitted" { text += list("CommittedBlocks", record?.blocks ?? []) }
-        if wanted != "committed" { text += list("UncommittedBlocks", (waiting ?? []).sorted { $0.id < $1.id }) }
+        if wanted != "committed" { text += list("UncommittedBlocks", (waiting ?? [:]).values.sorted { $0.id < $1.id }) }
         var response = BlobResponse.xml(text + "</BlockList>")
         if let record {
             response.headers.add(name: "ETag", value: record.etag)

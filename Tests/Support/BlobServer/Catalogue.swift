@@ -31,6 +31,10 @@ public struct BlobRecord: Sendable, Codable {
     public var properties: [String: String]
     /// What the client attached.
     public var metadata: [MetadataItem]
+    /// The index tags, sorted by name.
+    public var tags: [TagItem] = []
+    /// Whoever may write it, or might until lately.
+    var lease: Lease?
     /// With its quotes.
     public var etag: String
     /// First commit.
@@ -45,26 +49,37 @@ public struct BlobRecord: Sendable, Codable {
     }
 }
 
-struct ContainerRecord: Codable {
+struct ContainerRecord {
     var metadata: [MetadataItem]
     var etag: String
     var modifiedAt: Date
+    var lease: Lease?
     var blobs: [String: BlobRecord] = [:]
-    /// Blocks that no list committed, by blob name, in the order of their arrival.
-    var uncommitted: [String: [Block]] = [:]
+    /// Blocks that no list committed, by blob name.
+    var uncommitted: [String: UncommittedBlocks] = [:]
+}
+
+/// The blocks of one blob that no list committed.
+struct UncommittedBlocks {
+    /// By id.
+    var blocks: [String: Block] = [:]
+    /// When the newest came.
+    var newestAt: Date
 }
 
 /// One change.
 enum Mutation: Codable {
     case createContainer(name: String, metadata: [MetadataItem], etag: String, at: Date)
     case setContainerMetadata(name: String, metadata: [MetadataItem], etag: String, at: Date)
+    case setContainerLease(name: String, lease: Lease?)
     case deleteContainer(name: String)
-    case putBlock(container: String, blob: String, block: Block)
+    case putBlock(container: String, blob: String, block: Block, at: Date)
     /// Put Blob, Put Block List and changes of properties: the whole record, and its uncommitted blocks are dropped
     /// when `dropsBlocks`.
     case setBlob(container: String, blob: String, record: BlobRecord, dropsBlocks: Bool)
     case deleteBlob(container: String, blob: String)
-    case expireUncommitted
+    /// The uncommitted blocks whose newest came before this.
+    case expireUncommitted(before: Date)
 }
 
 struct CatalogueState {
@@ -79,20 +94,31 @@ struct CatalogueState {
             containers[name]?.metadata = metadata
             containers[name]?.etag = etag
             containers[name]?.modifiedAt = at
+        case .setContainerLease(let name, let lease):
+            containers[name]?.lease = lease
         case .deleteContainer(let name):
             containers[name] = nil
-        case .putBlock(let container, let blob, let block):
-            containers[container]?.uncommitted[blob, default: []].removeAll { $0.id == block.id }
-            containers[container]?.uncommitted[blob, default: []].append(block)
+        case .putBlock(let container, let blob, let block, let at):
+            containers[container]?.uncommitted[blob, default: UncommittedBlocks(newestAt: at)].blocks[block.id] = block
+            containers[container]?.uncommitted[blob]?.newestAt = at
         case .setBlob(let container, let blob, let record, let dropsBlocks):
             containers[container]?.blobs[blob] = record
             if dropsBlocks { containers[container]?.uncommitted[blob] = nil }
         case .deleteBlob(let container, let blob):
             containers[container]?.blobs[blob] = nil
             containers[container]?.uncommitted[blob] = nil
-        case .expireUncommitted:
-            for name in containers.keys { containers[name]?.uncommitted = [:] }
+        case .expireUncommitted(let before):
+            for name in containers.keys {
+                for (blob, waiting) in containers[name]?.uncommitted ?? [:] where waiting.newestAt < before {
+                    containers[name]?.uncommitted[blob] = nil
+                }
+            }
         }
+    }
+
+    /// Whether blocks are there whose newest came before this.
+    func hasUncommitted(before: Date) -> Bool {
+        containers.values.contains { $0.uncommitted.values.contains { $0.newestAt < before } }
     }
 
     /// Every extent that something refers to.
@@ -100,7 +126,7 @@ struct CatalogueState {
         var names: Set<String> = []
         for container in containers.values {
             for blob in container.blobs.values { names.formUnion(blob.extents.map(\.name)) }
-            for blocks in container.uncommitted.values { names.formUnion(blocks.map(\.extent.name)) }
+            for waiting in container.uncommitted.values { names.formUnion(waiting.blocks.values.map(\.extent.name)) }
         }
         return names
     }
@@ -112,11 +138,14 @@ struct CatalogueState {
             result.append(
                 .createContainer(
                     name: name, metadata: container.metadata, etag: container.etag, at: container.modifiedAt))
+            if let lease = container.lease { result.append(.setContainerLease(name: name, lease: lease)) }
             for (blob, record) in container.blobs {
                 result.append(.setBlob(container: name, blob: blob, record: record, dropsBlocks: false))
             }
-            for (blob, blocks) in container.uncommitted {
-                result += blocks.map { .putBlock(container: name, blob: blob, block: $0) }
+            for (blob, waiting) in container.uncommitted {
+                result += waiting.blocks.values.map {
+                    .putBlock(container: name, blob: blob, block: $0, at: waiting.newestAt)
+                }
             }
         }
         return result
@@ -180,8 +209,10 @@ final class Catalogue: Sendable {
         for extent in dropped { extents.remove(extent) }
     }
 
-    func expireUncommittedBlocks() {
-        try? commit(.expireUncommitted)
+    /// Drops uncommitted blocks of blobs whose newest block came before `date`.
+    func expireUncommittedBlocks(before date: Date) {
+        guard state.hasUncommitted(before: date) else { return }
+        try? commit(.expireUncommitted(before: date))
     }
 
     /// Extents of whatever the change concerns.
@@ -189,15 +220,19 @@ final class Catalogue: Sendable {
         func all(_ container: ContainerRecord?, _ blob: String?) -> Set<Extent> {
             guard let container else { return [] }
             guard let blob else {
-                return Set(
-                    container.blobs.values.flatMap(\.extents) + container.uncommitted.values.joined().map(\.extent))
+                return Set(container.blobs.values.flatMap(\.extents)).union(
+                    container.uncommitted.values.flatMap(\.blocks.values).map(\.extent))
             }
-            return Set((container.blobs[blob]?.extents ?? []) + (container.uncommitted[blob] ?? []).map(\.extent))
+            return Set(container.blobs[blob]?.extents ?? []).union(
+                (container.uncommitted[blob]?.blocks.values.map(\.extent)) ?? [])
         }
         switch mutation {
-        case .createContainer, .setContainerMetadata: return []
+        case .createContainer, .setContainerMetadata, .setContainerLease: return []
         case .deleteContainer(let name): return all(state.containers[name], nil)
-        case .putBlock(let container, let blob, _), .setBlob(let container, let blob, _, _),
+        case .putBlock(let container, let blob, let block, _):
+            // Only the block that it replaces: a blob may have thousands, and this happens for each.
+            return Set([state.containers[container]?.uncommitted[blob]?.blocks[block.id]?.extent].compactMap(\.self))
+        case .setBlob(let container, let blob, _, _),
             .deleteBlob(let container, let blob):
             return all(state.containers[container], blob)
         case .expireUncommitted:

@@ -1,5 +1,5 @@
-// Conditional headers: If-Match, If-None-Match, If-Modified-Since, If-Unmodified-Since, as the service weighs them for
-// reads and for writes.
+// Conditional headers: If-Match, If-None-Match, If-Modified-Since, If-Unmodified-Since, x-ms-if-tags, as the service weighs them
+// for reads and for writes.
 import Foundation
 
 struct Conditions {
@@ -7,6 +7,7 @@ struct Conditions {
     private let ifNoneMatch: String?
     private let ifModifiedSince: Date?
     private let ifUnmodifiedSince: Date?
+    private let ifTags: TagExpression?
 
     init(_ request: BlobRequest) throws(ServiceError) {
         func date(_ name: String) throws(ServiceError) -> Date? {
@@ -18,28 +19,75 @@ struct Conditions {
         ifNoneMatch = request.header("if-none-match")
         ifModifiedSince = try date("if-modified-since")
         ifUnmodifiedSince = try date("if-unmodified-since")
+        if let text = request.header("x-ms-if-tags") {
+            guard let expression = TagExpression(text) else { throw .invalidHeader("x-ms-if-tags", text) }
+            ifTags = expression
+        } else {
+            ifTags = nil
+        }
     }
 
-    /// For a resource that is there. An unchanged one is 304 without a body.
-    func checkRead(etag: String, modifiedAt: Date) throws(ServiceError) {
-        if let ifMatch, !Self.matches(ifMatch, etag) { throw .conditionNotMet }
-        if let ifUnmodifiedSince, Self.seconds(modifiedAt) > Self.seconds(ifUnmodifiedSince) { throw .conditionNotMet }
-        if let ifNoneMatch, Self.matches(ifNoneMatch, etag) { throw .notModified }
-        if let ifModifiedSince, Self.seconds(modifiedAt) <= Self.seconds(ifModifiedSince) { throw .notModified }
+    /// For a blob that is there. An unchanged one is 304 without a body. Of If-None-Match and If-Modified-Since one is enough.
+    func checkRead(_ blob: BlobRecord, in container: String) throws(ServiceError) {
+        if ifNoneMatch == "*" {
+            throw ServiceError(
+                .badRequest, "UnsatisfiableCondition",
+                "The request includes an unsatisfiable condition for this operation.")
+        }
+        try checkTags(blob, in: container)
+        let modified = Self.seconds(blob.modifiedAt)
+        if let ifMatch, !Self.matches(ifMatch, blob.etag) { throw .conditionNotMet }
+        if let ifUnmodifiedSince, modified > Self.seconds(ifUnmodifiedSince) { throw .conditionNotMet }
+        let isOther = ifNoneMatch.map { !Self.matches($0, blob.etag) }
+        let isNewer = ifModifiedSince.map { modified > Self.seconds($0) }
+        if [isOther, isNewer].contains(false), ![isOther, isNewer].contains(true) { throw .notModified }
     }
 
     /// For a blob that may be there. `If-None-Match: *` on one that is there has an error code of its own.
-    func checkWrite(existing: BlobRecord?) throws(ServiceError) {
+    func checkWrite(existing: BlobRecord?, in container: String) throws(ServiceError) {
+        try checkCombination()
         guard let existing else {
-            if ifMatch != nil { throw .conditionNotMet }
+            if ifMatch != nil || ifTags != nil { throw .conditionNotMet }
             return
         }
         if ifNoneMatch == "*" { throw .blobAlreadyExists }
-        if let ifMatch, !Self.matches(ifMatch, existing.etag) { throw .conditionNotMet }
-        if let ifNoneMatch, Self.matches(ifNoneMatch, existing.etag) { throw .conditionNotMet }
-        let modified = Self.seconds(existing.modifiedAt)
-        if let ifModifiedSince, modified <= Self.seconds(ifModifiedSince) { throw .conditionNotMet }
-        if let ifUnmodifiedSince, modified > Self.seconds(ifUnmodifiedSince) { throw .conditionNotMet }
+        try checkTags(existing, in: container)
+        try checkWrite(etag: existing.etag, modifiedAt: existing.modifiedAt)
+    }
+
+    /// For a container, whose operations know the dates only.
+    func checkWrite(_ container: ContainerRecord) throws(ServiceError) {
+        try checkCombination()
+        try checkWrite(etag: container.etag, modifiedAt: container.modifiedAt)
+    }
+
+    /// For operations on tags, which know no other condition.
+    func checkTags(_ blob: BlobRecord, in container: String) throws(ServiceError) {
+        if let ifTags, !ifTags.holds(blob.tags, container: container) { throw .conditionNotMet }
+    }
+
+    /// A write may name one condition, or an entity tag and the date that goes with it; the tag decides then.
+    private func checkCombination() throws(ServiceError) {
+        let matches = [ifMatch == nil, ifUnmodifiedSince == nil].filter { !$0 }.count
+        let differs = [ifNoneMatch == nil, ifModifiedSince == nil].filter { !$0 }.count
+        guard matches == 0 || differs == 0, ![ifMatch, ifNoneMatch].contains(where: { $0?.contains(",") == true })
+        else {
+            throw ServiceError(
+                .badRequest, "MultipleConditionHeadersNotSupported", "Multiple condition headers are not supported.")
+        }
+    }
+
+    private func checkWrite(etag: String, modifiedAt: Date) throws(ServiceError) {
+        let modified = Self.seconds(modifiedAt)
+        if let ifMatch {
+            guard Self.matches(ifMatch, etag) else { throw .conditionNotMet }
+        } else if let ifNoneMatch {
+            guard !Self.matches(ifNoneMatch, etag) else { throw .conditionNotMet }
+        } else if let ifModifiedSince {
+            guard modified > Self.seconds(ifModifiedSince) else { throw .conditionNotMet }
+        } else if let ifUnmodifiedSince {
+            guard modified <= Self.seconds(ifUnmodifiedSince) else { throw .conditionNotMet }
+        }
     }
 
     private static func matches(_ condition: String, _ etag: String) -> Bool {

@@ -13,13 +13,14 @@ extension BlobService {
         return BlobResponse(.created, headers: ["ETag": etag, "Last-Modified": HTTPDate.rfc1123(now)])
     }
 
-    func containerProperties(_ request: BlobRequest) throws -> BlobResponse {
+    func containerProperties(_ request: BlobRequest, now: Date) throws -> BlobResponse {
         let container = try container(request, in: catalogue.state)
+        try LeaseCheck.read(container.lease, .container, request, now: now)
         var headers: HTTPHeaders = [
             "ETag": container.etag, "Last-Modified": HTTPDate.rfc1123(container.modifiedAt),
-            "x-ms-lease-status": "unlocked", "x-ms-lease-state": "available",
             "x-ms-has-immutability-policy": "false", "x-ms-has-legal-hold": "false",
         ]
+        headers.add(lease: container.lease, now: now)
         headers.add(metadata: container.metadata)
         return BlobResponse(.ok, headers: headers)
     }
@@ -30,15 +31,19 @@ extension BlobService {
         let etag = newETag()
         try catalogue.decide { state in
             let container = try container(request, in: state)
-            try conditions.checkRead(etag: container.etag, modifiedAt: container.modifiedAt)
+            try conditions.checkWrite(container)
+            try LeaseCheck.read(container.lease, .container, request, now: now)
             return .setContainerMetadata(name: request.container, metadata: metadata, etag: etag, at: now)
         }
         return BlobResponse(.ok, headers: ["ETag": etag, "Last-Modified": HTTPDate.rfc1123(now)])
     }
 
-    func deleteContainer(_ request: BlobRequest) throws -> BlobResponse {
+    func deleteContainer(_ request: BlobRequest, now: Date) throws -> BlobResponse {
+        let conditions = try Conditions(request)
         try catalogue.decide { state in
-            _ = try container(request, in: state)
+            let container = try container(request, in: state)
+            try conditions.checkWrite(container)
+            try LeaseCheck.write(container.lease, .container, request, now: now)
             return .deleteContainer(name: request.container)
         }
         return BlobResponse(.accepted)

@@ -1,11 +1,5 @@
 // Faults on command: what a client must survive, made to happen to a chosen request. A fault waits until a request
-// matches it, happens as often as it says, and is gone. Also the log of requests that tests count with.
-//
-//   POST   /_control/faults   {"faults": [{"operation": "PutBlock", "action": "status", "status": 503, "count": 2}]}
-//   GET    /_control/faults   those that still wait
-//   DELETE /_control/faults   forget them
-//   GET    /_control/requests the newest requests
-//   POST   /_control/expire-blocks   drop all uncommitted blocks
+// matches it, happens as often as it says, and is gone. Also the log of requests that tests count with. Control.swift has the commands.
 import Foundation
 import Synchronization
 

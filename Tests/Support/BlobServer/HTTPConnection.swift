@@ -78,11 +78,13 @@ final class HTTPConnection: ChannelInboundHandler {
             exchange.operation = operation
             exchange.fault = service.faults.take(operation, path: "\(request.container)/\(request.blob)")
             if exchange.fault?.action == .close, exchange.fault?.afterBytes == 0 { return context.close(promise: nil) }
-            try service.authorize(request, operation, now: Date())
+            try service.admit(request)
+            try service.authorize(request, operation, now: service.now())
+            try BodyChecksums.check(request)
             switch try service.plan(request, operation) {
             case .collect(let maximumBytes): exchange.maximumBytes = maximumBytes
             case .store:
-                exchange.checksums = BodyChecksums(wantsCRC64: request.header("x-ms-content-crc64") != nil)
+                exchange.checksums = BodyChecksums(of: request, operation)
                 do {
                     exchange.writer = try service.catalogue.extents.makeWriter()
                 } catch {
@@ -155,15 +157,17 @@ final class HTTPConnection: ChannelInboundHandler {
             if error.status == .unauthorized {
                 response.headers.add(
                     name: "WWW-Authenticate",
-                    value: "Bearer authorization_uri=https://login.microsoftonline.com/common/oauth2/authorize "
+                    value:
+                        "Bearer authorization_uri=https://login.microsoftonline.com/\(BlobServer.tenant)/oauth2/authorize "
                         + "resource_id=https://storage.azure.com")
             }
+            for header in error.headers { response.headers.add(name: header.name, value: header.value) }
             if exchange.fault?.action == .status, let seconds = exchange.fault?.retryAfterSeconds {
                 response.headers.add(name: "Retry-After", value: String(seconds))
             }
             if exchange.head.method != .HEAD, error.status != .notModified {
                 response.headers.add(name: "Content-Type", value: "application/xml")
-                response.body = .bytes(error.body(requestID: exchange.requestID, time: Date()))
+                response.body = .bytes(error.body(requestID: exchange.requestID, time: service.now()))
             }
         } catch {
             response = BlobResponse(.internalServerError, headers: ["x-ms-error-code": "InternalError"])
@@ -174,7 +178,7 @@ final class HTTPConnection: ChannelInboundHandler {
         }
         log(exchange, status: Int(response.status.code))
         response.headers.add(
-            name: "x-ms-version", value: exchange.request?.header("x-ms-version") ?? BlobService.oldestVersion)
+            name: "x-ms-version", value: exchange.request?.version ?? ServiceVersion.oldest)
         if let id = exchange.request?.header("x-ms-client-request-id") {
             response.headers.add(name: "x-ms-client-request-id", value: id)
         }
@@ -199,15 +203,15 @@ final class HTTPConnection: ChannelInboundHandler {
                 body.extent = stored
             } else {
                 body.bytes = Array(exchange.collected.readableBytesView)
-                exchange.checksums = BodyChecksums(wantsCRC64: request.header("x-ms-content-crc64") != nil)
+                exchange.checksums = BodyChecksums(of: request, operation)
                 exchange.collected.withUnsafeReadableBytes { exchange.checksums?.update($0) }
             }
             if let sums = exchange.checksums {
-                try sums.verify(md5: request.header("content-md5"), crc64: request.header("x-ms-content-crc64"))
+                try sums.verify(request)
                 body.md5Base64 = sums.md5Base64
                 body.crc64Base64 = sums.crc64Base64
             }
-            return try service.perform(request, operation, body: body, now: Date())
+            return try service.perform(request, operation, body: body, now: service.now())
         } catch {
             if let stored {
                 service.catalogue.extents.remove(stored)
@@ -229,7 +233,7 @@ final class HTTPConnection: ChannelInboundHandler {
     private func send(_ response: BlobResponse, _ exchange: Exchange, context: ChannelHandlerContext) {
         var head = HTTPResponseHead(version: .http1_1, status: response.status, headers: response.headers)
         head.headers.add(name: "Server", value: "Sightglass-BlobServer/1.0")
-        head.headers.add(name: "Date", value: HTTPDate.rfc1123(Date()))
+        head.headers.add(name: "Date", value: HTTPDate.rfc1123(service.now()))
         head.headers.add(name: "x-ms-request-id", value: exchange.requestID)
         let closes = exchange.head.isKeepAlive ? false : true
         if closes { head.headers.add(name: "Connection", value: "close") }

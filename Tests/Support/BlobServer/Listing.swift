@@ -71,11 +71,11 @@ struct ListParameters {
 }
 
 extension BlobService {
-    private func serviceEndpoint(_ request: BlobRequest) -> String {
+    func serviceEndpoint(_ request: BlobRequest) -> String {
         XMLText.escape("http://\(request.header("host") ?? "127.0.0.1")/\(account)/")
     }
 
-    func listContainers(_ request: BlobRequest) throws -> BlobResponse {
+    func listContainers(_ request: BlobRequest, now: Date) throws -> BlobResponse {
         let parameters = try ListParameters(request)
         let state = catalogue.state
         let page = parameters.page(of: Array(state.containers.keys))
@@ -85,7 +85,7 @@ extension BlobService {
             text += "<Container>\(XMLText.element("Name", name))<Properties>"
             text += XMLText.element("Last-Modified", HTTPDate.rfc1123(container.modifiedAt))
             text += XMLText.element("Etag", container.etag)
-            text += "<LeaseStatus>unlocked</LeaseStatus><LeaseState>available</LeaseState>"
+            text += Self.leaseXML(container.lease, now: now)
             text +=
                 "<HasImmutabilityPolicy>false</HasImmutabilityPolicy><HasLegalHold>false</HasLegalHold></Properties>"
             if parameters.includes.contains("metadata") { text += Self.metadataXML(container.metadata) }
@@ -95,7 +95,7 @@ extension BlobService {
         return .xml(text)
     }
 
-    func listBlobs(_ request: BlobRequest) throws -> BlobResponse {
+    func listBlobs(_ request: BlobRequest, now: Date) throws -> BlobResponse {
         let parameters = try ListParameters(request)
         let container = try container(request, in: catalogue.state)
         var names = Array(container.blobs.keys)
@@ -110,9 +110,12 @@ extension BlobService {
                 text += "<BlobPrefix>\(XMLText.element("Name", name))</BlobPrefix>"
             } else {
                 text += "<Blob>\(XMLText.element("Name", name))"
-                text += Self.propertiesXML(container.blobs[name])
+                text += Self.propertiesXML(container.blobs[name], now: now)
                 if parameters.includes.contains("metadata") {
                     text += Self.metadataXML(container.blobs[name]?.metadata ?? [])
+                }
+                if parameters.includes.contains("tags"), let tags = container.blobs[name]?.tags, !tags.isEmpty {
+                    text += BlobTags.xml(tags)
                 }
                 text += "</Blob>"
             }
@@ -122,7 +125,7 @@ extension BlobService {
     }
 
     /// Without a record it is a blob of which only uncommitted blocks exist.
-    private static func propertiesXML(_ record: BlobRecord?) -> String {
+    private static func propertiesXML(_ record: BlobRecord?, now: Date) -> String {
         var text = "<Properties>"
         if let record {
             text += XMLText.element("Creation-Time", HTTPDate.rfc1123(record.createdAt))
@@ -138,8 +141,18 @@ extension BlobService {
         }
         text +=
             "<BlobType>BlockBlob</BlobType><AccessTier>Hot</AccessTier><AccessTierInferred>true</AccessTierInferred>"
-        text += "<LeaseStatus>unlocked</LeaseStatus><LeaseState>available</LeaseState>"
+        if let count = record?.tags.count, count > 0 { text += XMLText.element("TagCount", String(count)) }
+        text += leaseXML(record?.lease, now: now)
         return text + "<ServerEncrypted>true</ServerEncrypted></Properties>"
+    }
+
+    private static func leaseXML(_ lease: Lease?, now: Date) -> String {
+        var text = XMLText.element("LeaseStatus", lease?.isLocked(now) == true ? "locked" : "unlocked")
+        text += XMLText.element("LeaseState", lease?.state(now).rawValue ?? "available")
+        if let lease, lease.state(now) == .leased {
+            text += XMLText.element("LeaseDuration", lease.seconds == nil ? "infinite" : "fixed")
+        }
+        return text
     }
 
     private static func metadataXML(_ metadata: [MetadataItem]) -> String {

@@ -10,6 +10,7 @@ struct ServiceError: Error, Equatable {
     let message: String
     /// Further elements of the XML body, in order: what the service adds to say which value was wrong.
     var details: [Detail] = []
+    /// Headers of the answer beside those of every error.
     var headers: [Detail] = []
 
     struct Detail: Equatable {
@@ -104,6 +105,8 @@ extension ServiceError {
     static let metadataTooLarge = ServiceError(
         .badRequest, "MetadataTooLarge",
         "The metadata specified exceeds the maximum permissible limit (8KB).")
+    static let tagsTooLarge = ServiceError(
+        .badRequest, "TagsTooLarge", "The tags specified exceed the maximum permissible limit.")
     static let internalError = ServiceError(
         .internalServerError, "InternalError", "The server encountered an internal error. Please retry the request.")
     static let notImplemented = ServiceError(

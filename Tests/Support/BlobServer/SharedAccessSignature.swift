@@ -44,7 +44,7 @@ struct SharedAccessSignature {
         }
         if isAccountSignature {
             guard request.queryValue("ss")?.contains("b") == true else { throw .serviceMismatch }
-            let type: Character = operation.isOnBlob ? "o" : operation == .listContainers ? "s" : "c"
+            let type: Character = operation.isOnBlob ? "o" : request.container.isEmpty ? "s" : "c"
             guard request.queryValue("srt")?.contains(type) == true else { throw .resourceTypeMismatch }
         } else {
             try checkResource(request, operation: operation)
@@ -52,6 +52,9 @@ struct SharedAccessSignature {
         let granted = Set(request.queryValue("sp") ?? "")
         let needed = Self.needed(operation, blobExists: blobExists, isAccountSignature: isAccountSignature)
         guard !granted.isDisjoint(with: needed) else { throw .permissionMismatch }
+        if request.header("x-ms-tags") != nil || request.header("x-ms-if-tags") != nil {
+            guard granted.contains("t") else { throw .permissionMismatch }
+        }
     }
 
     private func checkTime(_ request: BlobRequest, now: Date) throws(ServiceError) {
@@ -77,7 +80,7 @@ struct SharedAccessSignature {
     private func checkResource(_ request: BlobRequest, operation: BlobOperation) throws(ServiceError) {
         switch (request.queryValue("sr"), operation.isOnBlob) {
         case ("b", true), ("c", true): return
-        case ("c", false) where operation == .listBlobs: return
+        case ("c", false) where [.listBlobs, .findBlobsByTags].contains(operation): return
         case ("c", false): throw .permissionMismatch
         default: throw .resourceTypeMismatch
         }
@@ -88,6 +91,9 @@ struct SharedAccessSignature {
     {
         switch operation {
         case .listContainers, .listBlobs: ["l"]
+        case .findBlobsByTags: ["f"]
+        case .getBlobTags, .setBlobTags: ["t"]
+        case .leaseContainer, .leaseBlob: ["w"]
         case .createContainer: isAccountSignature ? ["c", "w"] : []
         case .setContainerMetadata: ["w"]
         case .deleteContainer, .deleteBlob: ["d"]

@@ -34,14 +34,12 @@ struct SharedKey {
             throw .authenticationFailed("The account being accessed does not exist or is not served here.")
         }
         try checkDate(request, now: now)
-        // The service sorts header names by weights of its own; many clients sort by bytes. Both orders are taken: they
-        // differ only for unusual names of metadata.
-        let given = Data(base64Encoded: String(credential[1])) ?? Data()
-        let candidates = HeaderOrder.allCases.map { stringToSign(request, order: $0) }
-        for candidate in candidates where isValid(given, for: candidate) { return }
-        throw .authenticationFailed(
-            "The MAC signature found in the HTTP request '\(credential[1])' is not the same as any computed signature. "
-                + "Server used following string to sign: '\(candidates[0])'.")
+        let text = stringToSign(request)
+        guard isValid(Data(base64Encoded: String(credential[1])) ?? Data(), for: text) else {
+            throw .authenticationFailed(
+                "The MAC signature found in the HTTP request '\(credential[1])' is not the same as any computed signature. "
+                    + "Server used following string to sign: '\(text)'.")
+        }
     }
 
     private func checkDate(_ request: BlobRequest, now: Date) throws(ServiceError) {
@@ -62,12 +60,7 @@ struct SharedKey {
         HMAC<SHA256>.isValidAuthenticationCode(mac, authenticating: Data(text.utf8), using: SymmetricKey(data: key))
     }
 
-    enum HeaderOrder: CaseIterable {
-        case weighted
-        case bytewise
-    }
-
-    func stringToSign(_ request: BlobRequest, order: HeaderOrder) -> String {
+    func stringToSign(_ request: BlobRequest) -> String {
         var lines = [request.method.rawValue]
         for name in [
             "content-encoding", "content-language", "content-length", "content-md5", "content-type", "date",
@@ -80,25 +73,24 @@ struct SharedKey {
             default: lines.append(value)
             }
         }
-        for (name, value) in Self.canonicalHeaders(request, order: order) {
+        for (name, value) in Self.canonicalHeaders(request) {
             lines.append("\(name):\(value)")
         }
         return lines.joined(separator: "\n") + "\n" + canonicalResource(request)
     }
 
-    private static func canonicalHeaders(_ request: BlobRequest, order: HeaderOrder) -> [(String, String)] {
+    private static func canonicalHeaders(_ request: BlobRequest) -> [(String, String)] {
         let names = Set(request.headers.map { $0.name.lowercased() }.filter { $0.hasPrefix("x-ms-") })
-        let sorted = names.sorted { left, right in
-            guard order == .weighted else { return left < right }
-            let (leftWeights, rightWeights) = (weights(left), weights(right))
-            return leftWeights == rightWeights ? left < right : leftWeights.lexicographicallyPrecedes(rightWeights)
-        }
-        return sorted.map { name in (name, request.header(name) ?? "") }
+        return names.sorted { key($0).lexicographicallyPrecedes(key($1)) }.map { ($0, request.header($0) ?? "") }
     }
 
-    /// The service's own order: hyphens do not count, and an underscore comes before the digits.
-    private static func weights(_ name: String) -> [UInt8] {
-        name.utf8.filter { $0 != UInt8(ascii: "-") }.map { $0 == UInt8(ascii: "_") ? UInt8(ascii: " ") : $0 }
+    /// What the service sorts by: first the name without its hyphens, '_' before digits; then, after a 0, where each of its bytes
+    /// is a hyphen.
+    private static func key(_ name: String) -> [UInt8] {
+        let letters = name.utf8.filter { $0 != UInt8(ascii: "-") }.map {
+            $0 == UInt8(ascii: "_") ? UInt8(ascii: " ") : $0
+        }
+        return letters + [0] + name.utf8.map { $0 == UInt8(ascii: "-") ? 1 : 0 }
     }
 
     private func canonicalResource(_ request: BlobRequest) -> String {

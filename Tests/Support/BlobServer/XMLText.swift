@@ -1,5 +1,5 @@
-// The little XML that the protocol needs: escaping what we write, and reading a client's block list. The reader knows
-// exactly the shape of that one document and refuses every other, so that there is nothing to expand or to nest.
+// The little XML that the protocol needs: escaping what we write, and reading block lists and tags. The reader is asked for the
+// elements that a document must have and refuses every other one, so that there is nothing to expand or to nest.
 import Foundation
 
 enum XMLText {
@@ -24,9 +24,92 @@ enum XMLText {
     }
 }
 
+/// Reads a document from its beginning; every call takes the next part. Attributes are not known, space between elements does not
+/// count.
+struct XMLReader {
+    private enum Token: Equatable {
+        case open(String)
+        case close(String)
+        case text(String)
+    }
+    private var tokens: ArraySlice<Token>
+
+    init(_ body: [UInt8]) throws(ServiceError) {
+        guard var text = String(validating: body, as: UTF8.self)?[...] else { throw .invalidXML }
+        if text.first == "\u{feff}" { text.removeFirst() }
+        text = text.drop(while: \.isWhitespace)
+        if text.hasPrefix("<?xml") {
+            guard let end = text.range(of: "?>") else { throw .invalidXML }
+            text = text[end.upperBound...]
+        }
+        var tokens: [Token] = []
+        let pieces = text.split(separator: "<", omittingEmptySubsequences: false)
+        guard let before = pieces.first, before.allSatisfy(\.isWhitespace) else { throw .invalidXML }
+        for piece in pieces.dropFirst() {
+            let parts = piece.split(separator: ">", maxSplits: 1, omittingEmptySubsequences: false)
+            guard parts.count == 2 else { throw .invalidXML }
+            if parts[0].hasPrefix("/") {
+                tokens.append(.close(String(parts[0].dropFirst())))
+            } else if parts[0].hasSuffix("/") {
+                let name = parts[0].dropLast().filter { !$0.isWhitespace }
+                tokens += [.open(name), .close(name)]
+            } else {
+                tokens.append(.open(String(parts[0])))
+            }
+            if !parts[1].allSatisfy(\.isWhitespace) { tokens.append(.text(Self.unescaped(parts[1]))) }
+        }
+        self.tokens = tokens[...]
+    }
+
+    private static func unescaped(_ text: Substring) -> String {
+        guard text.contains("&") else { return String(text) }
+        var result = String(text)
+        for (name, character) in [("&lt;", "<"), ("&gt;", ">"), ("&quot;", "\""), ("&apos;", "'"), ("&amp;", "&")] {
+            result = result.replacingOccurrences(of: name, with: character)
+        }
+        return result
+    }
+
+    mutating func open(_ name: String) throws(ServiceError) {
+        guard openIfNext(name) else { throw .invalidXML }
+    }
+
+    mutating func openIfNext(_ name: String) -> Bool {
+        guard tokens.first == .open(name) else { return false }
+        tokens.removeFirst()
+        return true
+    }
+
+    mutating func close(_ name: String) throws(ServiceError) {
+        guard tokens.popFirst() == .close(name) else { throw .invalidXML }
+    }
+
+    /// The text of an element that has nothing else in it.
+    mutating func element(_ name: String) throws(ServiceError) -> String {
+        try open(name)
+        return try restOfElement(name)
+    }
+
+    /// The text up to the end of an element that was opened.
+    mutating func restOfElement(_ name: String) throws(ServiceError) -> String {
+        var value = ""
+        if case .text(let text) = tokens.first {
+            value = text
+            tokens.removeFirst()
+        }
+        try close(name)
+        return value
+    }
+
+    /// Nothing may follow.
+    func end() throws(ServiceError) {
+        guard tokens.isEmpty else { throw .invalidXML }
+    }
+}
+
 /// One entry of a Put Block List body.
 struct BlockReference: Equatable {
-    enum Source: String {
+    enum Source: String, CaseIterable {
         case latest = "Latest"
         case committed = "Committed"
         case uncommitted = "Uncommitted"
@@ -37,39 +120,18 @@ struct BlockReference: Equatable {
 
     /// Reads `<BlockList><Latest>id</Latest>…</BlockList>`.
     static func parseList(_ body: [UInt8]) throws(ServiceError) -> [BlockReference] {
-        guard var text = String(validating: body, as: UTF8.self)?[...] else { throw .invalidXML }
-        if text.first == "\u{feff}" { text.removeFirst() }
-        text.trimWhitespace()
-        if text.hasPrefix("<?xml") {
-            guard let end = text.range(of: "?>") else { throw .invalidXML }
-            text = text[end.upperBound...]
-            text.trimWhitespace()
-        }
-        if text == "<BlockList/>" || text == "<BlockList />" { return [] }
-        guard text.hasPrefix("<BlockList>"), text.hasSuffix("</BlockList>") else { throw .invalidXML }
+        var reader = try XMLReader(body)
         var references: [BlockReference] = []
-        for piece in text.dropFirst(11).dropLast(12).split(separator: "<", omittingEmptySubsequences: true) {
-            let parts = piece.split(separator: ">", maxSplits: 1, omittingEmptySubsequences: false)
-            if parts.count == 1 {
-                guard piece.allSatisfy(\.isWhitespace) else { throw .invalidXML }
-                continue
+        try reader.open("BlockList")
+        reading: while true {
+            for source in Source.allCases where reader.openIfNext(source.rawValue) {
+                references.append(BlockReference(source: source, id: try reader.restOfElement(source.rawValue)))
+                continue reading
             }
-            if parts[0].hasPrefix("/") {
-                guard parts[1].allSatisfy(\.isWhitespace), let last = references.last,
-                    parts[0].dropFirst() == last.source.rawValue
-                else { throw .invalidXML }
-                continue
-            }
-            guard let source = Source(rawValue: String(parts[0])) else { throw .invalidXML }
-            references.append(BlockReference(source: source, id: String(parts[1])))
+            break
         }
+        try reader.close("BlockList")
+        try reader.end()
         return references
-    }
-}
-
-extension Substring {
-    fileprivate mutating func trimWhitespace() {
-        while let first, first.isWhitespace { removeFirst() }
-        while let last, last.isWhitespace { removeLast() }
     }
 }

@@ -28,6 +28,12 @@ struct BlobServerCommand: AsyncParsableCommand {
     @Option(help: "File with the account key in base64. Absent: the published key of storage emulators.")
     var keyFile: String?
 
+    @Option(
+        help:
+            "File with the bearer tokens that are taken, one a line: the token, a space, and its end in ISO 8601. It is read for each request."
+    )
+    var tokenFile: String?
+
     @Option(help: "Container to make at start, unless it is there. May be given several times.")
     var container: [String] = []
 
@@ -39,10 +45,12 @@ struct BlobServerCommand: AsyncParsableCommand {
             }
             key = text.trimmingCharacters(in: .whitespacesAndNewlines)
         }
+        var settings = BlobServer.Configuration(
+            host: host, port: port, account: account, accountKey: key, folder: folder)
+        if let tokens = tokenFile.map(TokenFile.init(path:)) { settings.tokens = tokens.expiry }
         let server: BlobServer
         do {
-            server = try await BlobServer.start(
-                .init(host: host, port: port, account: account, accountKey: key, folder: folder))
+            server = try await BlobServer.start(settings)
         } catch let error as BlobServer.StartError {
             throw ValidationError(error.description)
         }

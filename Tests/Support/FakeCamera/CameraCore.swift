@@ -9,6 +9,7 @@ final class CameraCore {
     /// Holds the port while nobody listens on it, so that no other camera of the process gets it.
     private var placeholder: Int32 = -1
     private let port: UInt16
+    private let address: String
     private let scenarios: [Scenario]
     private let host: String
     private let path: String
@@ -22,6 +23,7 @@ final class CameraCore {
     init(_ listener: Int32, _ scenarios: [Scenario], host: String, path: String, _ shared: CameraShared) {
         (self.listener, self.scenarios, self.host, self.path, self.shared) = (listener, scenarios, host, path, shared)
         port = UInt16(host.split(separator: ":").last ?? "") ?? 0
+        address = host.split(separator: ":").first.map(String.init) ?? ""
     }
 
     deinit {
@@ -32,13 +34,17 @@ final class CameraCore {
         if placeholder >= 0 { Glibc.close(placeholder) }
     }
 
-    /// A socket that listens on 127.0.0.1.
-    static func listen(port: UInt16) throws(CameraError) -> (descriptor: Int32, port: UInt16) {
-        try open(port: port, listens: true)
+    /// A socket that listens on an address of this host.
+    static func listen(
+        port: UInt16, address: String = "127.0.0.1"
+    ) throws(CameraError) -> (descriptor: Int32, port: UInt16) {
+        try open(port: port, address: address, listens: true)
     }
 
     /// A socket that has the port; connections are refused where it does not listen.
-    private static func open(port: UInt16, listens: Bool) throws(CameraError) -> (descriptor: Int32, port: UInt16) {
+    private static func open(
+        port: UInt16, address host: String, listens: Bool
+    ) throws(CameraError) -> (descriptor: Int32, port: UInt16) {
         let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
         var one: Int32 = 1
         setsockopt(descriptor, SOL_SOCKET, SO_REUSEADDR, &one, socklen_t(MemoryLayout<Int32>.size))
@@ -46,7 +52,10 @@ final class CameraCore {
         setsockopt(descriptor, SOL_SOCKET, SO_REUSEPORT, &one, socklen_t(MemoryLayout<Int32>.size))
         var address = sockaddr_in()
         address.sin_family = sa_family_t(AF_INET)
-        address.sin_addr.s_addr = in_addr_t(0x7F00_0001).bigEndian
+        guard inet_pton(AF_INET, host, &address.sin_addr) == 1 else {
+            Glibc.close(descriptor)
+            throw CameraError(description: "\(host) is no address")
+        }
         address.sin_port = port.bigEndian
         var length = socklen_t(MemoryLayout<sockaddr_in>.size)
         let isBound = withUnsafeMutablePointer(to: &address) { pointer in
@@ -58,7 +67,7 @@ final class CameraCore {
         guard isBound else {
             let words = String(cString: strerror(errno))
             Glibc.close(descriptor)
-            throw CameraError(description: "cannot listen on 127.0.0.1:\(port): \(words)")
+            throw CameraError(description: "cannot listen on \(host):\(port): \(words)")
         }
         return (descriptor, UInt16(bigEndian: address.sin_port))
     }
@@ -101,10 +110,10 @@ final class CameraCore {
                 for link in links { link.end(.close) }
             case .listen(let isListening):
                 if !isListening, listener >= 0 {
-                    placeholder = (try? Self.open(port: port, listens: false).descriptor) ?? -1
+                    placeholder = (try? Self.open(port: port, address: address, listens: false).descriptor) ?? -1
                     Glibc.close(listener)
                     listener = -1
-                } else if isListening, listener < 0, let again = try? Self.listen(port: port) {
+                } else if isListening, listener < 0, let again = try? Self.listen(port: port, address: address) {
                     listener = again.descriptor
                     if placeholder >= 0 { Glibc.close(placeholder) }
                     placeholder = -1

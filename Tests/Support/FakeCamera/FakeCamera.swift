@@ -4,7 +4,7 @@ import Foundation
 import Glibc
 import Synchronization
 
-/// A camera on 127.0.0.1, until it is let go.
+/// A camera, until it is let go.
 public final class FakeCamera: Sendable {
     /// Where it listens.
     public let port: UInt16
@@ -17,14 +17,17 @@ public final class FakeCamera: Sendable {
     /// - Parameters:
     ///   - scenarios: the n-th connection is served by the n-th; the last one goes on. At least one.
     ///   - path: of the URL, with a slash in front.
+    ///   - address: where it listens, one of this host's.
     ///   - port: where it listens; 0: where there is room.
-    public init(_ scenarios: Scenario..., path: String = "/main", port: UInt16 = 0) throws(CameraError) {
+    public init(
+        _ scenarios: Scenario..., path: String = "/main", address: String = "127.0.0.1", port: UInt16 = 0
+    ) throws(CameraError) {
         guard !scenarios.isEmpty else { throw CameraError(description: "a camera needs a scenario") }
         let shared = try CameraShared()
-        let listener = try CameraCore.listen(port: port)
+        let listener = try CameraCore.listen(port: port, address: address)
         self.port = listener.port
         self.shared = shared
-        let host = "127.0.0.1:\(listener.port)"
+        let host = "\(address):\(listener.port)"
         url = "rtsp://\(host)\(path)"
         let thread = Thread {
             CameraCore(listener.descriptor, scenarios, host: host, path: path, shared).run()

@@ -1,4 +1,5 @@
-// A faked capture-controller and a faked mqtt-edge-adapter: the two that the others call on the camera's and the broker's side.
+// A faked capture-controller, mqtt-edge-adapter and cloud-uploader: those that the others call on the camera's, the broker's and the
+// cloud's side.
 
 import RPC
 import Wire
@@ -53,5 +54,21 @@ public final class FakeAdapter: Sendable {
             PublishSnapshotReply(published: true)
         }
         reportStatus = FakeMethod(MqttEdgeAdapterMethods.reportStatus, on: server) { _, _ in ReportStatusReply() }
+    }
+}
+
+/// The cloud-uploader as the command line sees it.
+public final class FakeUploader: Sendable {
+    /// Its socket.
+    public let server: FakeServer
+    /// Finds every blob as it must be.
+    public let verifyBlob: FakeMethod<VerifyBlobRequest, VerifyBlobReply>
+
+    /// A faked uploader; call `server.start()`.
+    public init(address: String, log: (@Sendable (String) -> Void)? = nil) throws {
+        server = try FakeServer(address: address, log: log)
+        verifyBlob = FakeMethod(CloudUploaderMethods.verifyBlob, on: server) { request, _ in
+            VerifyBlobReply(matches: true, readBytes: request.deep == true ? request.sizeBytes : 0)
+        }
     }
 }

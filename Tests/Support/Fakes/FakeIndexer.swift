@@ -16,6 +16,8 @@ public final class FakeIndexer: Sendable {
     public let reportVolume: FakeMethod<ReportVolumeRequest, ReportVolumeReply>
     /// Knows no file.
     public let listFiles: FakeMethod<ListFilesRequest, ListFilesReply>
+    /// Has heard of no volume.
+    public let listVolumes: FakeMethod<ListVolumesRequest, ListVolumesReply>
     /// Accepts every event as request "request-{key}".
     public let submitEvent: FakeMethod<SubmitEventRequest, SubmitReply>
     /// Accepts every request.
@@ -34,16 +36,35 @@ public final class FakeIndexer: Sendable {
     public let completeItem: FakeMethod<CompleteItemRequest, CompleteItemReply>
     /// Takes every failure.
     public let failItem: FakeMethod<FailItemRequest, FailItemReply>
+    /// Has nothing to upload.
+    public let listUploads: FakeMethod<ListUploadsRequest, ListUploadsReply>
+    /// Revives what is named.
+    public let reviveItems: FakeMethod<ReviveItemsRequest, ReviveItemsReply>
     /// Grants nothing.
     public let getDeletionGrants: FakeMethod<GetDeletionGrantsRequest, GetDeletionGrantsReply>
     /// Takes every report.
     public let reportDeleted: FakeMethod<ReportDeletedRequest, ReportDeletedReply>
+    /// Knows no file.
+    public let queryMedia: FakeMethod<QueryMediaRequest, QueryMediaReply>
+    /// Has footage of the whole window.
+    public let coverage: FakeMethod<CoverageRequest, CoverageReply>
+    /// Counts nothing.
+    public let countDays: FakeMethod<CountDaysRequest, CountDaysReply>
+    /// Refuses, until `holdBackup`.
+    public let backupCatalogue: FakeMethod<BackupCatalogueRequest, BackupCatalogueReply>
+    /// Gives pieces of what `holdBackup` was told.
+    public let readBackup: FakeMethod<ReadBackupRequest, ReadBackupReply>
+    /// Has nothing in its books.
+    public let listAudit: FakeMethod<ListAuditRequest, ListAuditReply>
+    /// Finds nothing wrong.
+    public let checkCatalogue: FakeMethod<CheckCatalogueRequest, CheckCatalogueReply>
     /// One change for each `show`.
     public let changes: FakeMethod<IndexerChangesRequest, IndexerChangesReply>
 
     private struct State {
         var offered: [ClaimedItem] = []
         var requests: [ArchiveRequest] = []
+        var backup: (reply: BackupCatalogueReply, bytes: [UInt8])?
     }
 
     private final class Held: Sendable {
@@ -63,6 +84,7 @@ public final class FakeIndexer: Sendable {
         }
         reportVolume = FakeMethod(IndexerMethods.reportVolume, on: server) { _, _ in ReportVolumeReply() }
         listFiles = FakeMethod(IndexerMethods.listFiles, on: server) { _, _ in ListFilesReply(more: false) }
+        listVolumes = FakeMethod(IndexerMethods.listVolumes, on: server) { _, _ in ListVolumesReply() }
         submitEvent = FakeMethod(IndexerMethods.submitEvent, on: server) { request, _ in
             let event = request.eventUs ?? 0
             let window = Window(
@@ -107,10 +129,38 @@ public final class FakeIndexer: Sendable {
             CompleteItemReply(state: request.work == .upload ? .uploaded : .archived)
         }
         failItem = FakeMethod(IndexerMethods.failItem, on: server) { _, _ in FailItemReply(state: .pending) }
+        listUploads = FakeMethod(IndexerMethods.listUploads, on: server) { _, _ in
+            ListUploadsReply(
+                waitingFiles: 0, waitingBytes: 0, activeFiles: 0, activeBytes: 0, setAsideFiles: 0, setAsideBytes: 0)
+        }
+        reviveItems = FakeMethod(IndexerMethods.reviveItems, on: server) { request, _ in
+            ReviveItemsReply(revived: UInt64(request.itemIDs.count))
+        }
         getDeletionGrants = FakeMethod(IndexerMethods.getDeletionGrants, on: server) { _, _ in
             GetDeletionGrantsReply()
         }
         reportDeleted = FakeMethod(IndexerMethods.reportDeleted, on: server) { _, _ in ReportDeletedReply() }
+        queryMedia = FakeMethod(IndexerMethods.queryMedia, on: server) { _, _ in QueryMediaReply() }
+        coverage = FakeMethod(IndexerMethods.coverage, on: server) { request, _ in
+            CoverageReply(covered: [request.window].compactMap(\.self), segments: 1, bytes: 1)
+        }
+        countDays = FakeMethod(IndexerMethods.countDays, on: server) { _, _ in CountDaysReply(more: false) }
+        backupCatalogue = FakeMethod(IndexerMethods.backupCatalogue, on: server) { _, _ in
+            guard let backup = held.state.withLock({ $0.backup }) else { throw RPCError.unavailable("no room") }
+            return backup.reply
+        }
+        readBackup = FakeMethod(IndexerMethods.readBackup, on: server) { request, _ in
+            guard let backup = held.state.withLock({ $0.backup }), backup.reply.name == request.name else {
+                throw RPCError.notFound("no backup \(request.name ?? "")")
+            }
+            let start = min(Int(clamping: request.offset ?? 0), backup.bytes.count)
+            let end = min(start + Int(request.length ?? 921_600), backup.bytes.count)
+            return ReadBackupReply(data: Array(backup.bytes[start..<end]))
+        }
+        listAudit = FakeMethod(IndexerMethods.listAudit, on: server) { _, _ in ListAuditReply() }
+        checkCatalogue = FakeMethod(IndexerMethods.checkCatalogue, on: server) { _, _ in
+            CheckCatalogueReply(rows: 0)
+        }
         changes = FakeMethod(IndexerMethods.changes, on: server) { request, _ in
             let requests = held.state.withLock { $0.requests }
             let after = request.after ?? 0
@@ -126,6 +176,11 @@ public final class FakeIndexer: Sendable {
     public func offer(_ items: [ClaimedItem], work: Work) {
         held.state.withLock { $0.offered += items }
         hints.publish(topic: work == .upload ? "claims/upload" : "claims/archive", name: "", cursor: 0)
+    }
+
+    /// Has a backup of the catalogue: what it says of it, and its bytes.
+    public func holdBackup(_ reply: BackupCatalogueReply, bytes: [UInt8]) {
+        held.state.withLock { $0.backup = (reply, bytes) }
     }
 
     /// Shows a request (again, in a newer state) by GetRequest, ListRequests and Changes; a hint says so.

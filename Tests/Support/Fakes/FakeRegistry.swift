@@ -25,6 +25,9 @@ public final class FakeRegistry: Sendable {
     /// Knows no document.
     public let getDocuments: FakeMethod<GetDocumentsRequest, GetDocumentsReply>
 
+    /// Nothing changed.
+    public let changes: FakeMethod<ChangesRequest, RegistryChangesReply>
+
     private final class Held: Sendable {
         let configuration = Mutex(Configuration(revision: 1))
         let leases: Mutex<[Lease]> = Mutex([])
@@ -70,6 +73,9 @@ public final class FakeRegistry: Sendable {
             ListLeasesReply(leases: held.leases.withLock { $0 })
         }
         apply = FakeMethod(AssetRegistryMethods.apply, on: server) { _, _ in ApplyReply() }
+        changes = FakeMethod(AssetRegistryMethods.changes, on: server) { request, _ in
+            RegistryChangesReply(newest: request.after)
+        }
         getDocuments = FakeMethod(AssetRegistryMethods.getDocuments, on: server) { _, _ in GetDocumentsReply() }
     }
 

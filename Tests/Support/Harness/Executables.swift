@@ -41,14 +41,22 @@ public struct HarnessError: Error, CustomStringConvertible {
     public init(_ description: String) { self.description = description }
 }
 
-/// A folder that exists as long as this object. Kept when the test environment sets SIGHTGLASS_KEEP, or after `keep`.
+/// A folder that exists as long as this object. Kept when the test environment sets SIGHTGLASS_KEEP, or after `keep`. What is in it
+/// at the end must hold no credential but where the test itself put it (Canaries.swift).
 public final class TemporaryDirectory: Sendable {
     /// The folder. Short, because an ipc socket's path has at most 107 bytes.
     public let url: URL
     private let isKept = Atomic(false)
+    private let holdsSecrets: Bool
+    private let shapes: Bool
+    /// What the test wrote.
+    private let written = Mutex<Set<String>>([])
 
-    /// Makes an empty folder below the system's temporary folder.
-    public init() throws {
+    /// Makes an empty folder below the system's temporary folder. `holdsSecrets`: it is the place of credentials.
+    /// `shapes`: also what only has the shape of a credential is none that may be in it.
+    public init(holdsSecrets: Bool = false, shapes: Bool = true) throws {
+        self.holdsSecrets = holdsSecrets
+        self.shapes = shapes
         let name = "sg-" + String(UInt64.random(in: 0...UInt64.max), radix: 36)
         url = URL(fileURLWithPath: "/tmp").appendingPathComponent(name)
         try FileManager.default.createDirectory(at: url, withIntermediateDirectories: false)
@@ -58,6 +66,9 @@ public final class TemporaryDirectory: Sendable {
     public func keep() { isKept.store(true, ordering: .relaxed) }
 
     deinit {
+        if !holdsSecrets {
+            Canary.report(CanaryFiles(sparing: written.withLock { $0 }, shapes: shapes).finds(at: url.path))
+        }
         if !isKept.load(ordering: .relaxed), ProcessInfo.processInfo.environment["SIGHTGLASS_KEEP"] == nil {
             try? FileManager.default.removeItem(at: url)
         }
@@ -79,6 +90,7 @@ public final class TemporaryDirectory: Sendable {
         try FileManager.default.createDirectory(
             at: target.deletingLastPathComponent(), withIntermediateDirectories: true)
         try text.write(to: target, atomically: true, encoding: .utf8)
+        written.withLock { _ = $0.insert(target.path) }
         return target.path
     }
 }

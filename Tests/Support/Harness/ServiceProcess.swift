@@ -3,7 +3,9 @@
 import Foundation
 import Synchronization
 
-/// One running executable. Its output goes to files, so that nothing is lost when it is killed.
+/// One running executable. Its output goes to files, so that nothing is lost when it is killed. It must show no credential: its
+/// arguments and environment are looked at at its start and at its end, then also its output and, where it is asked to end, its
+/// health and metrics (Canaries.swift).
 public final class ServiceProcess: Sendable {
     private let child: ChildProcess
     /// The file that its standard output goes to.
@@ -11,6 +13,8 @@ public final class ServiceProcess: Sendable {
     private let errorPath: String
     /// The executable's name, for messages.
     public let name: String
+    private let arguments: [String]
+    private let finds: Mutex<Set<CanaryFind>>
 
     /// Starts an executable (found by `Executables.path`) with arguments. `logs` is the folder for its output.
     public init(
@@ -18,6 +22,7 @@ public final class ServiceProcess: Sendable {
         label: String? = nil
     ) throws {
         self.name = name
+        self.arguments = arguments
         let stem = "\(label ?? name)-\(UInt32.random(in: 0...UInt32.max))"
         outputPath = logs.path(stem + ".out")
         errorPath = logs.path(stem + ".err")
@@ -25,6 +30,9 @@ public final class ServiceProcess: Sendable {
         child = try ChildProcess(
             try Executables.path(of: name), arguments, environment: inherited.merging(environment) { $1 },
             input: "/dev/null", output: outputPath, error: errorPath)
+        let child = child
+        CanaryProcess.awaitArguments(of: child.processID) { child.exitStatus == nil }
+        finds = Mutex(Set(CanaryProcess.finds(child.processID, name: name)))
     }
 
     /// The process id.
@@ -48,22 +56,48 @@ public final class ServiceProcess: Sendable {
         child.signal(number)
     }
 
-    /// SIGKILL, and waits until the process is gone.
+    /// SIGKILL, and waits until the process is gone. Throws where it showed a credential.
     public func kill() async throws {
+        lookAtProcess()
         signal(SIGKILL)
         _ = try await exitCode(within: .seconds(5))
     }
 
     /// SIGTERM, and waits until the process has ended. Gives its exit code; throws when it takes longer than `within`,
-    /// by default the 5 s that every service promises.
+    /// by default the 5 s that every service promises, and where it showed a credential.
     @discardableResult public func terminate(within limit: Duration = .seconds(5)) async throws -> Int32 {
+        lookAtProcess()
+        await lookAtAnswers()
         signal(SIGTERM)
         return try await exitCode(within: limit)
     }
 
     /// Waits for the end of the process and gives its exit code (the negated signal where one ended it).
     public func exitCode(within limit: Duration) async throws -> Int32 {
-        try await eventually("\(name) ends", within: limit) { self.child.exitStatus }
+        let code = try await eventually("\(name) ends", within: limit) { self.child.exitStatus }
+        let files = CanaryFiles()
+        let all = finds.withLock { $0 }.union(files.finds(at: outputPath)).union(files.finds(at: errorPath))
+        guard all.isEmpty else { throw HarnessError(all.map(\.description).sorted().joined(separator: "\n")) }
+        return code
+    }
+
+    private func lookAtProcess() {
+        let found = CanaryProcess.finds(processID, name: name)
+        finds.withLock { $0.formUnion(found) }
+    }
+
+    /// Where it is one of ours and has a socket in its run-directory.
+    private func lookAtAnswers() async {
+        guard serviceNames.contains(name), isRunning, let folder = argument("--run-directory") else { return }
+        let socket = "\(folder)/\(name).rpc"
+        guard FileManager.default.fileExists(atPath: socket) else { return }
+        let found = await CanaryProcess.finds(answering: "ipc://\(socket)", role: name)
+        finds.withLock { $0.formUnion(found) }
+    }
+
+    private func argument(_ key: String) -> String? {
+        if let index = arguments.firstIndex(of: key), index + 1 < arguments.count { return arguments[index + 1] }
+        return arguments.first { $0.hasPrefix(key + "=") }.map { String($0.dropFirst(key.count + 1)) }
     }
 
     /// Waits for a text on standard error.

@@ -16,10 +16,12 @@ public struct Site: Sendable {
     public let folder: TemporaryDirectory
     /// What all topics begin with.
     public static let namespace = "azure-iot-operations"
+    /// How it differs from the demo's: the variables that `deploy/local/site` describes.
+    private let size: [String: String]
 
     /// Starts everything and waits until it is ready.
-    public static func up() async throws -> Site {
-        let site = Site(folder: try TemporaryDirectory())
+    public static func up(_ size: [String: String] = [:]) async throws -> Site {
+        let site = Site(folder: try TemporaryDirectory(), size: size)
         let result = try await site.run(["up"])
         guard result.exitCode == 0 else {
             throw HarnessError("site up: \(result.output)\(result.error)\n\(try await site.logs())")
@@ -32,7 +34,10 @@ public struct Site: Sendable {
 
     /// For the tools that speak to it.
     public var environment: [String: String] {
-        ["SITE": path, "BIN": Executables.folder.path, "XDG_CONFIG_HOME": path + "/clients"]
+        size.merging([
+            "SITE": path, "BIN": Executables.folder.path, "XDG_CONFIG_HOME": path + "/clients",
+            "SECRETS": "canary",
+        ]) { $1 }
     }
 
     /// Runs `deploy/local/site` on it, to its end.
@@ -54,8 +59,14 @@ public struct Site: Sendable {
     public func stop(_ name: String) async throws { try await must(["stop", name]) }
     /// SIGKILL.
     public func kill(_ name: String) async throws { try await must(["kill", name]) }
-    /// Ends everything and removes the folder; throws when a process does not end within 5 s.
-    public func down() async throws { try await must(["down"]) }
+    /// Ends everything and removes the folder; throws when a process does not end within 5 s, and where a credential stands in
+    /// anything that the site showed or wrote.
+    public func down() async throws {
+        let scan = SiteScan(folder: path)
+        let finds = await scan.running() + scan.written()
+        try await must(["down"])
+        guard finds.isEmpty else { throw HarnessError(finds.map(\.description).joined(separator: "\n")) }
+    }
 
     /// The last lines of every log, for a failed test.
     public func logs() async throws -> String {

@@ -1,11 +1,11 @@
 // Certificates for the TLS tests, made by deploy/local/certificates as a site would: an authority and a certificate for each
-// role, for the name localhost.
+// role, for the name localhost or for others.
 
 import Foundation
 
 /// The authorities and certificates of one site.
 public struct SiteCertificates: Sendable {
-    private static let made = Task { try await make() }
+    private static let made = Task { try await make(for: ["localhost"]) }
 
     private let folder: TemporaryDirectory
 
@@ -39,10 +39,11 @@ public struct SiteCertificates: Sendable {
         return some
     }
 
-    private static func make() async throws -> SiteCertificates {
-        let folder = try TemporaryDirectory()
+    /// New ones for hosts of these names; each certificate is for all of them.
+    public static func make(for names: [String]) async throws -> SiteCertificates {
+        let folder = try TemporaryDirectory(holdsSecrets: true)
         let script = Executables.repository.appendingPathComponent("deploy/local/certificates").path
-        let result = try await runTool("bash", [script, folder.url.path, "all", "localhost"])
+        let result = try await runTool("bash", [script, folder.url.path, "all"] + names)
         guard result.exitCode == 0 else { throw HarnessError("certificates: \(result.output)\(result.error)") }
         return SiteCertificates(folder: folder)
     }

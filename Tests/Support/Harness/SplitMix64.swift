@@ -2,7 +2,7 @@
 // 64 bits of state. Written down here, and not taken from the standard library, so that a seed gives the same plan for ever.
 
 /// A sequence of numbers that follows from its seed.
-public struct SplitMix64: Sendable {
+public struct SplitMix64: RandomNumberGenerator, Sendable {
     private var state: UInt64
 
     /// The sequence of a seed.

@@ -1,6 +1,7 @@
 // Runs a tool (ffprobe, mosquitto_pub, openssl) to its end and gives what it printed.
 
 import Foundation
+import Synchronization
 
 /// What a tool left behind.
 public struct ToolResult: Sendable {
@@ -12,15 +13,62 @@ public struct ToolResult: Sendable {
     public let error: String
 }
 
+/// Lets so many in at a time, in their order.
+private final class ToolGate: Sendable {
+    /// Two for each of two processors: one of them mostly waits.
+    static let commands = ToolGate(room: 4)
+
+    private struct State {
+        var free: Int
+        var waiting: [CheckedContinuation<Void, Never>] = []
+    }
+    private let state: Mutex<State>
+
+    init(room: Int) { state = Mutex(State(free: room)) }
+
+    func enter() async {
+        await withCheckedContinuation { continuation in
+            let isFree = state.withLock { state in
+                guard state.free == 0 else {
+                    state.free -= 1
+                    return true
+                }
+                state.waiting.append(continuation)
+                return false
+            }
+            if isFree { continuation.resume() }
+        }
+    }
+
+    func leave() {
+        let next = state.withLock { state -> CheckedContinuation<Void, Never>? in
+            guard state.waiting.isEmpty else { return state.waiting.removeFirst() }
+            state.free += 1
+            return nil
+        }
+        next?.resume()
+    }
+}
+
 /// Runs a tool to its end. Throws when it takes longer than `limit`; never for its exit code.
 public func runTool(
     _ name: String, _ arguments: [String], input: String? = nil, environment: [String: String] = [:],
     within limit: Duration = .seconds(60)
 ) async throws -> ToolResult {
-    let folder = try TemporaryDirectory()
+    let shown = Canary.scanner.finds(
+        in: arguments.joined(separator: "\n"), place: "the arguments of \(name)", shapes: false)
+    guard shown.isEmpty else { throw HarnessError(shown.map(\.description).joined(separator: "\n")) }
+    // A suite starts all its tests at once: a hundred of our commands beginning together take longer to load than one of them waits
+    // for the test's own fakes.
+    let isCommand = name == "sightglass"
+    if isCommand { await ToolGate.commands.enter() }
+    defer { if isCommand { ToolGate.commands.leave() } }
+    let executable = try Executables.path(of: name)
+    // What tools of others say of addresses is theirs; a canary they must not be given.
+    let folder = try TemporaryDirectory(shapes: executable.path.hasPrefix(Executables.folder.path))
     try folder.write(input ?? "", to: "in")
     let process = try ChildProcess(
-        try Executables.path(of: name), arguments,
+        executable, arguments,
         environment: ProcessInfo.processInfo.environment.merging(environment) { $1 }, input: folder.path("in"),
         output: folder.path("out"), error: folder.path("err"))
     let exitCode = try await eventually("\(name) ends", within: limit) { process.exitStatus }

@@ -1,7 +1,7 @@
 // rtspcam: several cameras in one RTSP server, for tests and the demo. A file is read once into memory and fed to
 // gst-rtsp-server with exact, continuous timestamps, in an endless loop; nothing is encoded again.
 //
-// usage: rtspcam -p PORT -f FILE... [-a ADDRESS] [-n CAMERAS] [-A basic|digest|both] [-u FILE with user:password]
+// usage: rtspcam -p PORT -f FILE... [-a ADDRESS] [-n CAMERAS] [-A basic|digest|both] [-u FILE of lines user:password]
 //                [-c cert.pem -k key.pem] [-P tcp|udp|all] [-d BITS]           cameras are /cam0, /cam1, ...
 // Each further -f is the film of the next camera; they begin again with the first one where there are more cameras.
 // -d: one bit in so many of the pictures is wrong, each time another one. Says "play" for each session that begins.
@@ -299,7 +299,7 @@ int main(int argc, char **argv) {
             auth = optarg;
             break;
         case 'u':
-            up = first_line(optarg);
+            up = read_logins(optarg);
             break;
         case 'c':
             cert = optarg;

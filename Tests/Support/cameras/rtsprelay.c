@@ -1,7 +1,7 @@
 // rtsprelay: an RTSP media server on one port, for tests and the demo. What is published (ANNOUNCE, RECORD) on a path
 // can be played from the same path, over TCP and UDP, with Basic or Digest, and with TLS.
 //
-// usage: rtsprelay -p PORT [-a ADDRESS] [-A basic|digest|both -u FILE with user:password] [-c cert.pem -k key.pem]
+// usage: rtsprelay -p PORT [-a ADDRESS] [-A basic|digest|both -u FILE of lines user:password] [-c cert.pem -k key.pem]
 // commands on standard input: kick | quit
 #include <gst/gst.h>
 #include <gst/app/gstappsrc.h>
@@ -340,7 +340,7 @@ int main(int argc, char **argv) {
             auth = optarg;
             break;
         case 'u':
-            up = first_line(optarg);
+            up = read_logins(optarg);
             break;
         case 'c':
             cert = optarg;

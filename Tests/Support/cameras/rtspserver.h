@@ -5,35 +5,38 @@
 #include <stdlib.h>
 #include <string.h>
 
-// The first line of a file, so that a password is never an argument.
-static char *first_line(const char *path) {
+// The text of a file of logins, "user:password" a line, so that a password is never an argument.
+static char *read_logins(const char *path) {
     char *text = NULL;
     if (!g_file_get_contents(path, &text, NULL, NULL)) {
         fprintf(stderr, "cannot read %s\n", path);
         exit(1);
     }
-    text[strcspn(text, "\n")] = 0;
     return text;
 }
 
-// Lets in who knows `login` ("user:password") by `method` (basic, digest or both; NULL: everyone), over TLS where a
+// Lets in who knows one of `logins` (lines "user:password") by `method` (basic, digest or both; NULL: everyone), over TLS where a
 // certificate is given.
-static void protect(GstRTSPServer *server, const char *realm, const char *method, const char *login, const char *certificate_path,
+static void protect(GstRTSPServer *server, const char *realm, const char *method, const char *logins, const char *certificate_path,
     const char *key_path) {
     if (!method && !certificate_path) { return; }
     GstRTSPAuth *auth = gst_rtsp_auth_new();
     GstRTSPToken *token = gst_rtsp_token_new(GST_RTSP_TOKEN_MEDIA_FACTORY_ROLE, G_TYPE_STRING, "user", NULL);
     if (method) {
-        char **parts = g_strsplit(login, ":", 2);
-        int methods = 0;
-        if (strcmp(method, "digest")) {
-            methods |= GST_RTSP_AUTH_BASIC;
-            gst_rtsp_auth_add_basic(auth, gst_rtsp_auth_make_basic(parts[0], parts[1]), token);
+        int methods = strcmp(method, "digest") ? GST_RTSP_AUTH_BASIC : 0;
+        if (strcmp(method, "basic")) { methods |= GST_RTSP_AUTH_DIGEST; }
+        char **lines = g_strsplit(logins, "\n", 0);
+        for (char **line = lines; *line; line++) {
+            char **parts = g_strsplit(*line, ":", 2);
+            if (parts[0] && parts[1]) {
+                if (methods & GST_RTSP_AUTH_BASIC) {
+                    gst_rtsp_auth_add_basic(auth, gst_rtsp_auth_make_basic(parts[0], parts[1]), token);
+                }
+                if (methods & GST_RTSP_AUTH_DIGEST) { gst_rtsp_auth_add_digest(auth, parts[0], parts[1], token); }
+            }
+            g_strfreev(parts);
         }
-        if (strcmp(method, "basic")) {
-            methods |= GST_RTSP_AUTH_DIGEST;
-            gst_rtsp_auth_add_digest(auth, parts[0], parts[1], token);
-        }
+        g_strfreev(lines);
         gst_rtsp_auth_set_supported_methods(auth, methods);
         gst_rtsp_auth_set_realm(auth, realm);
     } else {

@@ -17,11 +17,11 @@ private let c = SourceName(device: "c", endpoint: "e")
         at nowMs: Int64
     ) -> [Lease] {
         table.acquire(
-            holder: holder, address: "ipc:///run/\(holder)", capacity: capacity,
+            LeaseTable.Asker(name: holder, address: "ipc:///run/\(holder)", capacity: capacity),
             believed: Dictionary(
                 uniqueKeysWithValues: held.compactMap { lease in
                     guard let source = lease.source, let epoch = lease.epoch else { return nil }
-                    return (source, epoch)
+                    return (source, LeaseTable.Belief(epoch: epoch))
                 }), eligible: eligible, nowMs: nowMs
         ).held
     }
@@ -45,7 +45,8 @@ private let c = SourceName(device: "c", endpoint: "e")
     @Test mutating func aRenewalAltersNothingDurable() {
         let first = acquire("x", at: 0)
         let outcome = table.acquire(
-            holder: "x", address: "ipc:///run/x", capacity: 10, believed: [a: 1, b: 1, c: 1], eligible: [a, b, c],
+            LeaseTable.Asker(name: "x", address: "ipc:///run/x", capacity: 10),
+            believed: [a, b, c].reduce(into: [:]) { $0[$1] = LeaseTable.Belief(epoch: 1) }, eligible: [a, b, c],
             nowMs: 100)
         #expect(outcome.changed.isEmpty)
         #expect(outcome.held.count == first.count)
@@ -53,6 +54,7 @@ private let c = SourceName(device: "c", endpoint: "e")
 
     @Test mutating func anotherTakesOverWhatRanOutWithAHigherEpoch() {
         let first = acquire("x", at: 0)
+        #expect(acquire("y", at: 2500).isEmpty)
         let second = acquire("y", at: 5000)
         #expect(second.map(\.epoch) == [2, 2, 2], "L2")
         #expect(acquire("x", held: first, at: 5001).isEmpty, "L5")
@@ -64,8 +66,18 @@ private let c = SourceName(device: "c", endpoint: "e")
         #expect(acquire("x", held: first, at: 60_000).map(\.epoch) == [1, 1, 1], "L3")
     }
 
+    @Test mutating func afterASilenceEverybodyFindsWhatHeHad() {
+        let first = acquire("x", capacity: 2, at: 0)
+        let other = acquire("y", at: 1)
+        // The registry was cut off from both, and did not stand still.
+        for nowMs in stride(from: Int64(2600), to: 60_000, by: 250) { #expect(table.expire(nowMs: nowMs).isEmpty) }
+        #expect(acquire("y", held: other, at: 60_000) == other)
+        #expect(acquire("x", capacity: 2, held: first, at: 62_000) == first)
+    }
+
     @Test mutating func aLateRenewalAfterExpiryWasRecordedIsAGrantAnew() {
         let first = acquire("x", at: 0)
+        for nowMs in [2000, 4000] as [Int64] { _ = acquire("y", capacity: 0, at: nowMs) }
         #expect(table.expire(nowMs: 5000) == [a, b, c])
         #expect(table.expire(nowMs: 5001).isEmpty)
         #expect(acquire("x", held: first, at: 5002).map(\.epoch) == [2, 2, 2], "L2")
@@ -84,15 +96,15 @@ private let c = SourceName(device: "c", endpoint: "e")
 
     @Test mutating func releaseNeedsHolderAndEpoch() {
         _ = acquire("x", at: 0)
-        #expect(table.release(holder: "y", sources: [a: 1]).isEmpty)
-        #expect(table.release(holder: "x", sources: [a: 2]).isEmpty)
-        #expect(table.release(holder: "x", sources: [a: 1]) == [a])
+        #expect(table.release(holder: "y", sources: [a: 1], nowMs: 0).isEmpty)
+        #expect(table.release(holder: "x", sources: [a: 2], nowMs: 0).isEmpty)
+        #expect(table.release(holder: "x", sources: [a: 1], nowMs: 0) == [a])
         #expect(acquire("y", at: 1).map(\.source) == [a])
     }
 
     @Test mutating func aWithdrawnSourceIsDroppedAndItsEpochStays() {
         let first = acquire("x", at: 0)
-        #expect(table.withdraw(exceptFor: [a, b]) == [c])
+        #expect(table.withdraw(exceptFor: [a, b], nowMs: 0) == [c])
         #expect(acquire("x", held: first, from: [a, b], at: 1).map(\.source) == [a, b])
         #expect(acquire("x", held: first, at: 2).last?.epoch == 2)
     }
@@ -115,7 +127,7 @@ private let c = SourceName(device: "c", endpoint: "e")
             let eligible = [a, b, c].filter { _ in Bool.random(using: &generator) }
             switch Int.random(in: 0..<4, using: &generator) {
             case 0: _ = table.expire(nowMs: now)
-            case 1: _ = table.withdraw(exceptFor: eligible)
+            case 1: _ = table.withdraw(exceptFor: eligible, nowMs: now)
             default:
                 beliefs[holder] = acquire(
                     holder, capacity: Int.random(in: 0...3, using: &generator), held: beliefs[holder] ?? [],

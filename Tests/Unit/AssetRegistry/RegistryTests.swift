@@ -31,7 +31,8 @@ private final class Bench: Sendable {
 
     func open() throws -> Registry {
         let options = Registry.Options(
-            namespace: "aio", leaseMs: 5000, clock: clock, nowMs: { self.nowMs.withLock { $0 } },
+            namespace: "aio", leaseMs: 5000, rebalanceAfterMs: 10_000, clock: clock,
+            nowMs: { self.nowMs.withLock { $0 } },
             makeRunID: {
                 self.runCount.withLock { count in
                     count += 1
@@ -262,8 +263,15 @@ private let live = StreamName(asset: "line1", stream: "live")
         #expect(first.renewAfterMs == 1250)
         #expect(first.configurationRevision == 1)
         bench.announced.withLock { $0 = [] }
-        bench.nowMs.withLock { $0 = 5000 }
-        await registry.tick()
+        for nowMs in stride(from: Int64(250), through: 5000, by: 250) {
+            bench.nowMs.withLock { $0 = nowMs }
+            if nowMs % 1000 == 0, nowMs < 5000 {
+                let other = try await registry.acquireLeases(
+                    AcquireLeasesRequest(holder: "cc-1", holderAddress: "ipc:///run/cc-1.rpc", capacity: 5))
+                #expect(other.leases.isEmpty)
+            }
+            await registry.tick()
+        }
         #expect(await registry.listLeases().leases.isEmpty)
         #expect(bench.announced.withLock { $0 }.map(\.topic) == ["leases/"])
         let other = try await registry.acquireLeases(
@@ -272,6 +280,42 @@ private let live = StreamName(asset: "line1", stream: "live")
         var late = request
         late.held = first.leases
         #expect(try await registry.acquireLeases(late).leases.isEmpty)
+    }
+
+    @Test func aRegistryThatStoodStillEndsNoLease() async throws {
+        let registry = try await opened()
+        let request = AcquireLeasesRequest(holder: "cc-0", holderAddress: "ipc:///run/cc-0.rpc", capacity: 5)
+        let first = try await registry.acquireLeases(request)
+        bench.nowMs.withLock { $0 = 60_000 }
+        await registry.tick()
+        // The one that asks first while the other's renewal still waits gets nothing of it.
+        let other = try await registry.acquireLeases(
+            AcquireLeasesRequest(holder: "cc-1", holderAddress: "ipc:///run/cc-1.rpc", capacity: 5))
+        #expect(other.leases.isEmpty)
+        var renewal = request
+        renewal.held = first.leases
+        #expect(try await registry.acquireLeases(renewal).leases.map(\.epoch) == [1])
+    }
+
+    @Test func aMoveOutlivesTheRegistrysProcess() async throws {
+        let first = try await opened()
+        func ask(_ holder: String, _ held: [Lease] = [], draining: Bool = false) -> AcquireLeasesRequest {
+            AcquireLeasesRequest(
+                holder: holder, holderAddress: "ipc:///run/\(holder).rpc", capacity: 5, held: held, takesOver: true,
+                draining: draining)
+        }
+        let held = try await first.acquireLeases(ask("cc-0")).leases
+        _ = try await first.acquireLeases(ask("cc-1"))
+        #expect(try await first.acquireLeases(ask("cc-0", held, draining: true)).leaving == 1)
+        let taken = try await first.acquireLeases(ask("cc-1")).leases
+        #expect(taken.map(\.state) == [.taking])
+        #expect(taken.map(\.epoch) == [2])
+        let second = try bench.open()
+        var ready = taken[0]
+        ready.ready = true
+        #expect(try await second.acquireLeases(ask("cc-1", [ready])).leases.map(\.epoch) == [2])
+        #expect(await second.listLeases().leases.map(\.holder) == ["cc-1"])
+        #expect(try await second.acquireLeases(ask("cc-0", held, draining: true)).leases == [])
     }
 
     @Test func aDisabledDevicesLeaseEndsWithTheApply() async throws {

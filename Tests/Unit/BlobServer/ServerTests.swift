@@ -1,71 +1,16 @@
 // The server over a socket: what outlives a restart, and faults. Its protocol is checked by clients that are not ours in
 // Tests/Support/blob-conformance; this suite needs no Python.
-import AsyncHTTPClient
 import Crypto
 import Foundation
-import NIOCore
-import NIOHTTP1
 import Testing
 
 @testable import BlobServer
 
-/// A client of few lines, apart from the uploader's, so that one cannot hide the other's mistakes.
-private struct Client {
-    let server: BlobServer
-
-    struct Answer {
-        let status: Int
-        let headers: HTTPHeaders
-        let body: [UInt8]
-        var code: String? { headers.first(name: "x-ms-error-code") }
-    }
-
-    func send(_ method: HTTPMethod, _ path: String, headers extra: HTTPHeaders = [:], body: [UInt8] = []) async throws
-        -> Answer
-    {
-        var headers = extra
-        headers.add(name: "x-ms-date", value: HTTPDate.rfc1123(Date()))
-        headers.add(name: "x-ms-version", value: "2021-12-02")
-        var signed = headers
-        if method == .PUT || method == .POST { signed.add(name: "Content-Length", value: String(body.count)) }
-        let head = HTTPRequestHead(
-            version: .http1_1, method: method, uri: "/\(BlobServer.developmentAccount)/\(path)", headers: signed)
-        let key = try #require(Data(base64Encoded: BlobServer.developmentKey))
-        let text = SharedKey(account: BlobServer.developmentAccount, key: [UInt8](key))
-            .stringToSign(try BlobRequest(head: head, remoteAddress: nil), order: .bytewise)
-        let mac = HMAC<SHA256>.authenticationCode(for: Data(text.utf8), using: SymmetricKey(data: key))
-        headers.add(
-            name: "Authorization",
-            value: "SharedKey \(BlobServer.developmentAccount):\(Data(mac).base64EncodedString())")
-        return try await plain(method, "\(server.endpoint)/\(path)", headers: headers, body: body)
-    }
-
-    func plain(_ method: HTTPMethod, _ url: String, headers: HTTPHeaders = [:], body: [UInt8] = []) async throws
-        -> Answer
-    {
-        var request = HTTPClientRequest(url: url)
-        request.method = method
-        request.headers = headers
-        if method == .PUT || method == .POST { request.body = .bytes(ByteBuffer(bytes: body)) }
-        let response = try await HTTPClient.shared.execute(request, timeout: .seconds(20))
-        let content = try await response.body.collect(upTo: 1 << 26)
-        return Answer(
-            status: Int(response.status.code), headers: response.headers, body: Array(content.readableBytesView))
-    }
-}
-
 @Suite struct ServerTests {
-    private func withServer(folder: String? = nil, _ body: (Client) async throws -> Void) async throws {
-        let server = try await BlobServer.start(.init(folder: folder))
-        let outcome = await Result { try await body(Client(server: server)) }
-        try await server.stop()
-        try outcome.get()
-    }
-
     @Test func keepsBlobsAndUncommittedBlocksOverARestart() async throws {
         let folder = FileManager.default.temporaryDirectory.appending(path: "blob-\(UUID().uuidString)").path
         defer { try? FileManager.default.removeItem(atPath: folder) }
-        try await withServer(folder: folder) { client in
+        try await withServer(.init(folder: folder)) { client in
             try client.server.createContainer("cams")
             for id in ["QUFB", "QkJC"] {
                 let answer = try await client.send(.PUT, "cams/a?comp=block&blockid=\(id)", body: Array(id.utf8))
@@ -80,7 +25,7 @@ private struct Client {
         try journal.seekToEnd()
         try journal.write(contentsOf: Data(#"{"deleteContainer":{"na"#.utf8))
         try Data([1]).write(to: URL(fileURLWithPath: folder + "/data/orphan"))
-        try await withServer(folder: folder) { client in
+        try await withServer(.init(folder: folder)) { client in
             let list = "<BlockList><Uncommitted>QkJC</Uncommitted><Latest>QUFB</Latest></BlockList>"
             #expect(try await client.send(.PUT, "cams/a?comp=blocklist", body: Array(list.utf8)).status == 201)
             #expect(client.server.content(of: "a", in: "cams") == Array("QkJCQUFB".utf8))
@@ -94,7 +39,7 @@ private struct Client {
     @Test func deletedBytesLeaveTheFolder() async throws {
         let folder = FileManager.default.temporaryDirectory.appending(path: "blob-\(UUID().uuidString)").path
         defer { try? FileManager.default.removeItem(atPath: folder) }
-        try await withServer(folder: folder) { client in
+        try await withServer(.init(folder: folder)) { client in
             try client.server.createContainer("cams")
             for body in [[1], [2]] as [[UInt8]] {
                 _ = try await client.send(.PUT, "cams/b", headers: ["x-ms-blob-type": "BlockBlob"], body: body)
@@ -160,17 +105,6 @@ private struct Client {
                 text.contains(
                     "<Code>ContainerNotFound</Code><Message>The specified container does not exist.\nRequestId:"))
             #expect(try await client.plain(.GET, client.server.endpoint + "/cams/x").status == 401)
-        }
-    }
-}
-
-extension Result where Failure == any Error {
-    /// Runs what may throw, and keeps the outcome so that the server can be stopped first.
-    fileprivate init(_ body: () async throws -> Success) async {
-        do {
-            self = .success(try await body())
-        } catch {
-            self = .failure(error)
         }
     }
 }

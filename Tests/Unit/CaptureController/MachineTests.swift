@@ -210,4 +210,20 @@ struct LeaseTableTests {
         #expect(!table.isFresh(source, nowUs: 5_000_000))
         #expect(table.held[source] != nil, "recording goes on")
     }
+
+    @Test func whatIsTakenOverIsNotFreshUntilItIsHeld() {
+        var table = LeaseTable()
+        let source = SourceKey(device: "a", endpoint: "e")
+        var taking = lease("a", 2)
+        taking.state = .taking
+        #expect(table.answered([taking], nowUs: 0) == true)
+        #expect(!table.isFresh(source, nowUs: 1), "L4: no pictures, no pushes")
+        #expect(table.owned.isEmpty)
+        let said = table.wire(holder: "h") { _ in LeaseReadiness(isReady: true, isBusy: true) }
+        #expect(said.map(\.ready) == [true])
+        #expect(said.map(\.state) == [.taking])
+        #expect(table.answered([lease("a", 2)], nowUs: 2) == true, "it is the holder")
+        #expect(table.isFresh(source, nowUs: 3))
+        #expect(table.wire(holder: "h") { _ in LeaseReadiness(isReady: true) }.map(\.ready) == [nil])
+    }
 }

@@ -1,6 +1,7 @@
 // What workers share: which claims are due and lost, waiting, and the thread for blocking calls.
 import Dispatch
 import ServiceKit
+import Synchronization
 import Testing
 import Wire
 
@@ -42,6 +43,43 @@ import Wire
         #expect(table.due(at: start + .seconds(20)).isEmpty)
     }
 
+    @Test func progressIsToldAfterTwoSecondsAndOnlyOnce() {
+        var table = ClaimTable(lease: .seconds(30))
+        table.add(claim(1), sentAt: start)
+        table.add(claim(2), sentAt: start)
+        table.add(claim(3), sentAt: start + .seconds(1))
+        table.note(claim(1), doneBytes: 700)
+        #expect(table.nextDue == start + .seconds(2))
+        #expect(table.due(at: start + .milliseconds(1999)).isEmpty)
+        table.note(claim(3), doneBytes: 5)
+        let told = [
+            ItemClaim(itemID: 1, epoch: 1, doneBytes: 700), ItemClaim(itemID: 3, epoch: 1, doneBytes: 5),
+        ]
+        #expect(table.due(at: start + .seconds(2)) == told, "what is not due yet goes along with what is")
+        // More came while the call was on its way: that is news again.
+        table.note(claim(3), doneBytes: 9)
+        #expect(table.renewed(told, lost: [], sentAt: start + .seconds(2)).isEmpty)
+        #expect(table.due(at: start + .milliseconds(3999)).isEmpty)
+        #expect(table.due(at: start + .seconds(4)) == [ItemClaim(itemID: 3, epoch: 1, doneBytes: 9)])
+        #expect(
+            table.renewed([ItemClaim(itemID: 3, epoch: 1, doneBytes: 9)], lost: [], sentAt: start + .seconds(4)).isEmpty
+        )
+        // Without news the lease decides, and what is known is told again.
+        #expect(table.nextDue == start + .seconds(10))
+        #expect(table.due(at: start + .seconds(12)).map(\.doneBytes) == [700, nil])
+    }
+
+    @Test func progressStaysWithinTheContractAndALeaseNeverWaitsForIt() {
+        var table = ClaimTable(lease: .seconds(3))
+        table.add(claim(1), sentAt: start)
+        table.note(claim(1), doneBytes: .max)
+        table.note(claim(1, 2), doneBytes: 1)
+        table.note(claim(2), doneBytes: 1)
+        #expect(table.due(at: start + .seconds(1)) == [ItemClaim(itemID: 1, epoch: 1, doneBytes: 1 << 40)])
+        table.note(claim(1), doneBytes: -5)
+        #expect(table.due(at: start + .seconds(1)).map(\.doneBytes) == [0])
+    }
+
     @Test func stopsWhatIsLostAndOnlyThat() {
         var table = ClaimTable(lease: .seconds(30))
         table.add(claim(1), sentAt: start)
@@ -59,6 +97,21 @@ import Wire
         table.remove(claim(1, 1))
         #expect(table.holds(claim(1, 2)))
         #expect(!table.holds(claim(1, 1)))
+    }
+}
+
+@Suite struct ClaimProgressTests {
+    @Test func manyPiecesAreOneNews() {
+        let calls = Atomic(0)
+        let progress = ClaimProgress { calls.add(1, ordering: .relaxed) }
+        #expect(progress.news() == nil)
+        for _ in 0..<5 { progress.add(10) }
+        progress.add(0)
+        #expect(calls.load(ordering: .relaxed) == 1)
+        #expect(progress.news() == 50 && progress.news() == nil)
+        progress.add(-20)
+        #expect(calls.load(ordering: .relaxed) == 2)
+        #expect(progress.news() == 30)
     }
 }
 

@@ -1,8 +1,6 @@
 // How a file is cut, what the blocks are called, and what is still missing.
-import Crypto
 import Foundation
 import Testing
-import Volume
 
 @testable import CloudUploader
 
@@ -76,17 +74,41 @@ import Volume
         #expect(BlockListing(xml: Array(torn.utf8)) == nil)
     }
 
-    @Test func measuresWholeAndBlocksInOnePass() throws {
-        let bytes = (0..<1_000_003).map { UInt8(truncatingIfNeeded: $0 &* 31) }
-        for (single, block) in [(2_000_000, 1), (1_000_003, 7), (1000, 300_000), (0, 1_000_003), (0, 333_333)] {
-            let cut = PreparedFile.Cut(singlePutBytes: Int64(single), blockBytes: Int64(block) + 64)
-            let (digest, md5, plan) = try PreparedFile.measure(.bytes(bytes), cut)
-            #expect(digest.sha256 == Array(SHA256.hash(data: bytes)) && digest.sizeBytes == 1_000_003)
-            let parts =
-                plan.blocks.isEmpty ? [bytes[...]] : plan.blocks.map { bytes[Int($0.offset)...].prefix($0.sizeBytes) }
-            #expect(md5 == parts.map { Data(Insecure.MD5.hash(data: $0)).base64EncodedString() })
+    /// Ids of one blob have one length: what another program left decides it.
+    @Test(arguments: [16, 24, 32, 47, 48, 64])
+    func takesTheLengthOfIDsThatAnotherProgramLeft(_ length: Int) throws {
+        let plan = try plan(200)
+        let left = [ListedBlock(id: Data(count: length).base64EncodedString(), sizeBytes: 40)]
+        let beside = try #require(plan.besides(left, sha256: sha))
+        #expect(beside.blocks.allSatisfy { $0.id.utf8.count == left[0].id.utf8.count })
+        #expect(Set(beside.blocks.map(\.id)).count == 5)
+        #expect(beside.blocks.map(\.offset) == plan.blocks.map(\.offset))
+        #expect(beside.missing(uncommitted: left).count == 5)
+        // What an attempt under these ids left is found by the next.
+        let ours = left + beside.blocks.prefix(3).map { ListedBlock(id: $0.id, sizeBytes: $0.sizeBytes) }
+        #expect(try #require(plan.besides(ours, sha256: sha)).missing(uncommitted: ours).count == 2)
+        #expect((beside == plan) == (length == 24))
+    }
+
+    @Test(arguments: [1, 8, 15]) func idsTooShortToTellFilesApartAreNotUsed(_ length: Int) throws {
+        let left = [ListedBlock(id: Data(count: length).base64EncodedString(), sizeBytes: 40)]
+        #expect(try plan(200).besides(left, sha256: sha) == nil)
+        #expect(try plan(200).besides([], sha256: sha) == plan(200))
+    }
+
+    /// An answer that was lost, and other settings since: the blocks say whose they are.
+    @Test func knowsACommittedListByWhateverBlockSizeItWasSent() throws {
+        for (block, length) in [(40, 24), (37, 24), (199, 24), (64, 48)] as [(Int64, Int)] {
+            let plan = try #require(
+                UploadPlan(sizeBytes: 200, sha256: sha, singlePutBytes: 0, blockBytes: block, idBytes: length))
+            let list = plan.blocks.map { ListedBlock(id: $0.id, sizeBytes: $0.sizeBytes) }
+            #expect(UploadPlan.isList(list, ofFile: sha, sizeBytes: 200))
+            #expect(!UploadPlan.isList(list, ofFile: sha.reversed(), sizeBytes: 200))
+            #expect(!UploadPlan.isList(list, ofFile: sha, sizeBytes: 201))
+            #expect(!UploadPlan.isList(Array(list.dropLast()), ofFile: sha, sizeBytes: 200))
+            #expect(!UploadPlan.isList(list.reversed(), ofFile: sha, sizeBytes: 200))
         }
-        let (digest, md5, plan) = try PreparedFile.measure(.bytes([]), .init(singlePutBytes: 0, blockBytes: 10))
-        #expect(digest.sizeBytes == 0 && md5 == ["1B2M2Y8AsgTpgAmY7PhCfg=="] && plan.blocks.isEmpty)
+        #expect(!UploadPlan.isList([], ofFile: sha, sizeBytes: 200))
+        #expect(!UploadPlan.isList([ListedBlock(id: "QQ==", sizeBytes: 200)], ofFile: sha, sizeBytes: 200))
     }
 }

@@ -57,13 +57,14 @@ import Testing
             case .fault(.storage(let trouble, _)): seen.insert(trouble.rawValue)
             case .stimulus(.event(_, _, _, _, _, let copies)): seen.insert("event \(copies)")
             case .stimulus(.archive): seen.insert("archive")
+            case .stimulus(.again): seen.insert("again")
             case .stimulus(.cancel): seen.insert("cancel")
             case .stimulus(.task(_, let isRunning)): seen.insert("task \(isRunning)")
             case .settle: break
             }
         }
         let wanted =
-            ProcessName.allCases.map { "kill \($0.rawValue)" } + StorageTrouble.allCases.map(\.rawValue)
+            SiteShape.demo.processes.map { "kill \($0.rawValue)" } + StorageTrouble.allCases.map(\.rawValue)
             + ["several", "restart", "pause", "event 1", "event 2", "archive", "cancel", "task true", "task false"]
         #expect(Set(wanted).subtracting(seen) == [])
     }
@@ -83,7 +84,8 @@ import Testing
         var keys: Set<String> = []
         for planned in Planner.plan(seed: 6, kills: 400) {
             switch planned.step {
-            case .stimulus(.event(let key, let cameras, _, _, _, _)), .stimulus(.archive(let key, let cameras, _, _)):
+            case .stimulus(.event(let key, let cameras, _, _, _, _)),
+                .stimulus(.archive(let key, let cameras, _, _, _)):
                 #expect(keys.insert(key).inserted)
                 #expect(!cameras.isEmpty)
             case .stimulus(.cancel(let key)): #expect(keys.contains(key))

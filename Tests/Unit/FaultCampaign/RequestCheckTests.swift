@@ -146,4 +146,48 @@ import Testing
         one.manifestGaps = [span(12, 13)]
         #expect(one.violations() == [.manifest])
     }
+
+    // MARK: The archive only, and clips
+
+    @Test func whatIsAskedForInTheArchiveOnlyNeedsNoCloud() {
+        var one = OneRequest()
+        (one.fileState, one.manner) = ("archived", Manner(inCloud: false))
+        #expect(one.violations { $0.blobs = [:] } == [])
+        one.manner = Manner()
+        #expect(one.violations { $0.blobs = [:] } == [.delivery])
+        (one.fileState, one.manner) = ("pending", Manner(inCloud: false))
+        #expect(one.violations() == [.delivery])
+    }
+
+    @Test func aRequestInAnotherMannerThanAskedForIsFound() {
+        var one = OneRequest()
+        one.ledger.asked(
+            Ask(
+                key: "a2", isEvent: false, cameras: [.line1], window: span(10, 20), manner: Manner(isClip: true)))
+        one.ledger.received(
+            Receipt(atUs: us(16), stamp: "16", word: "accepted", requestID: "r", message: nil), under: "a2")
+        #expect(one.violations() == [.identity])
+    }
+
+    @Test func aClipCoversWhatTheCatalogueHasOfItsWindow() {
+        var one = OneRequest()
+        (one.manner, one.covered) = (Manner(isClip: true), span(10, 20))
+        let row = { (path: String, time: Span) in
+            MediaRow(
+                path: path, camera: .line1, isSegment: true, span: time, fact: fact, frames: 1, isSalvaged: false,
+                runID: "run-1")
+        }
+        let rows = [row("p.mp4", span(5, 9)), row("q.mp4", span(9, 15)), row("r.mp4", span(15, 21))]
+        func violations(_ shown: [MediaRow], expired: [NamedGap] = []) -> Set<Violation.Rule> {
+            one.violations {
+                ($0.rows, $0.shown, $0.missing) = (shown, shown, expired)
+            }
+        }
+        #expect(violations(rows) == [])
+        #expect(violations([rows[0], rows[2]]) == [.unexplained])
+        // What made room since was there when the clip was made.
+        #expect(violations([rows[2]]) == [])
+        let gap = NamedGap(camera: .line1, span: span(9, 15), cause: "expired", reason: "")
+        #expect(violations([rows[0], rows[2]], expired: [gap]) == [])
+    }
 }

@@ -32,6 +32,8 @@ struct OneRequest {
     var gaps: [NamedGap] = []
     var covered = span(9, 21)
     var manifestGaps: Set<Span>?
+    var fileState = "uploaded"
+    var manner = Manner()
 
     init() {
         history.streams(.line1, "run-1", at: 0)
@@ -49,10 +51,11 @@ struct OneRequest {
     var files: [DeliveredItem] {
         [
             DeliveredItem(
-                path: "f.mp4", isManifest: false, isSegment: true, camera: .line1, state: "uploaded", span: covered,
-                fact: fact, sourcePath: "s.mp4", blobURL: "http://b/f.mp4", error: nil),
+                path: "f.mp4", isManifest: false, isSegment: !manner.isClip, camera: .line1, state: fileState,
+                span: covered, fact: fact, sourcePath: "s.mp4", blobURL: "http://b/f.mp4", error: nil,
+                isClip: manner.isClip),
             DeliveredItem(
-                path: "m.json", isManifest: true, isSegment: false, camera: nil, state: "uploaded", span: span(10, 20),
+                path: "m.json", isManifest: true, isSegment: false, camera: nil, state: fileState, span: span(10, 20),
                 fact: fact, sourcePath: nil, blobURL: "http://b/m.json", error: nil),
         ]
     }
@@ -60,7 +63,8 @@ struct OneRequest {
     var request: RequestFact {
         RequestFact(
             id: "r", state: state, reason: reason, window: span(10, 20), cameras: [.line1], eventKeys: ["a"],
-            acceptedUs: us(16), finishedUs: us(22), files: files, gaps: gaps, manifestPath: "m.json")
+            acceptedUs: us(16), finishedUs: us(22), files: files, gaps: gaps, manifestPath: "m.json",
+            manner: manner)
     }
 
     func violations(_ change: (inout Snapshot) -> Void = { _ in }) -> Set<Violation.Rule> {

@@ -99,8 +99,32 @@ import Testing
     }
 
     @Test func aHigherEpochBeatsALowerOne() {
-        let verdict = judge([segment(1, 0, 10, epoch: 1, run: "a"), segment(2, 5, 15, epoch: 2, run: "b")])
+        let verdict = judge([segment(1, 5, 15, epoch: 1, run: "a"), segment(2, 0, 10, epoch: 2, run: "b")])
         #expect(verdict[1]?.isPrimary == false)
+        #expect(verdict[2]?.isPrimary == true)
+    }
+
+    @Test func whereAnotherControllerTookOverTheLastSegmentOfTheOneBeforeEnds() {
+        let verdict = judge([
+            segment(1, 0, 10, epoch: 1, run: "a"), segment(2, 7, 12, epoch: 2, run: "b"),
+            segment(3, 12, 17, epoch: 2, run: "b"),
+        ])
+        #expect(verdict[1]?.isPrimary == true)
+        #expect(verdict[1]?.endUs == 7)
+        #expect(verdict[2]?.isPrimary == true)
+        // One that went on for long, because it was cut off from the registry.
+        let long = judge([
+            segment(1, 0, 16, epoch: 1, run: "a"), segment(2, 7, 12, epoch: 2, run: "b"),
+            segment(3, 12, 17, epoch: 2, run: "b"), segment(4, 16, 30, epoch: 1, run: "a"),
+        ])
+        #expect(long[1]?.endUs == 7)
+        #expect(long[4]?.isPrimary == false)
+    }
+
+    @Test func aSegmentThatAloneHasSomeTimeKeepsIt() {
+        let verdict = judge([segment(1, 0, 20, epoch: 1, run: "a"), segment(2, 7, 12, epoch: 2, run: "b")])
+        #expect(verdict[1]?.isPrimary == false, "it serves as a duplicate from 12 to 20")
+        #expect(verdict[1]?.endUs == 20)
         #expect(verdict[2]?.isPrimary == true)
     }
 
@@ -112,8 +136,8 @@ import Testing
 
     @Test func aBeatenSegmentDoesNotBeatOthers() {
         let verdict = judge([
-            segment(1, 0, 10, epoch: 1, run: "a"), segment(2, 8, 20, epoch: 2, run: "b"),
-            segment(3, 0, 8, epoch: 1, run: "c"),
+            segment(1, 2, 10, epoch: 1, run: "a"), segment(2, 0, 6, epoch: 2, run: "b"),
+            segment(3, 6, 12, epoch: 1, run: "c"),
         ])
         #expect(verdict[1]?.isPrimary == false)
         #expect(verdict[3]?.isPrimary == true)

@@ -7,7 +7,7 @@ import Wire
 @testable import Indexer
 
 @Suite struct ItemMachineTests {
-    static let policy = ClaimPolicy(archiveAttempts: 3, uploadAttempts: 0)
+    static let policy = ClaimPolicy(archiveAttempts: 3, uploadAttempts: 3)
     static let sum = [UInt8](repeating: 7, count: 32)
     static let result = ItemResult(sizeBytes: 10, sha256: sum, archiveVolumeID: "v")
 
@@ -97,6 +97,33 @@ import Wire
         #expect(item.state == .claimed)
     }
 
+    /// It spares the uploader the SHA-256, so it must never be that of other bytes.
+    @Test func theCRC64IsThatOfTheBytesWhoseSumItCameWith() throws {
+        var result = Self.result
+        result.crc64 = .max
+        var item = Self.claimed()
+        item.crc64 = 1
+        try item.complete(result, work: .archive, epoch: 1, nowUs: 50)
+        #expect(item.crc64 == .max)
+        // An uploader tells none, and it stays.
+        _ = item.want(inCloud: true)
+        item.claim(by: "u", nowUs: 60, leaseUs: 10)
+        try item.complete(Self.result, work: .upload, epoch: 2, nowUs: 61)
+        #expect(item.crc64 == .max)
+        // An archiver that makes none leaves none of an earlier attempt.
+        var other = Self.claimed()
+        other.crc64 = 1
+        try other.complete(Self.result, work: .archive, epoch: 1, nowUs: 50)
+        #expect(other.crc64 == nil)
+        // Of an archived file without a sum, one that comes with the upload belongs to no known CRC-64.
+        other.crc64 = 1
+        other.sha256 = nil
+        _ = other.want(inCloud: true)
+        other.claim(by: "u", nowUs: 60, leaseUs: 10)
+        try other.complete(Self.result, work: .upload, epoch: 2, nowUs: 61)
+        #expect(other.sha256 == Self.sum && other.crc64 == nil)
+    }
+
     @Test func failuresBackOffAndThenPoison() throws {
         var item = Self.pending()
         var nowUs: Int64 = 0
@@ -164,22 +191,38 @@ import Wire
         #expect(item.state == .poisoned)
     }
 
-    @Test func uploadsAreNeverGivenUpWhileTheyMaySucceed() throws {
+    /// A storage that is away or refuses all comes with a pause of its own: weeks of that use up no attempt.
+    @Test func anOutageOfTheStorageNeverCountsForAnUpload() throws {
         var item = try Self.archived()
         _ = item.want(inCloud: true)
         for attempt: Int64 in 0..<100 {
             item.claim(by: "u", nowUs: attempt * Micro.day, leaseUs: 0)
             try item.fail(
                 "offline", work: .upload, epoch: item.epoch, nowUs: attempt * Micro.day, retryable: true,
-                retryAfterUs: 0,
-                Self.policy)
+                retryAfterUs: 0, Self.policy)
         }
-        #expect(item.state == .archived)
+        #expect(item.state == .archived && item.attempts == 0)
         #expect(item.isClaimable(for: .upload, nowUs: 100 * Micro.day))
         item.claim(by: "u", nowUs: 100, leaseUs: 10)
         try item.fail(
             "403", work: .upload, epoch: item.epoch, nowUs: 100, retryable: false, retryAfterUs: nil, Self.policy)
         #expect(item.progress == .poisonedUpload)
+    }
+
+    @Test(arguments: [(4, true), (0, false)] as [(Int64, Bool)])
+    func anUploadThatFailsForItselfIsSetAsideAfterItsAttempts(bound: Int64, isSetAside: Bool) throws {
+        let policy = ClaimPolicy(uploadAttempts: bound)
+        var item = try Self.archived()
+        _ = item.want(inCloud: true)
+        for attempt: Int64 in 1...4 {
+            #expect(item.isClaimable(for: .upload, nowUs: item.readyUs))
+            item.claim(by: "u", nowUs: attempt * Micro.hour, leaseUs: 10)
+            try item.fail(
+                "damaged", work: .upload, epoch: item.epoch, nowUs: attempt * Micro.hour, retryable: true,
+                retryAfterUs: nil, policy)
+        }
+        #expect((item.progress == .poisonedUpload) == isSetAside)
+        #expect(item.error == (isSetAside ? "given up after 4 attempts: damaged" : "damaged"))
     }
 
     @Test func aPoisonedItemGetsAnotherChanceWhenItIsWantedAgain() throws {

@@ -12,7 +12,7 @@ import Wire
     typealias T = TestCatalogue
 
     private func paths(_ test: T, _ question: QueryMediaRequest) async throws -> [String] {
-        try await test.queries.queryMedia(question).files.map { "\(T.seconds($0.startUs))-\(T.seconds($0.endUs))" }
+        try await test.queries.files(question).files.map { "\(T.seconds($0.startUs))-\(T.seconds($0.endUs))" }
     }
 
     @Test func theSameRecordAgainIsAcknowledgedAndChangesNothing() async throws {
@@ -70,12 +70,13 @@ import Wire
         let test = try T()
         try await test.record([T.segment(0, 10), T.segment(10, 20), T.segment(20, 30)])
         try await test.record([T.segment(8, 22, run: "run2", epoch: 2)])
-        #expect(try await paths(test, QueryMediaRequest(asset: "cam1")) == ["8.0-22.0"])
+        // The first ends where the other controller's begins; of the others some is not at their end.
+        #expect(try await paths(test, QueryMediaRequest(asset: "cam1")) == ["0.0-8.0", "8.0-22.0"])
         // What only the duplicates have is still delivered and counted as covered.
         let coverage = try await test.queries.coverage(CoverageRequest(asset: "cam1", window: T.window(0, 30)))
         #expect(coverage.covered == [T.window(0, 30)])
         #expect(coverage.segments == 3)
-        #expect(try await test.records.listFiles(ListFilesRequest(volumeID: "vol1")).files.count == 4)
+        #expect(try await test.records.known(ListFilesRequest(volumeID: "vol1")).files.count == 4)
     }
 
     @Test func whenThePrimaryIsDeletedADuplicateTakesItsPlace() async throws {
@@ -126,20 +127,20 @@ import Wire
             try await test.recordFootage(0, 100, camera: camera)
             try await test.record([T.snapshot(5, camera: camera), T.snapshot(10, camera: camera)])
         }
-        let all = try await test.queries.queryMedia(QueryMediaRequest()).files
+        let all = try await test.queries.files(QueryMediaRequest()).files
         #expect(all.count == 24)
         var paged: [MediaFile] = []
         var token: String?
         repeat {
-            let page = try await test.queries.queryMedia(QueryMediaRequest(limit: 5, pageToken: token))
+            let page = try await test.queries.files(QueryMediaRequest(limit: 5, pageToken: token))
             #expect(page.files.count <= 5)
             paged += page.files
             token = page.nextPageToken
         } while token != nil
         #expect(paged == all)
         #expect(all.map { $0.startUs ?? 0 } == all.map { $0.startUs ?? 0 }.sorted())
-        #expect(try await test.queries.queryMedia(QueryMediaRequest(kind: .snapshot)).files.count == 4)
-        #expect(try await test.queries.queryMedia(QueryMediaRequest(asset: "cam2", kind: .segment)).files.count == 10)
+        #expect(try await test.queries.files(QueryMediaRequest(kind: .snapshot)).files.count == 4)
+        #expect(try await test.queries.files(QueryMediaRequest(asset: "cam2", kind: .segment)).files.count == 10)
     }
 
     /// A rendition repeats footage: it is kept and found, and no request is answered from it.
@@ -150,11 +151,11 @@ import Wire
         ])
         let camera = try #require(try await test.queries.listCameras().cameras.first)
         #expect(camera.segments == 1 && camera.snapshots == 0 && camera.bytes == 3000)
-        #expect(try await test.queries.queryMedia(QueryMediaRequest()).files.map(\.kind) == [.segment])
-        let found = try await test.queries.queryMedia(QueryMediaRequest(window: T.window(-11, -10), kind: .rendition))
+        #expect(try await test.queries.files(QueryMediaRequest()).files.map(\.kind) == [.segment])
+        let found = try await test.queries.files(QueryMediaRequest(window: T.window(-11, -10), kind: .rendition))
             .files
         #expect(found.map(\.fileExtension) == ["mkv"] && found.first?.kind == .rendition)
-        #expect(try await test.records.listFiles(ListFilesRequest(volumeID: "vol1", limit: 9)).files.count == 3)
+        #expect(try await test.records.known(ListFilesRequest(volumeID: "vol1", limit: 9)).files.count == 3)
         try await test.archive("all", -20, -10)
         #expect(try await test.request("all").files.map(\.kind) == [.segment])
         await #expect(throws: RPCError.self) { try await test.archive("wrong", -20, 0, kinds: [.rendition]) }
@@ -178,19 +179,45 @@ import Wire
                               run_id, recorded_us, record) VALUES ('v', ?, 7, ?, 5, 9, 11, 1, 'r', 3, x'01')
                             """, arguments: ["file\(kind)", kind])
                 }
+                try db.execute(
+                    sql: """
+                        INSERT INTO items (kind, state, camera, start_us, end_us, archive_path, archive_stem, sha256, work,
+                          priority, created_us) VALUES (1, 5, 'cam1', 5, 9, 'a.mp4', 'a', x'01', 2, 0, 3)
+                        """)
             }
         }
         let new = try DatabaseQueue(path: path)
         try Schema.migrator.migrate(new)
         try await new.write { db in
             #expect(try Int.fetchOne(db, sql: "SELECT COUNT(*) FROM media WHERE start_us = 5 AND size_bytes = 11") == 2)
+            #expect(try Int.fetchOne(db, sql: "SELECT files FROM volume_usage WHERE volume_id = 'v'") == 2)
+            #expect(try Int.fetchOne(db, sql: "SELECT bytes FROM sources WHERE source_id = 7") == 22)
+            let days = "SELECT SUM(bytes) FROM media_days WHERE source_id = 7 AND day = 0"
+            #expect(try Int.fetchOne(db, sql: days) == 22)
+            // Nobody made a CRC-64 then: the uploader makes the SHA-256.
+            let item = try ItemRow(#require(try Row.fetchOne(db, sql: "SELECT * FROM items")))
+            #expect(item.machine.crc64 == nil && item.machine.sha256 == [1] && item.machine.work == .upload)
             try db.execute(sql: "UPDATE media SET kind = 3 WHERE kind = 2")
-            // What counts files counts them still.
-            try db.execute(sql: "DELETE FROM media WHERE kind = 3")
-            #expect(try Int.fetchOne(db, sql: "SELECT files FROM volume_usage WHERE volume_id = 'v'") == 1)
-            #expect(try Int.fetchOne(db, sql: "SELECT bytes FROM sources WHERE source_id = 7") == 11)
             #expect(throws: DatabaseError.self) { try db.execute(sql: "UPDATE media SET kind = 4") }
         }
+    }
+
+    @Test func rowsOfACameraLieSideBySideWhoeverElseRecords() async throws {
+        let test = try T()
+        for turn in 0..<3 {
+            let at = Double(turn) * 10
+            try await test.record(["cam1", "cam2"].map { T.segment(at, at + 10, camera: $0) } + [T.snapshot(at)])
+            // What is known already takes no number.
+            try await test.record([T.segment(at, at + 10)])
+        }
+        let rows = try await test.catalogue.read { db in
+            try db.rows("SELECT source_id FROM media ORDER BY media_id").map { $0[0] as Int64 }
+        }
+        #expect(rows == [1, 1, 1, 1, 1, 1, 2, 2, 2])
+        let numbers = try await test.catalogue.read { db in
+            try db.rows("SELECT MAX(media_id) - MIN(media_id) FROM media GROUP BY source_id").map { $0[0] as Int64 }
+        }
+        #expect(numbers == [5, 2])
     }
 
     @Test func filesOfAVolumeAreListedInByteOrder() async throws {
@@ -199,10 +226,10 @@ import Wire
             let at = Double(path.utf8.first ?? 0)
             try await test.record([T.segment(at, at + 0.5, run: path, path: path)])
         }
-        let first = try await test.records.listFiles(ListFilesRequest(volumeID: "vol1", limit: 3))
+        let first = try await test.records.known(ListFilesRequest(volumeID: "vol1", limit: 3))
         #expect(first.files.map(\.path) == ["B.mp4", "a.mp4", "b.mp4"])
         #expect(first.more == true)
-        let rest = try await test.records.listFiles(ListFilesRequest(volumeID: "vol1", afterPath: "b.mp4"))
+        let rest = try await test.records.known(ListFilesRequest(volumeID: "vol1", afterPath: "b.mp4"))
         #expect(rest.files.map(\.path) == ["é.mp4"])
         #expect(rest.more == false)
     }

@@ -11,6 +11,21 @@ import Wire
 @Suite struct RequestFlowTests {
     typealias T = TestCatalogue
 
+    @Test func twoRequestsForTheSameClipShareIt() async throws {
+        let test = try T()
+        try await test.recordFootage(-20, 0)
+        try await test.archive("r1", -15, -5, mode: .clip)
+        try await test.archive("r2", -15, -5, mode: .clip)
+        try await test.archive("r3", -15, -4, mode: .clip)
+        let clips = try await test.claim(.archive, limit: 64, kinds: [.clip])
+        #expect(clips.map(\.requestIDs).contains(["r1", "r2"]) && clips.count == 2)
+        // Footage of the window that came later makes another one.
+        test.now(1)
+        try await test.record([T.segment(-12, -11, run: "found", epoch: 2, salvaged: true)])
+        try await test.archive("r4", -15, -5, mode: .clip)
+        #expect(try await test.claim(.archive, limit: 64, kinds: [.clip]).map(\.requestIDs) == [["r4"]])
+    }
+
     @Test func theSameEventTwiceIsOneRequest() async throws {
         let test = try T()
         let first = try await test.event("e1", at: 0)

@@ -15,6 +15,7 @@ final class TestCatalogue: Sendable {
 
     let clock = ManualWallClock(us: TestCatalogue.startUs)
     let bell = WorkBell()
+    let progress = ClaimProgress()
     let catalogue: Catalogue
     let effects: Mutex<Effects>
     private let folder: URL
@@ -23,13 +24,17 @@ final class TestCatalogue: Sendable {
     var records: RecordCalls { RecordCalls(catalogue: catalogue, counters: IndexerCounters()) }
     var queries: QueryCalls { QueryCalls(catalogue: catalogue) }
     var requests: RequestCalls { RequestCalls(catalogue: catalogue, counters: IndexerCounters()) }
-    var claims: ClaimCalls { ClaimCalls(catalogue: catalogue, bell: bell, counters: IndexerCounters()) }
+    var claims: ClaimCalls {
+        ClaimCalls(catalogue: catalogue, bell: bell, progress: progress, counters: IndexerCounters())
+    }
+    var uploads: UploadCalls { UploadCalls(catalogue: catalogue, progress: progress) }
     var retention: RetentionCalls { RetentionCalls(catalogue: catalogue, counters: IndexerCounters()) }
 
     init(_ change: (inout Policy) -> Void = { _ in }) throws {
         folder = FileManager.default.temporaryDirectory.appendingPathComponent("indexer-\(UUID().uuidString)")
         try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
         var policy = Policy()
+        policy.commitDelayUs = 0
         change(&policy)
         let heard = EffectsBox()
         effects = Mutex(Effects())
@@ -41,6 +46,11 @@ final class TestCatalogue: Sendable {
                 herald.announce(effects)
             })
         box = heard
+    }
+
+    /// Size of the write-ahead log.
+    func walBytes() throws -> Int {
+        try FileManager.default.attributesOfItem(atPath: folder.path + "/catalogue.sqlite-wal")[.size] as? Int ?? 0
     }
 
     private let box: EffectsBox
@@ -135,23 +145,24 @@ final class TestCatalogue: Sendable {
     @discardableResult func event(
         _ key: String, at: Double, before: Int64 = -15_000, after: Int64 = 5000, maximum: UInt64? = nil,
         rule: String = "rule", cameras: [RequestedCamera] = [camera("cam1")], delivery: Delivery = .cloud,
-        kinds: [MediaKind] = [.segment]
+        kinds: [MediaKind] = [.segment], priority: Int32 = 100, due: Int64? = nil
     ) async throws -> SubmitReply {
         try await requests.submitEvent(
             SubmitEventRequest(
                 eventKey: key, rule: rule, eventUs: Self.us(at), startOffsetMs: before, endOffsetMs: after,
                 maximumMs: maximum, cameras: cameras, requestedBy: "mqtt:alerts", reason: "anomaly \(key)",
-                delivery: delivery, priority: 100, kinds: kinds))
+                delivery: delivery, priority: priority, kinds: kinds, dueUs: due))
     }
 
     @discardableResult func archive(
         _ id: String? = nil, _ from: Double, _ to: Double, cameras: [RequestedCamera] = [camera("cam1")],
-        delivery: Delivery = .archive, mode: ArchiveMode? = nil, kinds: [MediaKind] = [.segment], priority: Int32 = 50
+        delivery: Delivery = .archive, mode: ArchiveMode? = nil, kinds: [MediaKind] = [.segment], priority: Int32 = 50,
+        due: Int64? = nil
     ) async throws -> SubmitReply {
         try await requests.submitArchive(
             SubmitArchiveRequest(
                 requestID: id, window: Self.window(from, to), cameras: cameras, requestedBy: "ops", reason: "look",
-                delivery: delivery, mode: mode, priority: priority, kinds: kinds))
+                delivery: delivery, mode: mode, priority: priority, kinds: kinds, dueUs: due))
     }
 
     func request(_ id: String?) async throws -> ArchiveRequest {
@@ -181,14 +192,15 @@ final class TestCatalogue: Sendable {
         item.sha256 ?? sha256([UInt8]((item.archivePath ?? "").utf8))
     }
 
-    @discardableResult func complete(_ item: ClaimedItem, _ work: Work, handedOver: Bool = false) async throws
-        -> ItemState?
-    {
+    @discardableResult func complete(
+        _ item: ClaimedItem, _ work: Work, handedOver: Bool = false, crc64: UInt64? = nil
+    ) async throws -> ItemState? {
         try await claims.completeItem(
             CompleteItemRequest(
                 claim: ItemClaim(itemID: item.itemID, epoch: item.epoch), work: work, worker: "w",
                 sizeBytes: item.sizeBytes ?? 1000, sha256: Self.digest(item), archiveVolumeID: "arch",
-                blobURL: work == .upload ? "https://a.blob/c/\(item.archivePath ?? "")" : nil, handedOver: handedOver)
+                blobURL: work == .upload ? "https://a.blob/c/\(item.archivePath ?? "")" : nil, handedOver: handedOver,
+                crc64: crc64)
         ).state
     }
 
@@ -203,5 +215,18 @@ final class TestCatalogue: Sendable {
                 paths.append(item.archivePath ?? "")
             }
         }
+    }
+}
+
+/// Replies that are sent encoded, as a caller reads them.
+extension QueryCalls {
+    func files(_ request: QueryMediaRequest) async throws -> QueryMediaReply {
+        try QueryMediaReply(wire: try await queryMedia(request).bytes)
+    }
+}
+
+extension RecordCalls {
+    func known(_ request: ListFilesRequest) async throws -> ListFilesReply {
+        try ListFilesReply(wire: try await listFiles(request).bytes)
     }
 }

@@ -129,7 +129,7 @@ import Wire
         try await test.recordFootage(-300, -270)
         try await test.recordFootage(-260, 0)
         let path = try #require(
-            try await test.queries.queryMedia(QueryMediaRequest(asset: "cam1")).files.first?.path)
+            try await test.queries.files(QueryMediaRequest(asset: "cam1")).files.first?.path)
         for _ in 0..<2 {
             _ = try await test.retention.reportDeleted(
                 ReportDeletedRequest(volumeID: "vol1", owner: "cc-0", paths: [path]))

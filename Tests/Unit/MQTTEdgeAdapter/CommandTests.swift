@@ -32,7 +32,8 @@ private func message(_ payload: String, correlation: [UInt8]? = nil) -> InboundM
             message(
                 #"""
                 {"requestId": "shift-3.1", "cameras": ["a", "b/c"], "start": "2025-11-23T04:05:06Z", "durationSeconds": 7.5,
-                 "kinds": ["segment", "snapshot", "segment"], "delivery": "archive", "mode": "clip", "reason": "look"}
+                 "kinds": ["segment", "snapshot", "segment"], "delivery": "archive", "mode": "clip", "reason": "look",
+                 "due": 1763874306}
                 """#))
         #expect(command.requestID == "shift-3.1")
         #expect(command.window == Window(startUs: 1_763_870_706_000_000, endUs: 1_763_870_713_500_000))
@@ -41,6 +42,7 @@ private func message(_ payload: String, correlation: [UInt8]? = nil) -> InboundM
         #expect(command.delivery == .archive)
         #expect(command.mode == .clip)
         #expect(command.reason == "look")
+        #expect(command.dueUs == 1_763_874_306_000_000)
     }
 
     @Test(arguments: [#""cameras": ["a"]"#, #""assets": ["a"]"#, #""camera": "a""#, #""asset": "a""#])
@@ -48,6 +50,7 @@ private func message(_ payload: String, correlation: [UInt8]? = nil) -> InboundM
         let command = try ArchiveCommand(message("{\(field), \"start\": 1763870706789, \"end\": 1763870706790}"))
         #expect(command.cameraNames == ["a"])
         #expect(command.delivery == .cloud)
+        #expect(command.dueUs == nil)
     }
 
     @Test func theSameMessageIsTheSameRequest() throws {
@@ -80,6 +83,8 @@ private func message(_ payload: String, correlation: [UInt8]? = nil) -> InboundM
         (#"{"start": 1763870706789, "durationSeconds": 5, "camera": "a", "delivery": "moon"}"#, "delivery"),
         (#"{"start": 1763870706789, "durationSeconds": 5, "camera": "a", "delivery": 1}"#, "delivery"),
         (#"{"start": 1763870706789, "durationSeconds": 5, "camera": "a", "mode": "gif"}"#, "mode"),
+        (#"{"start": 1763870706789, "durationSeconds": 5, "camera": "a", "due": "soon"}"#, "due"),
+        (#"{"start": 1763870706789, "durationSeconds": 5, "camera": "a", "due": -1}"#, "due"),
         (#"{"requestId": "a/b", "start": 1763870706789, "durationSeconds": 5, "camera": "a"}"#, "requestId"),
         (#"{"requestId": "", "start": 1763870706789, "durationSeconds": 5, "camera": "a"}"#, "requestId"),
         (#"{"requestId": 5, "start": 1763870706789, "durationSeconds": 5, "camera": "a"}"#, "requestId"),

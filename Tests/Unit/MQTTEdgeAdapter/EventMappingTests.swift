@@ -26,7 +26,7 @@ private func rule(
     @Test func readsAllFields() throws {
         let text = #"""
             {"eventId": "e-1", "timestamp": "2025-11-23T04:05:06.789Z", "cameras": ["cam1", "cam2/main"],
-             "preSeconds": 2.5, "postSeconds": 4, "reason": "leak"}
+             "preSeconds": 2.5, "postSeconds": 4, "reason": "leak", "due": "2025-11-23T05:05:06Z"}
             """#
         let event = try event(message(text), rule())
         #expect(event.key == "e-1")
@@ -36,7 +36,25 @@ private func rule(
         #expect(event.endOffsetMs == 4_000)
         #expect(event.cameraNames == ["cam1", "cam2/main"])
         #expect(event.reason == "leak")
+        #expect(event.dueUs == 1_763_874_306_000_000)
         #expect(event.window == Window(startUs: 1_763_870_704_289_000, endUs: 1_763_870_710_789_000))
+    }
+
+    @Test func theRuleSaysWhenItIsDueUnlessTheMessageDoes() throws {
+        let timed = #"{"timestamp": 1763870706789, "camera": "cam1"}"#
+        let own = #"{"timestamp": 1763870706789, "camera": "cam1", "due": 1763870706790}"#
+        let late = #"{"timestamp": 4102444700000, "camera": "cam1"}"#
+        let rows: [(text: String, afterMs: Int64?, dueUs: Int64?)] = [
+            (timed, nil, nil), (timed, 60_000, 1_763_870_766_789_000), (own, nil, 1_763_870_706_790_000),
+            (own, 60_000, 1_763_870_706_790_000),
+            // What would be due after 2100 is due by then.
+            (late, EventRule.dueRangeMs.upperBound, 4_102_444_800_000_000),
+        ]
+        for row in rows {
+            var rule = try rule()
+            rule.dueAfterMs = row.afterMs
+            #expect(try event(message(row.text), rule).dueUs == row.dueUs, "\(row)")
+        }
     }
 
     @Test func withoutOffsetsTheRuleCounts() throws {
@@ -90,6 +108,7 @@ private func rule(
         (#"{"timestamp": 1763870706789, "camera": ""}"#, "camera", "no camera"),
         (#"{"timestamp": 1763870706789, "camera": "c", "preSeconds": "5"}"#, "preSeconds", "0 to 86400"),
         (#"{"timestamp": 1763870706789, "camera": "c", "preSeconds": -1}"#, "preSeconds", "0 to 86400"),
+        (#"{"timestamp": 1763870706789, "camera": "c", "due": "soon"}"#, "due", "RFC 3339"),
         (#"{"timestamp": 1763870706789, "camera": "c", "postSeconds": 86401}"#, "postSeconds", "0 to 86400"),
         (#"{"timestamp": 1763870706789, "camera": "c", "postSeconds": []}"#, "postSeconds", "0 to 86400"),
         (#"{"timestamp": 1763870706789, "camera": "c", "preSeconds": 0, "postSeconds": 0}"#, nil, "window"),

@@ -32,6 +32,7 @@ private func rules(_ text: String) throws -> [EventRule] {
               mode: clip
               kinds: [segment]
               priority: 7
+              due-after-ms: 600000
             """)
         let rule = try #require(read.first)
         #expect(rule.name == "anomaly")
@@ -44,6 +45,7 @@ private func rules(_ text: String) throws -> [EventRule] {
         #expect(rule.mode == .clip)
         #expect(rule.kinds == [.segment])
         #expect(rule.priority == 7)
+        #expect(rule.dueAfterMs == 600_000)
         guard case .fields(let fields) = rule.mapping else { throw NoFields() }
         #expect(fields.timeFormat == .milliseconds)
         #expect(fields.eventID?.text == "detection.id")
@@ -93,6 +95,8 @@ private func rules(_ text: String) throws -> [EventRule] {
         ("- {name: a, filter: x, mapping: alert-dlqc}", "needs `cameras`"),
         ("- {name: a, filter: x, cameras: []}", "not a list of names"),
         ("- {name: a, filter: x, cameras: [{a: b}]}", "not a list of names"),
+        ("- {name: a, filter: x, due-after-ms: -1}", "`due-after-ms` is not a whole number from 0 to 2592000000"),
+        ("- {name: a, filter: x, due-after-ms: soon}", "`due-after-ms`"),
         ("- {name: a, filter: x, cameras: {}}", "`cameras` takes"),
         ("- {name: a, filter: x, cameras: {topic-part: -1}}", "0 to 63"),
         ("- {name: a, filter: x, condition: {path: p}}", "one of"),

@@ -71,10 +71,21 @@ import Wire
         #expect(json["start"]?.string == "2025-11-23T04:05:06.000Z")
     }
 
+    @Test func aRequestOnItsWaySaysHowMuchIsInFlightAndWhenItIsDue() {
+        let request = ArchiveRequest(
+            requestID: "r1", state: .uploading, bytesTotal: 9, bytesArchived: 9, bytesUploaded: 3,
+            dueUs: 1_763_870_706_000_000)
+        let json = RequestJSON.render(request, bytesInFlight: 2)
+        #expect(json["bytesInFlight"] == .number("2") && json["bytesUploaded"] == .number("3"))
+        #expect(json["dueAt"]?.string == "2025-11-23T04:05:06.000Z")
+        let bare = RequestJSON.render(ArchiveRequest(requestID: "r1", state: .uploading))
+        #expect(bare["bytesInFlight"] == nil && bare["dueAt"] == nil)
+    }
+
     @Test func aRequestWithManyFilesFitsThePacket() throws {
         let files = (0..<3_000).map { DeliveredFile(kind: .segment, archivePath: "cam1/\($0).mp4") }
         let request = ArchiveRequest(requestID: "r1", state: .done, files: files)
-        let bytes = RequestJSON.encoded(request, maximumBytes: 8_192)
+        let bytes = RequestJSON.encoded(request, bytesInFlight: nil, maximumBytes: 8_192)
         #expect(bytes.count <= 8_192)
         let json = try JSONReader.read(bytes, .messages)
         #expect(json["filesTotal"] == .number("3000"))

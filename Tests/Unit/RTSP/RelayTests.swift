@@ -151,7 +151,9 @@ struct RelayTests {
         let end = try #require(await publication.end())
         #expect(end.0 == nil)
         #expect(end.1 == RTSPPublicationCounters(packetsSent: sent, packetsLeftOut: 0, groupsDropped: 0))
-        #expect(played.end?.0 == nil && played.end?.1.packetsLost == 0 && played.end?.1.unitsTorn == 0)
+        // A player joins and leaves where it wants, so the pictures at its two edges may be torn; that none is between them is
+        // what the callers compare.
+        #expect(played.end?.0 == nil && played.end?.1.packetsLost == 0)
         #expect(played.pictures.count == 80)
         return played
     }

@@ -137,6 +137,43 @@ struct ProgramTests {
         #expect(!FileManager.default.fileExists(atPath: folder + "/indexer.rpc"))
     }
 
+    @Test func whatIsToBeDoneBeforeIsDoneWhileEverythingRuns() async {
+        let journal = Journal()
+        let code = await StopSequence(runtime: journal.runtime()).run { runtime in
+            runtime.beforeStopping { journal.note("prepared") }
+            return [
+                BackgroundLoop("loop") {
+                    kill(getpid(), SIGTERM)
+                    do { try await Task.sleep(for: .seconds(3_600)) } catch {
+                        journal.note("loop ended")
+                        throw error
+                    }
+                }
+            ]
+        }
+        #expect(code == 0)
+        let order = journal.all.filter { ["prepared", "loop ended"].contains($0) }
+        #expect(order == ["prepared", "loop ended"])
+    }
+
+    @Test func aSecondSignalDoesNotWaitForIt() async {
+        let journal = Journal()
+        let code = await StopSequence(runtime: journal.runtime()).run { runtime in
+            runtime.beforeStopping {
+                kill(getpid(), SIGTERM)
+                try? await Task.sleep(for: .seconds(3_600))
+            }
+            return [
+                BackgroundLoop("loop") {
+                    kill(getpid(), SIGTERM)
+                    try await Task.sleep(for: .seconds(3_600))
+                }
+            ]
+        }
+        #expect(code == 0)
+        #expect(journal.all.contains { $0.contains("a second signal: stopping without waiting") })
+    }
+
     @Test func aSignalDuringTheStartEndsIt() async {
         let journal = Journal()
         let code = await StopSequence(runtime: journal.runtime()).run { _ in

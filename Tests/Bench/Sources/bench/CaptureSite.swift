@@ -1,5 +1,5 @@
 // CaptureSite: the real capture-controller, alone, in a folder of its own. Registry, indexer and adapter are faked in this process;
-// a clip-to-fs stream runs for every camera.
+// a clip-to-fs stream runs for every camera. Beside a ServiceSite, the indexer is that site's.
 
 import Fakes
 import Foundation
@@ -16,8 +16,10 @@ final class CaptureSite {
 
     let volume: String
     private let folder: String
+    private let ownsFolder: Bool
     private let registry: FakeRegistry
-    private let indexer: FakeIndexer
+    /// Nil where there is a real one.
+    private let indexer: FakeIndexer?
     private let adapter: FakeAdapter
     private let process: Process
     private let shelf: Shelf
@@ -27,27 +29,50 @@ final class CaptureSite {
     /// - Parameters:
     ///   - bin: folder of the executables.
     ///   - retainedBytes: above this, the oldest finished files are granted for deletion.
-    init(bin: String, retainedBytes: Int = .max) throws {
-        folder = "/tmp/sg-bench-\(getpid())-\(UInt16.random(in: 0...UInt16.max))"
-        volume = folder + "/volume"
-        shelf = Shelf(retainedBytes: retainedBytes)
+    convenience init(bin: String, retainedBytes: Int = .max) throws {
+        let folder = "/tmp/sg-bench-\(getpid())-\(UInt16.random(in: 0...UInt16.max))"
         for name in ["run", "volume", "secrets", "state"] {
             try FileManager.default.createDirectory(atPath: folder + "/" + name, withIntermediateDirectories: true)
         }
         let bin = URL(fileURLWithPath: bin).standardizedFileURL.path
-        _ = try bench.run([bin + "/sightglass", "volume", "adopt", "--role", "recording", volume])
+        _ = try bench.run([bin + "/sightglass", "volume", "adopt", "--role", "recording", folder + "/volume"])
+        let indexer = try FakeIndexer(
+            address: "ipc://\(folder)/run/indexer.rpc", hints: "ipc://\(folder)/run/indexer.hints")
+        let shelf = Shelf(retainedBytes: retainedBytes)
+        indexer.getDeletionGrants.answer { _ in shelf.grants() }
+        indexer.server.start()
+        try self.init(
+            bin: bin, folder: folder, volume: folder + "/volume", indexer: indexer, shelf: shelf,
+            ["--deletion-seconds", "1"])
+    }
+
+    /// Starts it among the services of a site, on a volume of it. Registry and adapter are faked.
+    convenience init(
+        beside site: ServiceSite, on volume: ServiceSite.Volume, _ arguments: [String] = []
+    ) throws {
+        try self.init(
+            bin: site.bin, folder: site.folder, volume: volume.path, indexer: nil, shelf: Shelf(retainedBytes: .max),
+            arguments)
+    }
+
+    private init(
+        bin: String, folder: String, volume: String, indexer: FakeIndexer?, shelf: Shelf, _ arguments: [String]
+    ) throws {
+        self.folder = folder
+        self.volume = volume
+        self.indexer = indexer
+        self.shelf = shelf
+        ownsFolder = indexer != nil
         let run = "ipc://\(folder)/run"
         registry = try FakeRegistry(address: "\(run)/asset-registry.rpc", hints: "\(run)/asset-registry.hints")
-        indexer = try FakeIndexer(address: "\(run)/indexer.rpc", hints: "\(run)/indexer.hints")
         adapter = try FakeAdapter(address: "\(run)/mqtt-edge-adapter.rpc")
-        indexer.getDeletionGrants.answer { [shelf] _ in shelf.grants() }
-        for server in [registry.server, indexer.server, adapter.server] { server.start() }
-        process = dependentProcess([
-            bin + "/capture-controller", "--run-directory", folder + "/run", "--secrets-directory", folder + "/secrets",
-            "--recording-volume",
-            volume, "--state-directory", folder + "/state", "--capacity", "1000", "--deletion-seconds", "1",
-            "--log-level", "warning",
-        ])
+        for server in [registry.server, adapter.server] { server.start() }
+        process = dependentProcess(
+            [
+                bin + "/capture-controller", "--run-directory", folder + "/run", "--secrets-directory",
+                folder + "/secrets", "--recording-volume", volume, "--state-directory", folder + "/state",
+                "--capacity", "1000", "--log-level", "warning",
+            ] + arguments)
         process.standardError = try Self.newFile(folder + "/controller.log")
         process.standardOutput = FileHandle.nullDevice
         process.environment = ProcessInfo.processInfo.environment.filter { !$0.key.hasPrefix("SIGHTGLASS_") }
@@ -110,7 +135,7 @@ final class CaptureSite {
     /// Counts the frames in the files that were finished since the last call. Finished files may be deleted from then on, so
     /// this is to be called each second.
     func countFinished() throws {
-        let requests = indexer.recordMedia.requests
+        let requests = indexer?.recordMedia.requests ?? []
         for record in requests.dropFirst(recordsSeen).flatMap(\.records) {
             if let gap = record.gap { shelf.declare(record.spoolID ?? 0, framesLost: Int(gap.framesLost ?? 0)) }
             guard let file = record.file, let path = file.path, shelf.isNew(path) else { continue }
@@ -141,7 +166,7 @@ final class CaptureSite {
         process.waitUntilExit()
         let complaints = log.split(separator: "\n").suffix(5).joined(separator: "\n")
         if !complaints.isEmpty { FileHandle.standardError.write(Data((complaints + "\n").utf8)) }
-        try? FileManager.default.removeItem(atPath: folder)
+        if ownsFolder { try? FileManager.default.removeItem(atPath: folder) }
     }
 }
 

@@ -1,17 +1,6 @@
-// EndToEndBench: from the publication of an event by MQTT to its footage on the archive volume, and to the blob committed.
-//
-// A whole site (deploy/local/site: broker, cameras, Blob server, six services, each a process of its own) records three cameras
-// in clips of one second. Each event asks for a moment inside one sealed clip that no other event touches; the next is
-// published when the one before is done and a pause of random length has passed, so that no event meets the same phase of any
-// timer. Recording goes on all the while.
-//
-//   published   before the line is given to a mosquitto_pub that is connected already
-//   archived    when the clip got its name on the archive volume: the change time of the file, by its file system
-//   committed   when the indexer knew every blob of the request as committed: not earlier than the commit
-//   told        when the retained status said "done" to a mosquitto_sub
+// EndToEndBench: an event's way, from its publication to its blob. How it is measured: EventTimelines.
 
 import ArgumentParser
-import Foundation
 
 struct EndToEndBench: ParsableCommand {
     static let configuration = CommandConfiguration(
@@ -21,99 +10,14 @@ struct EndToEndBench: ParsableCommand {
     @Option(help: "Folder with the services' executables.") var bin = ".build/release"
     @OptionGroup var common: CommonOptions
 
-    /// A request's way, in milliseconds after publication.
-    private struct Timeline {
-        let accepted: Double
-        let archived: Double
-        let committed: Double
-        let told: Double
-    }
-
     func run() throws {
-        let machine = Machine.current()
-        let site = try BenchSite(bin: bin)
-        defer { site.down() }
-        try site.up()
-        for camera in ["line1", "line2", "dock"] {
-            try site.publish("asset-operations/\(camera)/clips/start", #"{"duration": 1}"#)
-        }
-        let watcher = try site.watch("media-sync/#")
-        defer { watcher.end() }
-        let publisher = try site.publisher(to: "media-sync/events")
-        defer { publisher.end() }
-
-        var timelines: [Timeline] = []
-        var lost: [String] = []
-        var used: Set<String> = []
-        while timelines.count + lost.count < events {
-            let clip = try site.sealedClip(besides: used)
-            used.insert(clip.path)
-            let key = "e2e-\(used.count)"
-            if let timeline = try event(key, clip, site, publisher, watcher) {
-                timelines.append(timeline)
-            } else {
-                lost.append(key)
-            }
-            Thread.sleep(forTimeInterval: .random(in: 0.02...0.12))
-        }
-
-        var report = Report(bench: "e2e", machine: machine, rounds: events)
-        func figures(_ name: String, _ bar: Bar, _ part: (Timeline) -> Double) -> [Figure] {
-            let values = timelines.map(part)
-            let spread = values.min().flatMap { least in values.max().map { least...$0 } }
-            return [
-                Figure(name: "e2e.\(name).p50", value: quantile(0.5, of: values), unit: "ms", bar: bar, spread: spread),
-                Figure(name: "e2e.\(name).p99", value: quantile(0.99, of: values), unit: "ms", bar: .none),
-            ]
-        }
-        report.figures += figures("accepted", .none, \.accepted)
-        report.figures += figures("archived", .atMost(300), \.archived)
-        report.figures += figures("committed", .atMost(600), \.committed)
-        report.figures += figures("told-by-mqtt", .none, \.told)
-        report.figures.append(
-            Figure(name: "e2e.lost", value: Double(lost.count), unit: "events", bar: .atMost(0)))
-        if !lost.isEmpty { report.notes.append("not done: \(lost.joined(separator: " "))") }
+        var report = Report(bench: "e2e", machine: .current(), rounds: events)
+        let ways = try EventTimelines(events: events, bin: bin)
+        report.figures += ways.figures("e2e.accepted", .none, \.accepted)
+        report.figures += ways.figures("e2e.archived", .atMost(300), \.archived)
+        report.figures += ways.figures("e2e.committed", .atMost(600), \.committed)
+        report.figures += ways.figures("e2e.told-by-mqtt", .none, \.told)
+        ways.addLost("e2e.lost", to: &report)
         throw ExitCode(try report.finish(writingTo: common.output))
-    }
-
-    /// Publishes one event and follows it to its end; nil where it did not end as done, with one clip delivered.
-    private func event(
-        _ key: String, _ clip: BenchSite.Clip, _ site: BenchSite, _ publisher: LinePublisher, _ watcher: TopicWatcher
-    ) throws -> Timeline? {
-        let published = Date().timeIntervalSince1970
-        let middle = (clip.start + clip.end) / 2
-        try publisher.publish(
-            """
-            {"eventId": "\(key)", "timestamp": \(Int64(middle * 1000)), "cameras": ["\(clip.camera)"], \
-            "preSeconds": 0, "postSeconds": 0.1}
-            """)
-        guard let receipt = watcher.wait("media-sync/receipts/\(key)", seconds: 10, { $0["requestId"] is String }),
-            let id = receipt.fields["requestId"] as? String
-        else { return nil }
-        let ends: Set = ["done", "partial", "failed", "cancelled"]
-        let topic = "media-sync/requests/\(id)"
-        guard let end = watcher.wait(topic, seconds: 30, { ends.contains($0["state"] as? String ?? "") }),
-            end.fields["state"] as? String == "done", let files = end.fields["files"] as? [[String: Any]],
-            let finished = seconds(end.fields["finishedAt"])
-        else { return nil }
-        let paths = files.compactMap { $0["archivePath"] as? String }
-        guard !paths.isEmpty else { return nil }
-        let archived = try paths.map { try changeTime(of: "\(site.folder)/archive/\($0)") }.max() ?? .nan
-        func since(_ time: Double) -> Double { (time - published) * 1000 }
-        return Timeline(
-            accepted: since(receipt.arrived), archived: since(archived), committed: since(finished),
-            told: since(end.arrived))
-    }
-
-    private func seconds(_ value: Any?) -> Double? {
-        guard let text = value as? String else { return nil }
-        let format = Date.ISO8601FormatStyle(includingFractionalSeconds: true)
-        return (try? format.parse(text)).map(\.timeIntervalSince1970)
-    }
-
-    private func changeTime(of path: String) throws -> Double {
-        var status = stat()
-        guard stat(path, &status) == 0 else { throw BenchError("\(path) is not there") }
-        return Double(status.st_ctim.tv_sec) + Double(status.st_ctim.tv_nsec) / 1e9
     }
 }

@@ -11,6 +11,8 @@ enum Bar: Codable, Equatable {
     case ratioAtLeast(Double)
     /// The value itself is at most this.
     case atMost(Double)
+    /// The value itself is at least this.
+    case atLeast(Double)
     /// For the reader; nothing is demanded.
     case none
 }
@@ -41,6 +43,7 @@ struct Figure: Codable {
         switch bar {
         case .none: true
         case .atMost(let most): value <= most
+        case .atLeast(let least): value >= least
         case .ratioAtMost(let most): ratio.map { $0 <= most } ?? false
         case .ratioAtLeast(let least): ratio.map { $0 >= least } ?? false
         }
@@ -52,6 +55,7 @@ struct Figure: Codable {
             switch bar {
             case .none: "-"
             case .atMost(let most): "<=\(Self.text(most))"
+            case .atLeast(let least): ">=\(Self.text(least))"
             case .ratioAtMost(let most): "ratio<=\(Self.text(most))"
             case .ratioAtLeast(let least): "ratio>=\(Self.text(least))"
             }
@@ -103,7 +107,9 @@ struct Report: Codable {
 
 /// Numbers over repeated rounds.
 struct Rounds {
-    private(set) var values: [Double] = []
+    private(set) var values: [Double]
+
+    init(_ values: [Double] = []) { self.values = values }
 
     mutating func add(_ value: Double) { values.append(value) }
 

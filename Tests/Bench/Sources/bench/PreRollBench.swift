@@ -26,11 +26,10 @@ struct PreRollBench: ParsableCommand {
         site.run(nil, of: cameras, load, ringSeconds: 1)
         try load.wait("every camera plays", seconds: 30) { $0.playing(atLeast: cameras) ? () : nil }
         Thread.sleep(forTimeInterval: 10)
-        let shortMiB = try use.pssMiB()
+        let shortMiB = try meanMiB(use)
         site.run(nil, of: cameras, load, ringSeconds: ringSeconds)
-        // A ring holds whole groups of pictures, so up to one more than its seconds.
         Thread.sleep(forTimeInterval: Double(ringSeconds) + 2 * LoadCameras.keyframeSeconds)
-        let (mib, sent) = (try use.pssMiB(), try load.report())
+        let (mib, sent) = (try meanMiB(use), try load.report())
         let heldMiB = try LoadCameras.bytesPerSecond() * Double(ringSeconds - 1) / 1_048_576
         let rawMiB = Double(1920 * 1080 * 3 / 2 * 25 * (ringSeconds - 1)) / 1_048_576
         var report = Report(bench: "preroll", machine: machine, rounds: 1)
@@ -48,5 +47,16 @@ struct PreRollBench: ParsableCommand {
             "\(cameras) cameras of 4 Mbit/s: what a ring of \(ringSeconds) s takes beyond one of a second; decoded pictures "
                 + "are 1080p in 4:2:0, 25 a second")
         throw ExitCode(try report.finish(writingTo: common.output))
+    }
+
+    /// A ring holds whole groups of pictures, so up to one more than its seconds: what it takes is the mean over some groups.
+    private func meanMiB(_ use: ProcessUse) throws -> Double {
+        let (groups, samplesPerGroup) = (3, 8)
+        var sum = 0.0
+        for _ in 0..<groups * samplesPerGroup {
+            sum += try use.pssMiB()
+            Thread.sleep(forTimeInterval: LoadCameras.keyframeSeconds / Double(samplesPerGroup))
+        }
+        return sum / Double(groups * samplesPerGroup)
     }
 }

@@ -45,4 +45,26 @@ struct ProcessUse {
         }
         return Double(kibibytes) / 1024
     }
+
+    /// A line of /proc/PID/status: "VmRSS", "VmHWM".
+    static func memoryKiB(_ name: String, of process: pid_t) throws -> Int {
+        let status = try String(contentsOfFile: "/proc/\(process)/status", encoding: .utf8)
+        let line = status.split(separator: "\n").first { $0.hasPrefix(name + ":") }
+        guard let value = line?.split(whereSeparator: { !$0.isNumber }).first.flatMap({ Int($0) }) else {
+            throw BenchError("no \(name) of process \(process)")
+        }
+        return value
+    }
+
+    /// The largest resident sets since the start or `forgetPeak`, added up, in 10^6 bytes.
+    func peakMB() throws -> Double {
+        Double(try processes.reduce(0) { $0 + (try Self.memoryKiB("VmHWM", of: $1)) }) * 1024 / 1e6
+    }
+
+    /// The peak begins anew with what is resident (proc(5), clear_refs).
+    func forgetPeak() throws {
+        for process in processes {
+            try Data("5".utf8).write(to: URL(fileURLWithPath: "/proc/\(process)/clear_refs"))
+        }
+    }
 }

@@ -118,6 +118,8 @@ final class EmulatedDisk: FileSystemKernel {
     }
 
     func datasync(_ file: Int32) -> Int32 { sync(file, as: .datasync) }
+    /// What is not synced may be lost all the same.
+    func writeBack(_ file: Int32, from offset: Int64, count: Int64, waits: Bool) -> Int32 { 0 }
     func sync(_ file: Int32) -> Int32 { sync(file, as: .sync) }
 
     private func sync(_ file: Int32, as call: FileSystemCall) -> Int32 {
@@ -226,7 +228,20 @@ final class EmulatedDisk: FileSystemKernel {
         }
     }
 
-    func dropCache(_ file: Int32) {
+    func readAhead(_ file: Int32, from offset: Int64, count: Int64) {}
+
+    func allocate(_ file: Int32, sizeBytes: Int64) -> Int32 {
+        errno = EOPNOTSUPP
+        return -1
+    }
+
+    /// As on a file system that cannot share blocks.
+    func copyRange(_ source: Int32, to file: Int32, at offset: Int64, count: Int) -> Int {
+        errno = EOPNOTSUPP
+        return -1
+    }
+
+    func dropCache(_ file: Int32, from offset: Int64, count: Int64) {
         state.withLock { state in
             if let node = state.open[file]?.node { state.image.dropCache(node) }
         }

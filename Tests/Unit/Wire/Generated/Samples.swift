@@ -404,6 +404,10 @@ extension Lease: Sampled {
         if random.bool() { value.epoch = UInt64(truncatingIfNeeded: random.bits()) }
         if random.bool() { value.remainingMs = UInt32(truncatingIfNeeded: random.bits()) }
         if random.bool() { value.holderAddress = random.string() }
+        if random.bool() { value.state = random.pick(LeaseState.known) }
+        if random.bool() { value.successor = random.string() }
+        if random.bool() { value.ready = random.bool() }
+        if random.bool() { value.busy = random.bool() }
         return value
     }
 }
@@ -415,6 +419,8 @@ extension AcquireLeasesRequest: Sampled {
         if random.bool() { value.holderAddress = random.string() }
         if random.bool() { value.capacity = UInt32(truncatingIfNeeded: random.bits()) }
         for _ in 0..<random.count() { value.held.append(Lease.sample(&random)) }
+        if random.bool() { value.takesOver = random.bool() }
+        if random.bool() { value.draining = random.bool() }
         return value
     }
 }
@@ -425,6 +431,7 @@ extension AcquireLeasesReply: Sampled {
         for _ in 0..<random.count() { value.leases.append(Lease.sample(&random)) }
         if random.bool() { value.renewAfterMs = UInt32(truncatingIfNeeded: random.bits()) }
         if random.bool() { value.configurationRevision = UInt64(truncatingIfNeeded: random.bits()) }
+        if random.bool() { value.leaving = UInt32(truncatingIfNeeded: random.bits()) }
         return value
     }
 }
@@ -885,6 +892,7 @@ extension SubmitEventRequest: Sampled {
         if random.bool() { value.mode = random.pick(ArchiveMode.known) }
         if random.bool() { value.priority = Int32(truncatingIfNeeded: random.bits()) }
         for _ in 0..<random.count() { value.kinds.append(random.pick(MediaKind.known)) }
+        if random.bool() { value.dueUs = Int64(truncatingIfNeeded: random.bits()) }
         return value
     }
 }
@@ -901,6 +909,7 @@ extension SubmitArchiveRequest: Sampled {
         if random.bool() { value.mode = random.pick(ArchiveMode.known) }
         if random.bool() { value.priority = Int32(truncatingIfNeeded: random.bits()) }
         for _ in 0..<random.count() { value.kinds.append(random.pick(MediaKind.known)) }
+        if random.bool() { value.dueUs = Int64(truncatingIfNeeded: random.bits()) }
         return value
     }
 }
@@ -959,6 +968,7 @@ extension ArchiveRequest: Sampled {
         if random.bool() { value.cursor = UInt64(truncatingIfNeeded: random.bits()) }
         if random.bool() { value.priority = Int32(truncatingIfNeeded: random.bits()) }
         for _ in 0..<random.count() { value.kinds.append(random.pick(MediaKind.known)) }
+        if random.bool() { value.dueUs = Int64(truncatingIfNeeded: random.bits()) }
         return value
     }
 }
@@ -1030,6 +1040,7 @@ extension ClaimedItem: Sampled {
         for _ in 0..<random.count() { value.requestIDs.append(random.string()) }
         if random.bool() { value.attempts = UInt32(truncatingIfNeeded: random.bits()) }
         if random.bool() { value.archivedUs = Int64(truncatingIfNeeded: random.bits()) }
+        if random.bool() { value.crc64 = UInt64(truncatingIfNeeded: random.bits()) }
         return value
     }
 }
@@ -1047,6 +1058,7 @@ extension ItemClaim: Sampled {
         var value = ItemClaim()
         if random.bool() { value.itemID = UInt64(truncatingIfNeeded: random.bits()) }
         if random.bool() { value.epoch = UInt64(truncatingIfNeeded: random.bits()) }
+        if random.bool() { value.doneBytes = UInt64(truncatingIfNeeded: random.bits()) }
         return value
     }
 }
@@ -1080,6 +1092,7 @@ extension CompleteItemRequest: Sampled {
         if random.bool() { value.archiveVolumeID = random.string() }
         if random.bool() { value.blobURL = random.string() }
         if random.bool() { value.handedOver = random.bool() }
+        if random.bool() { value.crc64 = UInt64(truncatingIfNeeded: random.bits()) }
         return value
     }
 }
@@ -1109,6 +1122,78 @@ extension FailItemReply: Sampled {
     static func sample(_ random: inout SampleRandom) -> FailItemReply {
         var value = FailItemReply()
         if random.bool() { value.state = random.pick(ItemState.known) }
+        return value
+    }
+}
+
+extension ListUploadsRequest: Sampled {
+    static func sample(_ random: inout SampleRandom) -> ListUploadsRequest {
+        var value = ListUploadsRequest()
+        if random.bool() { value.setAsideOnly = random.bool() }
+        if random.bool() { value.limit = UInt32(truncatingIfNeeded: random.bits()) }
+        if random.bool() { value.pageToken = random.string() }
+        return value
+    }
+}
+
+extension UploadItem: Sampled {
+    static func sample(_ random: inout SampleRandom) -> UploadItem {
+        var value = UploadItem()
+        if random.bool() { value.itemID = UInt64(truncatingIfNeeded: random.bits()) }
+        if random.bool() { value.kind = random.pick(ItemKind.known) }
+        if random.bool() { value.state = random.pick(ItemState.known) }
+        if random.bool() { value.camera = random.string() }
+        if random.bool() { value.archivePath = random.string() }
+        if random.bool() { value.sizeBytes = UInt64(truncatingIfNeeded: random.bits()) }
+        if random.bool() { value.sentBytes = UInt64(truncatingIfNeeded: random.bits()) }
+        if random.bool() { value.worker = random.string() }
+        if random.bool() { value.attempts = UInt32(truncatingIfNeeded: random.bits()) }
+        if random.bool() { value.error = random.string() }
+        if random.bool() { value.archivedUs = Int64(truncatingIfNeeded: random.bits()) }
+        if random.bool() { value.retryUs = Int64(truncatingIfNeeded: random.bits()) }
+        if random.bool() { value.priority = Int32(truncatingIfNeeded: random.bits()) }
+        if random.bool() { value.dueUs = Int64(truncatingIfNeeded: random.bits()) }
+        for _ in 0..<random.count() { value.requestIDs.append(random.string()) }
+        return value
+    }
+}
+
+extension ListUploadsReply: Sampled {
+    static func sample(_ random: inout SampleRandom) -> ListUploadsReply {
+        var value = ListUploadsReply()
+        for _ in 0..<random.count() { value.items.append(UploadItem.sample(&random)) }
+        if random.bool() { value.nextPageToken = random.string() }
+        if random.bool() { value.waitingFiles = UInt64(truncatingIfNeeded: random.bits()) }
+        if random.bool() { value.waitingBytes = UInt64(truncatingIfNeeded: random.bits()) }
+        if random.bool() { value.activeFiles = UInt64(truncatingIfNeeded: random.bits()) }
+        if random.bool() { value.activeBytes = UInt64(truncatingIfNeeded: random.bits()) }
+        if random.bool() { value.setAsideFiles = UInt64(truncatingIfNeeded: random.bits()) }
+        if random.bool() { value.setAsideBytes = UInt64(truncatingIfNeeded: random.bits()) }
+        if random.bool() { value.oldestUs = Int64(truncatingIfNeeded: random.bits()) }
+        if random.bool() { value.minuteFiles = UInt64(truncatingIfNeeded: random.bits()) }
+        if random.bool() { value.minuteBytes = UInt64(truncatingIfNeeded: random.bits()) }
+        if random.bool() { value.hourFiles = UInt64(truncatingIfNeeded: random.bits()) }
+        if random.bool() { value.hourBytes = UInt64(truncatingIfNeeded: random.bits()) }
+        if random.bool() { value.newestUploadedUs = Int64(truncatingIfNeeded: random.bits()) }
+        return value
+    }
+}
+
+extension ReviveItemsRequest: Sampled {
+    static func sample(_ random: inout SampleRandom) -> ReviveItemsRequest {
+        var value = ReviveItemsRequest()
+        for _ in 0..<random.count() { value.itemIDs.append(UInt64(truncatingIfNeeded: random.bits())) }
+        if random.bool() { value.all = random.bool() }
+        if random.bool() { value.work = random.pick(Work.known) }
+        if random.bool() { value.requestedBy = random.string() }
+        return value
+    }
+}
+
+extension ReviveItemsReply: Sampled {
+    static func sample(_ random: inout SampleRandom) -> ReviveItemsReply {
+        var value = ReviveItemsReply()
+        if random.bool() { value.revived = UInt64(truncatingIfNeeded: random.bits()) }
         return value
     }
 }
@@ -1215,6 +1300,118 @@ extension ReportDeletedReply: Sampled {
     }
 }
 
+extension ListVolumesRequest: Sampled {
+    static func sample(_ random: inout SampleRandom) -> ListVolumesRequest {
+        let value = ListVolumesRequest()
+        return value
+    }
+}
+
+extension KnownVolume: Sampled {
+    static func sample(_ random: inout SampleRandom) -> KnownVolume {
+        var value = KnownVolume()
+        if random.bool() { value.volume = VolumeStatus.sample(&random) }
+        if random.bool() { value.owner = random.string() }
+        if random.bool() { value.ownerAddress = random.string() }
+        if random.bool() { value.reportedUs = Int64(truncatingIfNeeded: random.bits()) }
+        if random.bool() { value.files = UInt64(truncatingIfNeeded: random.bits()) }
+        if random.bool() { value.bytes = UInt64(truncatingIfNeeded: random.bits()) }
+        return value
+    }
+}
+
+extension ListVolumesReply: Sampled {
+    static func sample(_ random: inout SampleRandom) -> ListVolumesReply {
+        var value = ListVolumesReply()
+        for _ in 0..<random.count() { value.volumes.append(KnownVolume.sample(&random)) }
+        return value
+    }
+}
+
+extension CountDaysRequest: Sampled {
+    static func sample(_ random: inout SampleRandom) -> CountDaysRequest {
+        var value = CountDaysRequest()
+        if random.bool() { value.asset = random.string() }
+        if random.bool() { value.source = SourceName.sample(&random) }
+        if random.bool() { value.window = Window.sample(&random) }
+        return value
+    }
+}
+
+extension DayCount: Sampled {
+    static func sample(_ random: inout SampleRandom) -> DayCount {
+        var value = DayCount()
+        if random.bool() { value.camera = random.string() }
+        if random.bool() { value.source = SourceName.sample(&random) }
+        if random.bool() { value.dayUs = Int64(truncatingIfNeeded: random.bits()) }
+        if random.bool() { value.segments = UInt64(truncatingIfNeeded: random.bits()) }
+        if random.bool() { value.snapshots = UInt64(truncatingIfNeeded: random.bits()) }
+        if random.bool() { value.bytes = UInt64(truncatingIfNeeded: random.bits()) }
+        return value
+    }
+}
+
+extension CountDaysReply: Sampled {
+    static func sample(_ random: inout SampleRandom) -> CountDaysReply {
+        var value = CountDaysReply()
+        for _ in 0..<random.count() { value.days.append(DayCount.sample(&random)) }
+        if random.bool() { value.more = random.bool() }
+        return value
+    }
+}
+
+extension BackupCatalogueRequest: Sampled {
+    static func sample(_ random: inout SampleRandom) -> BackupCatalogueRequest {
+        let value = BackupCatalogueRequest()
+        return value
+    }
+}
+
+extension BackupCatalogueReply: Sampled {
+    static func sample(_ random: inout SampleRandom) -> BackupCatalogueReply {
+        var value = BackupCatalogueReply()
+        if random.bool() { value.name = random.string() }
+        if random.bool() { value.sizeBytes = UInt64(truncatingIfNeeded: random.bits()) }
+        if random.bool() { value.sha256 = random.bytes() }
+        return value
+    }
+}
+
+extension ReadBackupRequest: Sampled {
+    static func sample(_ random: inout SampleRandom) -> ReadBackupRequest {
+        var value = ReadBackupRequest()
+        if random.bool() { value.name = random.string() }
+        if random.bool() { value.offset = UInt64(truncatingIfNeeded: random.bits()) }
+        if random.bool() { value.length = UInt32(truncatingIfNeeded: random.bits()) }
+        return value
+    }
+}
+
+extension ReadBackupReply: Sampled {
+    static func sample(_ random: inout SampleRandom) -> ReadBackupReply {
+        var value = ReadBackupReply()
+        if random.bool() { value.data = random.bytes() }
+        return value
+    }
+}
+
+extension CheckCatalogueRequest: Sampled {
+    static func sample(_ random: inout SampleRandom) -> CheckCatalogueRequest {
+        var value = CheckCatalogueRequest()
+        if random.bool() { value.level = random.pick(CheckLevel.known) }
+        return value
+    }
+}
+
+extension CheckCatalogueReply: Sampled {
+    static func sample(_ random: inout SampleRandom) -> CheckCatalogueReply {
+        var value = CheckCatalogueReply()
+        for _ in 0..<random.count() { value.problems.append(random.string()) }
+        if random.bool() { value.rows = UInt64(truncatingIfNeeded: random.bits()) }
+        return value
+    }
+}
+
 extension IndexerChangesRequest: Sampled {
     static func sample(_ random: inout SampleRandom) -> IndexerChangesRequest {
         var value = IndexerChangesRequest()
@@ -1269,6 +1466,27 @@ extension ListAuditReply: Sampled {
     static func sample(_ random: inout SampleRandom) -> ListAuditReply {
         var value = ListAuditReply()
         for _ in 0..<random.count() { value.entries.append(AuditEntry.sample(&random)) }
+        return value
+    }
+}
+
+extension VerifyBlobRequest: Sampled {
+    static func sample(_ random: inout SampleRandom) -> VerifyBlobRequest {
+        var value = VerifyBlobRequest()
+        if random.bool() { value.archivePath = random.string() }
+        if random.bool() { value.sizeBytes = UInt64(truncatingIfNeeded: random.bits()) }
+        if random.bool() { value.sha256 = random.bytes() }
+        if random.bool() { value.deep = random.bool() }
+        return value
+    }
+}
+
+extension VerifyBlobReply: Sampled {
+    static func sample(_ random: inout SampleRandom) -> VerifyBlobReply {
+        var value = VerifyBlobReply()
+        if random.bool() { value.matches = random.bool() }
+        if random.bool() { value.reason = random.string() }
+        if random.bool() { value.readBytes = UInt64(truncatingIfNeeded: random.bits()) }
         return value
     }
 }
@@ -1372,6 +1590,11 @@ let everyMessage: [any Sampled.Type] = [
     CompleteItemReply.self,
     FailItemRequest.self,
     FailItemReply.self,
+    ListUploadsRequest.self,
+    UploadItem.self,
+    ListUploadsReply.self,
+    ReviveItemsRequest.self,
+    ReviveItemsReply.self,
     Hold.self,
     PlaceHoldRequest.self,
     ReleaseHoldRequest.self,
@@ -1383,10 +1606,24 @@ let everyMessage: [any Sampled.Type] = [
     GetDeletionGrantsReply.self,
     ReportDeletedRequest.self,
     ReportDeletedReply.self,
+    ListVolumesRequest.self,
+    KnownVolume.self,
+    ListVolumesReply.self,
+    CountDaysRequest.self,
+    DayCount.self,
+    CountDaysReply.self,
+    BackupCatalogueRequest.self,
+    BackupCatalogueReply.self,
+    ReadBackupRequest.self,
+    ReadBackupReply.self,
+    CheckCatalogueRequest.self,
+    CheckCatalogueReply.self,
     IndexerChangesRequest.self,
     IndexerChange.self,
     IndexerChangesReply.self,
     ListAuditRequest.self,
     AuditEntry.self,
     ListAuditReply.self,
+    VerifyBlobRequest.self,
+    VerifyBlobReply.self,
 ]

@@ -52,6 +52,11 @@ typedef struct Sightglass__V1__CompleteItemRequest Sightglass__V1__CompleteItemR
 typedef struct Sightglass__V1__CompleteItemReply Sightglass__V1__CompleteItemReply;
 typedef struct Sightglass__V1__FailItemRequest Sightglass__V1__FailItemRequest;
 typedef struct Sightglass__V1__FailItemReply Sightglass__V1__FailItemReply;
+typedef struct Sightglass__V1__ListUploadsRequest Sightglass__V1__ListUploadsRequest;
+typedef struct Sightglass__V1__UploadItem Sightglass__V1__UploadItem;
+typedef struct Sightglass__V1__ListUploadsReply Sightglass__V1__ListUploadsReply;
+typedef struct Sightglass__V1__ReviveItemsRequest Sightglass__V1__ReviveItemsRequest;
+typedef struct Sightglass__V1__ReviveItemsReply Sightglass__V1__ReviveItemsReply;
 typedef struct Sightglass__V1__Hold Sightglass__V1__Hold;
 typedef struct Sightglass__V1__PlaceHoldRequest Sightglass__V1__PlaceHoldRequest;
 typedef struct Sightglass__V1__ReleaseHoldRequest Sightglass__V1__ReleaseHoldRequest;
@@ -63,6 +68,18 @@ typedef struct Sightglass__V1__DeletionGrant Sightglass__V1__DeletionGrant;
 typedef struct Sightglass__V1__GetDeletionGrantsReply Sightglass__V1__GetDeletionGrantsReply;
 typedef struct Sightglass__V1__ReportDeletedRequest Sightglass__V1__ReportDeletedRequest;
 typedef struct Sightglass__V1__ReportDeletedReply Sightglass__V1__ReportDeletedReply;
+typedef struct Sightglass__V1__ListVolumesRequest Sightglass__V1__ListVolumesRequest;
+typedef struct Sightglass__V1__KnownVolume Sightglass__V1__KnownVolume;
+typedef struct Sightglass__V1__ListVolumesReply Sightglass__V1__ListVolumesReply;
+typedef struct Sightglass__V1__CountDaysRequest Sightglass__V1__CountDaysRequest;
+typedef struct Sightglass__V1__DayCount Sightglass__V1__DayCount;
+typedef struct Sightglass__V1__CountDaysReply Sightglass__V1__CountDaysReply;
+typedef struct Sightglass__V1__BackupCatalogueRequest Sightglass__V1__BackupCatalogueRequest;
+typedef struct Sightglass__V1__BackupCatalogueReply Sightglass__V1__BackupCatalogueReply;
+typedef struct Sightglass__V1__ReadBackupRequest Sightglass__V1__ReadBackupRequest;
+typedef struct Sightglass__V1__ReadBackupReply Sightglass__V1__ReadBackupReply;
+typedef struct Sightglass__V1__CheckCatalogueRequest Sightglass__V1__CheckCatalogueRequest;
+typedef struct Sightglass__V1__CheckCatalogueReply Sightglass__V1__CheckCatalogueReply;
 typedef struct Sightglass__V1__IndexerChangesRequest Sightglass__V1__IndexerChangesRequest;
 typedef struct Sightglass__V1__IndexerChange Sightglass__V1__IndexerChange;
 typedef struct Sightglass__V1__IndexerChangesReply Sightglass__V1__IndexerChangesReply;
@@ -190,6 +207,18 @@ typedef enum _Sightglass__V1__HoldKind {
   SIGHTGLASS__V1__HOLD_KIND__HOLD_KIND_LEGAL = 2
     PROTOBUF_C__FORCE_ENUM_TO_BE_INT_SIZE(SIGHTGLASS__V1__HOLD_KIND)
 } Sightglass__V1__HoldKind;
+typedef enum _Sightglass__V1__CheckLevel {
+  SIGHTGLASS__V1__CHECK_LEVEL__CHECK_LEVEL_UNSPECIFIED = 0,
+  /*
+   * That the database's pages and indexes agree, and that the catalogue's own rules hold; the default.
+   */
+  SIGHTGLASS__V1__CHECK_LEVEL__CHECK_LEVEL_QUICK = 1,
+  /*
+   * Also that every row is found by every index. Minutes for a large catalogue.
+   */
+  SIGHTGLASS__V1__CHECK_LEVEL__CHECK_LEVEL_FULL = 2
+    PROTOBUF_C__FORCE_ENUM_TO_BE_INT_SIZE(SIGHTGLASS__V1__CHECK_LEVEL)
+} Sightglass__V1__CheckLevel;
 
 /* --- messages --- */
 
@@ -565,10 +594,16 @@ struct  Sightglass__V1__SubmitEventRequest
    */
   size_t n_kinds;
   Sightglass__V1__MediaKind *kinds;
+  /*
+   * When it should be where `delivery` wants it. Its items go before others of their priority that are due later or at no time;
+   * a request that is late is not given up. 0 or absent: at no time.
+   */
+  protobuf_c_boolean has_due_us;
+  int64_t due_us;
 };
 #define SIGHTGLASS__V1__SUBMIT_EVENT_REQUEST__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&sightglass__v1__submit_event_request__descriptor) \
-    , NULL, NULL, 0, 0, 0, 0, 0, 0, 0, 0, 0,NULL, NULL, NULL, 0, SIGHTGLASS__V1__DELIVERY__DELIVERY_UNSPECIFIED, 0, SIGHTGLASS__V1__ARCHIVE_MODE__ARCHIVE_MODE_UNSPECIFIED, 0, 0, 0,NULL }
+    , NULL, NULL, 0, 0, 0, 0, 0, 0, 0, 0, 0,NULL, NULL, NULL, 0, SIGHTGLASS__V1__DELIVERY__DELIVERY_UNSPECIFIED, 0, SIGHTGLASS__V1__ARCHIVE_MODE__ARCHIVE_MODE_UNSPECIFIED, 0, 0, 0,NULL, 0, 0 }
 
 
 struct  Sightglass__V1__SubmitArchiveRequest
@@ -607,10 +642,15 @@ struct  Sightglass__V1__SubmitArchiveRequest
   int32_t priority;
   size_t n_kinds;
   Sightglass__V1__MediaKind *kinds;
+  /*
+   * As SubmitEventRequest.due_us.
+   */
+  protobuf_c_boolean has_due_us;
+  int64_t due_us;
 };
 #define SIGHTGLASS__V1__SUBMIT_ARCHIVE_REQUEST__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&sightglass__v1__submit_archive_request__descriptor) \
-    , NULL, NULL, 0,NULL, NULL, NULL, 0, SIGHTGLASS__V1__DELIVERY__DELIVERY_UNSPECIFIED, 0, SIGHTGLASS__V1__ARCHIVE_MODE__ARCHIVE_MODE_UNSPECIFIED, 0, 0, 0,NULL }
+    , NULL, NULL, 0,NULL, NULL, NULL, 0, SIGHTGLASS__V1__DELIVERY__DELIVERY_UNSPECIFIED, 0, SIGHTGLASS__V1__ARCHIVE_MODE__ARCHIVE_MODE_UNSPECIFIED, 0, 0, 0,NULL, 0, 0 }
 
 
 struct  Sightglass__V1__SubmitReply
@@ -736,10 +776,15 @@ struct  Sightglass__V1__ArchiveRequest
   int32_t priority;
   size_t n_kinds;
   Sightglass__V1__MediaKind *kinds;
+  /*
+   * As SubmitEventRequest.due_us; absent: at no time.
+   */
+  protobuf_c_boolean has_due_us;
+  int64_t due_us;
 };
 #define SIGHTGLASS__V1__ARCHIVE_REQUEST__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&sightglass__v1__archive_request__descriptor) \
-    , NULL, 0, SIGHTGLASS__V1__REQUEST_STATE__REQUEST_STATE_UNSPECIFIED, NULL, NULL, 0,NULL, 0, SIGHTGLASS__V1__DELIVERY__DELIVERY_UNSPECIFIED, 0, SIGHTGLASS__V1__ARCHIVE_MODE__ARCHIVE_MODE_UNSPECIFIED, NULL, NULL, 0, 0, 0, 0, 0, 0, 0, 0, 0,NULL, 0,NULL, 0,NULL, 0, 0, 0, 0, 0, 0, NULL, 0, 0, 0, 0, 0,NULL }
+    , NULL, 0, SIGHTGLASS__V1__REQUEST_STATE__REQUEST_STATE_UNSPECIFIED, NULL, NULL, 0,NULL, 0, SIGHTGLASS__V1__DELIVERY__DELIVERY_UNSPECIFIED, 0, SIGHTGLASS__V1__ARCHIVE_MODE__ARCHIVE_MODE_UNSPECIFIED, NULL, NULL, 0, 0, 0, 0, 0, 0, 0, 0, 0,NULL, 0,NULL, 0,NULL, 0, 0, 0, 0, 0, 0, NULL, 0, 0, 0, 0, 0,NULL, 0, 0 }
 
 
 struct  Sightglass__V1__GetRequestRequest
@@ -909,10 +954,16 @@ struct  Sightglass__V1__ClaimedItem
    */
   protobuf_c_boolean has_archived_us;
   int64_t archived_us;
+  /*
+   * CRC-64/NVME of the archived file, as CompleteItemRequest.crc64 gave it; absent where nobody made one. Who uploads what has
+   * this value need not make the SHA-256 again.
+   */
+  protobuf_c_boolean has_crc64;
+  uint64_t crc64;
 };
 #define SIGHTGLASS__V1__CLAIMED_ITEM__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&sightglass__v1__claimed_item__descriptor) \
-    , 0, 0, 0, 0, 0, SIGHTGLASS__V1__ITEM_KIND__ITEM_KIND_UNSPECIFIED, NULL, NULL, NULL, 0, 0, 0, {0,NULL}, 0, {0,NULL}, 0, {0,NULL}, NULL, NULL, 0,NULL, 0, 0, 0, 0 }
+    , 0, 0, 0, 0, 0, SIGHTGLASS__V1__ITEM_KIND__ITEM_KIND_UNSPECIFIED, NULL, NULL, NULL, 0, 0, 0, {0,NULL}, 0, {0,NULL}, 0, {0,NULL}, NULL, NULL, 0,NULL, 0, 0, 0, 0, 0, 0 }
 
 
 struct  Sightglass__V1__ClaimItemsReply
@@ -942,10 +993,15 @@ struct  Sightglass__V1__ItemClaim
    */
   protobuf_c_boolean has_epoch;
   uint64_t epoch;
+  /*
+   * In RenewClaims: bytes of it that are done, for whoever watches. At most 1099511627776 (1 TiB).
+   */
+  protobuf_c_boolean has_done_bytes;
+  uint64_t done_bytes;
 };
 #define SIGHTGLASS__V1__ITEM_CLAIM__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&sightglass__v1__item_claim__descriptor) \
-    , 0, 0, 0, 0 }
+    , 0, 0, 0, 0, 0, 0 }
 
 
 struct  Sightglass__V1__RenewClaimsRequest
@@ -1018,10 +1074,15 @@ struct  Sightglass__V1__CompleteItemRequest
    */
   protobuf_c_boolean has_handed_over;
   protobuf_c_boolean handed_over;
+  /*
+   * CRC-64/NVME (the one of x-ms-content-crc64) of the bytes whose SHA-256 is given. For WORK_ARCHIVE.
+   */
+  protobuf_c_boolean has_crc64;
+  uint64_t crc64;
 };
 #define SIGHTGLASS__V1__COMPLETE_ITEM_REQUEST__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&sightglass__v1__complete_item_request__descriptor) \
-    , NULL, 0, SIGHTGLASS__V1__WORK__WORK_UNSPECIFIED, NULL, 0, 0, 0, {0,NULL}, NULL, NULL, 0, 0 }
+    , NULL, 0, SIGHTGLASS__V1__WORK__WORK_UNSPECIFIED, NULL, 0, 0, 0, {0,NULL}, NULL, NULL, 0, 0, 0, 0 }
 
 
 struct  Sightglass__V1__CompleteItemReply
@@ -1074,6 +1135,199 @@ struct  Sightglass__V1__FailItemReply
 #define SIGHTGLASS__V1__FAIL_ITEM_REPLY__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&sightglass__v1__fail_item_reply__descriptor) \
     , 0, SIGHTGLASS__V1__ITEM_STATE__ITEM_STATE_UNSPECIFIED }
+
+
+/*
+ * How the uploads are: totals, and the files in the order in which they go up.
+ */
+struct  Sightglass__V1__ListUploadsRequest
+{
+  ProtobufCMessage base;
+  /*
+   * Only what was set aside.
+   */
+  protobuf_c_boolean has_set_aside_only;
+  protobuf_c_boolean set_aside_only;
+  /*
+   * Files in the reply, 0 to 1000; default 100.
+   */
+  protobuf_c_boolean has_limit;
+  uint32_t limit;
+  /*
+   * From the reply before, at most 128 bytes.
+   */
+  char *page_token;
+};
+#define SIGHTGLASS__V1__LIST_UPLOADS_REQUEST__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&sightglass__v1__list_uploads_request__descriptor) \
+    , 0, 0, 0, 0, NULL }
+
+
+/*
+ * A file that is to be uploaded, or was set aside.
+ */
+struct  Sightglass__V1__UploadItem
+{
+  ProtobufCMessage base;
+  /*
+   * As ClaimedItem.item_id.
+   */
+  protobuf_c_boolean has_item_id;
+  uint64_t item_id;
+  protobuf_c_boolean has_kind;
+  Sightglass__V1__ItemKind kind;
+  protobuf_c_boolean has_state;
+  Sightglass__V1__ItemState state;
+  char *camera;
+  char *archive_path;
+  protobuf_c_boolean has_size_bytes;
+  uint64_t size_bytes;
+  /*
+   * Of them on their way to the target, or there. Absent while nobody works on it.
+   */
+  protobuf_c_boolean has_sent_bytes;
+  uint64_t sent_bytes;
+  /*
+   * Who uploads it now.
+   */
+  char *worker;
+  /*
+   * At the present work; those that failed for a cause outside the file are not counted.
+   */
+  protobuf_c_boolean has_attempts;
+  uint32_t attempts;
+  /*
+   * Why it failed last, for a person.
+   */
+  char *error;
+  /*
+   * When it became an archived file.
+   */
+  protobuf_c_boolean has_archived_us;
+  int64_t archived_us;
+  /*
+   * Not tried again before; absent: now.
+   */
+  protobuf_c_boolean has_retry_us;
+  int64_t retry_us;
+  /*
+   * The highest of its requests, as SubmitEventRequest.priority.
+   */
+  protobuf_c_boolean has_priority;
+  int32_t priority;
+  protobuf_c_boolean has_due_us;
+  int64_t due_us;
+  /*
+   * Some of the requests that want it.
+   */
+  size_t n_request_ids;
+  char **request_ids;
+};
+#define SIGHTGLASS__V1__UPLOAD_ITEM__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&sightglass__v1__upload_item__descriptor) \
+    , 0, 0, 0, SIGHTGLASS__V1__ITEM_KIND__ITEM_KIND_UNSPECIFIED, 0, SIGHTGLASS__V1__ITEM_STATE__ITEM_STATE_UNSPECIFIED, NULL, NULL, 0, 0, 0, 0, NULL, 0, 0, NULL, 0, 0, 0, 0, 0, 0, 0, 0, 0,NULL }
+
+
+struct  Sightglass__V1__ListUploadsReply
+{
+  ProtobufCMessage base;
+  size_t n_items;
+  Sightglass__V1__UploadItem **items;
+  /*
+   * Absent when there are no more.
+   */
+  char *next_page_token;
+  /*
+   * What is to be uploaded, with what is on its way.
+   */
+  protobuf_c_boolean has_waiting_files;
+  uint64_t waiting_files;
+  protobuf_c_boolean has_waiting_bytes;
+  uint64_t waiting_bytes;
+  /*
+   * Of it with an uploader now.
+   */
+  protobuf_c_boolean has_active_files;
+  uint64_t active_files;
+  protobuf_c_boolean has_active_bytes;
+  uint64_t active_bytes;
+  /*
+   * Set aside: no uploader tries it again until ReviveItems.
+   */
+  protobuf_c_boolean has_set_aside_files;
+  uint64_t set_aside_files;
+  protobuf_c_boolean has_set_aside_bytes;
+  uint64_t set_aside_bytes;
+  /*
+   * Of what waits: when the oldest became an archived file.
+   */
+  protobuf_c_boolean has_oldest_us;
+  int64_t oldest_us;
+  /*
+   * Uploaded in the last minute and in the last hour, for rate and estimate.
+   */
+  protobuf_c_boolean has_minute_files;
+  uint64_t minute_files;
+  protobuf_c_boolean has_minute_bytes;
+  uint64_t minute_bytes;
+  /*
+   * Files of the last hour.
+   */
+  protobuf_c_boolean has_hour_files;
+  uint64_t hour_files;
+  protobuf_c_boolean has_hour_bytes;
+  uint64_t hour_bytes;
+  /*
+   * When the last one was uploaded.
+   */
+  protobuf_c_boolean has_newest_uploaded_us;
+  int64_t newest_uploaded_us;
+};
+#define SIGHTGLASS__V1__LIST_UPLOADS_REPLY__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&sightglass__v1__list_uploads_reply__descriptor) \
+    , 0,NULL, NULL, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 }
+
+
+/*
+ * Gives what was set aside another chance, with all its attempts.
+ */
+struct  Sightglass__V1__ReviveItemsRequest
+{
+  ProtobufCMessage base;
+  /*
+   * Which: at most 1000; empty with `all`.
+   */
+  size_t n_item_ids;
+  uint64_t *item_ids;
+  /*
+   * Everything of `work`, or of both where work is absent.
+   */
+  protobuf_c_boolean has_all;
+  protobuf_c_boolean all;
+  protobuf_c_boolean has_work;
+  Sightglass__V1__Work work;
+  /*
+   * As SubmitEventRequest.requested_by, at most 256 bytes.
+   */
+  char *requested_by;
+};
+#define SIGHTGLASS__V1__REVIVE_ITEMS_REQUEST__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&sightglass__v1__revive_items_request__descriptor) \
+    , 0,NULL, 0, 0, 0, SIGHTGLASS__V1__WORK__WORK_UNSPECIFIED, NULL }
+
+
+struct  Sightglass__V1__ReviveItemsReply
+{
+  ProtobufCMessage base;
+  /*
+   * How many it were; those that are not set aside are passed over.
+   */
+  protobuf_c_boolean has_revived;
+  uint64_t revived;
+};
+#define SIGHTGLASS__V1__REVIVE_ITEMS_REPLY__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&sightglass__v1__revive_items_reply__descriptor) \
+    , 0, 0 }
 
 
 /*
@@ -1261,6 +1515,223 @@ struct  Sightglass__V1__ReportDeletedReply
 #define SIGHTGLASS__V1__REPORT_DELETED_REPLY__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&sightglass__v1__report_deleted_reply__descriptor) \
      }
+
+
+struct  Sightglass__V1__ListVolumesRequest
+{
+  ProtobufCMessage base;
+};
+#define SIGHTGLASS__V1__LIST_VOLUMES_REQUEST__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&sightglass__v1__list_volumes_request__descriptor) \
+     }
+
+
+/*
+ * A volume as its owner last reported it, and what the catalogue believes it to hold.
+ */
+struct  Sightglass__V1__KnownVolume
+{
+  ProtobufCMessage base;
+  Sightglass__V1__VolumeStatus *volume;
+  char *owner;
+  /*
+   * Where the owner answers ReadSegment; empty for an archive volume.
+   */
+  char *owner_address;
+  protobuf_c_boolean has_reported_us;
+  int64_t reported_us;
+  /*
+   * Files of footage and pictures.
+   */
+  protobuf_c_boolean has_files;
+  uint64_t files;
+  /*
+   * Their sizes together.
+   */
+  protobuf_c_boolean has_bytes;
+  uint64_t bytes;
+};
+#define SIGHTGLASS__V1__KNOWN_VOLUME__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&sightglass__v1__known_volume__descriptor) \
+    , NULL, NULL, NULL, 0, 0, 0, 0, 0, 0 }
+
+
+struct  Sightglass__V1__ListVolumesReply
+{
+  ProtobufCMessage base;
+  size_t n_volumes;
+  Sightglass__V1__KnownVolume **volumes;
+};
+#define SIGHTGLASS__V1__LIST_VOLUMES_REPLY__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&sightglass__v1__list_volumes_reply__descriptor) \
+    , 0,NULL }
+
+
+struct  Sightglass__V1__CountDaysRequest
+{
+  ProtobufCMessage base;
+  /*
+   * 1 to 128 bytes. Asset and source are either one, or both absent for all.
+   */
+  char *asset;
+  Sightglass__V1__SourceName *source;
+  /*
+   * Days that it touches, at most 366 of them.
+   */
+  Sightglass__V1__Window *window;
+};
+#define SIGHTGLASS__V1__COUNT_DAYS_REQUEST__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&sightglass__v1__count_days_request__descriptor) \
+    , NULL, NULL, NULL }
+
+
+/*
+ * What one camera has of one day, UTC, by the starts of its files.
+ */
+struct  Sightglass__V1__DayCount
+{
+  ProtobufCMessage base;
+  /*
+   * As CameraSummary.camera.
+   */
+  char *camera;
+  Sightglass__V1__SourceName *source;
+  /*
+   * Begin of the day.
+   */
+  protobuf_c_boolean has_day_us;
+  int64_t day_us;
+  /*
+   * Files of footage.
+   */
+  protobuf_c_boolean has_segments;
+  uint64_t segments;
+  /*
+   * Pictures.
+   */
+  protobuf_c_boolean has_snapshots;
+  uint64_t snapshots;
+  /*
+   * Sizes of all files together.
+   */
+  protobuf_c_boolean has_bytes;
+  uint64_t bytes;
+};
+#define SIGHTGLASS__V1__DAY_COUNT__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&sightglass__v1__day_count__descriptor) \
+    , NULL, NULL, 0, 0, 0, 0, 0, 0, 0, 0 }
+
+
+struct  Sightglass__V1__CountDaysReply
+{
+  ProtobufCMessage base;
+  /*
+   * In the order of day, then of source.
+   */
+  size_t n_days;
+  Sightglass__V1__DayCount **days;
+  /*
+   * There are more than fit into one message: ask for less.
+   */
+  protobuf_c_boolean has_more;
+  protobuf_c_boolean more;
+};
+#define SIGHTGLASS__V1__COUNT_DAYS_REPLY__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&sightglass__v1__count_days_reply__descriptor) \
+    , 0,NULL, 0, 0 }
+
+
+struct  Sightglass__V1__BackupCatalogueRequest
+{
+  ProtobufCMessage base;
+};
+#define SIGHTGLASS__V1__BACKUP_CATALOGUE_REQUEST__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&sightglass__v1__backup_catalogue_request__descriptor) \
+     }
+
+
+struct  Sightglass__V1__BackupCatalogueReply
+{
+  ProtobufCMessage base;
+  /*
+   * Names it in ReadBackup: "catalogue-20261123T051102.000000Z.sqlite".
+   */
+  char *name;
+  protobuf_c_boolean has_size_bytes;
+  uint64_t size_bytes;
+  protobuf_c_boolean has_sha256;
+  ProtobufCBinaryData sha256;
+};
+#define SIGHTGLASS__V1__BACKUP_CATALOGUE_REPLY__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&sightglass__v1__backup_catalogue_reply__descriptor) \
+    , NULL, 0, 0, 0, {0,NULL} }
+
+
+struct  Sightglass__V1__ReadBackupRequest
+{
+  ProtobufCMessage base;
+  /*
+   * As BackupCatalogue gave it, 1 to 64 bytes of [A-Za-z0-9._-].
+   */
+  char *name;
+  /*
+   * At most 1099511627776 (1 TiB).
+   */
+  protobuf_c_boolean has_offset;
+  uint64_t offset;
+  /*
+   * 1 to 921600; default 921600.
+   */
+  protobuf_c_boolean has_length;
+  uint32_t length;
+};
+#define SIGHTGLASS__V1__READ_BACKUP_REQUEST__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&sightglass__v1__read_backup_request__descriptor) \
+    , NULL, 0, 0, 0, 0 }
+
+
+struct  Sightglass__V1__ReadBackupReply
+{
+  ProtobufCMessage base;
+  /*
+   * Empty: the end.
+   */
+  protobuf_c_boolean has_data;
+  ProtobufCBinaryData data;
+};
+#define SIGHTGLASS__V1__READ_BACKUP_REPLY__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&sightglass__v1__read_backup_reply__descriptor) \
+    , 0, {0,NULL} }
+
+
+struct  Sightglass__V1__CheckCatalogueRequest
+{
+  ProtobufCMessage base;
+  protobuf_c_boolean has_level;
+  Sightglass__V1__CheckLevel level;
+};
+#define SIGHTGLASS__V1__CHECK_CATALOGUE_REQUEST__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&sightglass__v1__check_catalogue_request__descriptor) \
+    , 0, SIGHTGLASS__V1__CHECK_LEVEL__CHECK_LEVEL_UNSPECIFIED }
+
+
+struct  Sightglass__V1__CheckCatalogueReply
+{
+  ProtobufCMessage base;
+  /*
+   * One sentence for each thing that is wrong, at most 100. Empty: all is well.
+   */
+  size_t n_problems;
+  char **problems;
+  /*
+   * Rows that were looked at.
+   */
+  protobuf_c_boolean has_rows;
+  uint64_t rows;
+};
+#define SIGHTGLASS__V1__CHECK_CATALOGUE_REPLY__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&sightglass__v1__check_catalogue_reply__descriptor) \
+    , 0,NULL, 0, 0 }
 
 
 struct  Sightglass__V1__IndexerChangesRequest
@@ -2041,6 +2512,101 @@ Sightglass__V1__FailItemReply *
 void   sightglass__v1__fail_item_reply__free_unpacked
                      (Sightglass__V1__FailItemReply *message,
                       ProtobufCAllocator *allocator);
+/* Sightglass__V1__ListUploadsRequest methods */
+void   sightglass__v1__list_uploads_request__init
+                     (Sightglass__V1__ListUploadsRequest         *message);
+size_t sightglass__v1__list_uploads_request__get_packed_size
+                     (const Sightglass__V1__ListUploadsRequest   *message);
+size_t sightglass__v1__list_uploads_request__pack
+                     (const Sightglass__V1__ListUploadsRequest   *message,
+                      uint8_t             *out);
+size_t sightglass__v1__list_uploads_request__pack_to_buffer
+                     (const Sightglass__V1__ListUploadsRequest   *message,
+                      ProtobufCBuffer     *buffer);
+Sightglass__V1__ListUploadsRequest *
+       sightglass__v1__list_uploads_request__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   sightglass__v1__list_uploads_request__free_unpacked
+                     (Sightglass__V1__ListUploadsRequest *message,
+                      ProtobufCAllocator *allocator);
+/* Sightglass__V1__UploadItem methods */
+void   sightglass__v1__upload_item__init
+                     (Sightglass__V1__UploadItem         *message);
+size_t sightglass__v1__upload_item__get_packed_size
+                     (const Sightglass__V1__UploadItem   *message);
+size_t sightglass__v1__upload_item__pack
+                     (const Sightglass__V1__UploadItem   *message,
+                      uint8_t             *out);
+size_t sightglass__v1__upload_item__pack_to_buffer
+                     (const Sightglass__V1__UploadItem   *message,
+                      ProtobufCBuffer     *buffer);
+Sightglass__V1__UploadItem *
+       sightglass__v1__upload_item__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   sightglass__v1__upload_item__free_unpacked
+                     (Sightglass__V1__UploadItem *message,
+                      ProtobufCAllocator *allocator);
+/* Sightglass__V1__ListUploadsReply methods */
+void   sightglass__v1__list_uploads_reply__init
+                     (Sightglass__V1__ListUploadsReply         *message);
+size_t sightglass__v1__list_uploads_reply__get_packed_size
+                     (const Sightglass__V1__ListUploadsReply   *message);
+size_t sightglass__v1__list_uploads_reply__pack
+                     (const Sightglass__V1__ListUploadsReply   *message,
+                      uint8_t             *out);
+size_t sightglass__v1__list_uploads_reply__pack_to_buffer
+                     (const Sightglass__V1__ListUploadsReply   *message,
+                      ProtobufCBuffer     *buffer);
+Sightglass__V1__ListUploadsReply *
+       sightglass__v1__list_uploads_reply__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   sightglass__v1__list_uploads_reply__free_unpacked
+                     (Sightglass__V1__ListUploadsReply *message,
+                      ProtobufCAllocator *allocator);
+/* Sightglass__V1__ReviveItemsRequest methods */
+void   sightglass__v1__revive_items_request__init
+                     (Sightglass__V1__ReviveItemsRequest         *message);
+size_t sightglass__v1__revive_items_request__get_packed_size
+                     (const Sightglass__V1__ReviveItemsRequest   *message);
+size_t sightglass__v1__revive_items_request__pack
+                     (const Sightglass__V1__ReviveItemsRequest   *message,
+                      uint8_t             *out);
+size_t sightglass__v1__revive_items_request__pack_to_buffer
+                     (const Sightglass__V1__ReviveItemsRequest   *message,
+                      ProtobufCBuffer     *buffer);
+Sightglass__V1__ReviveItemsRequest *
+       sightglass__v1__revive_items_request__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   sightglass__v1__revive_items_request__free_unpacked
+                     (Sightglass__V1__ReviveItemsRequest *message,
+                      ProtobufCAllocator *allocator);
+/* Sightglass__V1__ReviveItemsReply methods */
+void   sightglass__v1__revive_items_reply__init
+                     (Sightglass__V1__ReviveItemsReply         *message);
+size_t sightglass__v1__revive_items_reply__get_packed_size
+                     (const Sightglass__V1__ReviveItemsReply   *message);
+size_t sightglass__v1__revive_items_reply__pack
+                     (const Sightglass__V1__ReviveItemsReply   *message,
+                      uint8_t             *out);
+size_t sightglass__v1__revive_items_reply__pack_to_buffer
+                     (const Sightglass__V1__ReviveItemsReply   *message,
+                      ProtobufCBuffer     *buffer);
+Sightglass__V1__ReviveItemsReply *
+       sightglass__v1__revive_items_reply__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   sightglass__v1__revive_items_reply__free_unpacked
+                     (Sightglass__V1__ReviveItemsReply *message,
+                      ProtobufCAllocator *allocator);
 /* Sightglass__V1__Hold methods */
 void   sightglass__v1__hold__init
                      (Sightglass__V1__Hold         *message);
@@ -2249,6 +2815,234 @@ Sightglass__V1__ReportDeletedReply *
                       const uint8_t       *data);
 void   sightglass__v1__report_deleted_reply__free_unpacked
                      (Sightglass__V1__ReportDeletedReply *message,
+                      ProtobufCAllocator *allocator);
+/* Sightglass__V1__ListVolumesRequest methods */
+void   sightglass__v1__list_volumes_request__init
+                     (Sightglass__V1__ListVolumesRequest         *message);
+size_t sightglass__v1__list_volumes_request__get_packed_size
+                     (const Sightglass__V1__ListVolumesRequest   *message);
+size_t sightglass__v1__list_volumes_request__pack
+                     (const Sightglass__V1__ListVolumesRequest   *message,
+                      uint8_t             *out);
+size_t sightglass__v1__list_volumes_request__pack_to_buffer
+                     (const Sightglass__V1__ListVolumesRequest   *message,
+                      ProtobufCBuffer     *buffer);
+Sightglass__V1__ListVolumesRequest *
+       sightglass__v1__list_volumes_request__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   sightglass__v1__list_volumes_request__free_unpacked
+                     (Sightglass__V1__ListVolumesRequest *message,
+                      ProtobufCAllocator *allocator);
+/* Sightglass__V1__KnownVolume methods */
+void   sightglass__v1__known_volume__init
+                     (Sightglass__V1__KnownVolume         *message);
+size_t sightglass__v1__known_volume__get_packed_size
+                     (const Sightglass__V1__KnownVolume   *message);
+size_t sightglass__v1__known_volume__pack
+                     (const Sightglass__V1__KnownVolume   *message,
+                      uint8_t             *out);
+size_t sightglass__v1__known_volume__pack_to_buffer
+                     (const Sightglass__V1__KnownVolume   *message,
+                      ProtobufCBuffer     *buffer);
+Sightglass__V1__KnownVolume *
+       sightglass__v1__known_volume__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   sightglass__v1__known_volume__free_unpacked
+                     (Sightglass__V1__KnownVolume *message,
+                      ProtobufCAllocator *allocator);
+/* Sightglass__V1__ListVolumesReply methods */
+void   sightglass__v1__list_volumes_reply__init
+                     (Sightglass__V1__ListVolumesReply         *message);
+size_t sightglass__v1__list_volumes_reply__get_packed_size
+                     (const Sightglass__V1__ListVolumesReply   *message);
+size_t sightglass__v1__list_volumes_reply__pack
+                     (const Sightglass__V1__ListVolumesReply   *message,
+                      uint8_t             *out);
+size_t sightglass__v1__list_volumes_reply__pack_to_buffer
+                     (const Sightglass__V1__ListVolumesReply   *message,
+                      ProtobufCBuffer     *buffer);
+Sightglass__V1__ListVolumesReply *
+       sightglass__v1__list_volumes_reply__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   sightglass__v1__list_volumes_reply__free_unpacked
+                     (Sightglass__V1__ListVolumesReply *message,
+                      ProtobufCAllocator *allocator);
+/* Sightglass__V1__CountDaysRequest methods */
+void   sightglass__v1__count_days_request__init
+                     (Sightglass__V1__CountDaysRequest         *message);
+size_t sightglass__v1__count_days_request__get_packed_size
+                     (const Sightglass__V1__CountDaysRequest   *message);
+size_t sightglass__v1__count_days_request__pack
+                     (const Sightglass__V1__CountDaysRequest   *message,
+                      uint8_t             *out);
+size_t sightglass__v1__count_days_request__pack_to_buffer
+                     (const Sightglass__V1__CountDaysRequest   *message,
+                      ProtobufCBuffer     *buffer);
+Sightglass__V1__CountDaysRequest *
+       sightglass__v1__count_days_request__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   sightglass__v1__count_days_request__free_unpacked
+                     (Sightglass__V1__CountDaysRequest *message,
+                      ProtobufCAllocator *allocator);
+/* Sightglass__V1__DayCount methods */
+void   sightglass__v1__day_count__init
+                     (Sightglass__V1__DayCount         *message);
+size_t sightglass__v1__day_count__get_packed_size
+                     (const Sightglass__V1__DayCount   *message);
+size_t sightglass__v1__day_count__pack
+                     (const Sightglass__V1__DayCount   *message,
+                      uint8_t             *out);
+size_t sightglass__v1__day_count__pack_to_buffer
+                     (const Sightglass__V1__DayCount   *message,
+                      ProtobufCBuffer     *buffer);
+Sightglass__V1__DayCount *
+       sightglass__v1__day_count__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   sightglass__v1__day_count__free_unpacked
+                     (Sightglass__V1__DayCount *message,
+                      ProtobufCAllocator *allocator);
+/* Sightglass__V1__CountDaysReply methods */
+void   sightglass__v1__count_days_reply__init
+                     (Sightglass__V1__CountDaysReply         *message);
+size_t sightglass__v1__count_days_reply__get_packed_size
+                     (const Sightglass__V1__CountDaysReply   *message);
+size_t sightglass__v1__count_days_reply__pack
+                     (const Sightglass__V1__CountDaysReply   *message,
+                      uint8_t             *out);
+size_t sightglass__v1__count_days_reply__pack_to_buffer
+                     (const Sightglass__V1__CountDaysReply   *message,
+                      ProtobufCBuffer     *buffer);
+Sightglass__V1__CountDaysReply *
+       sightglass__v1__count_days_reply__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   sightglass__v1__count_days_reply__free_unpacked
+                     (Sightglass__V1__CountDaysReply *message,
+                      ProtobufCAllocator *allocator);
+/* Sightglass__V1__BackupCatalogueRequest methods */
+void   sightglass__v1__backup_catalogue_request__init
+                     (Sightglass__V1__BackupCatalogueRequest         *message);
+size_t sightglass__v1__backup_catalogue_request__get_packed_size
+                     (const Sightglass__V1__BackupCatalogueRequest   *message);
+size_t sightglass__v1__backup_catalogue_request__pack
+                     (const Sightglass__V1__BackupCatalogueRequest   *message,
+                      uint8_t             *out);
+size_t sightglass__v1__backup_catalogue_request__pack_to_buffer
+                     (const Sightglass__V1__BackupCatalogueRequest   *message,
+                      ProtobufCBuffer     *buffer);
+Sightglass__V1__BackupCatalogueRequest *
+       sightglass__v1__backup_catalogue_request__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   sightglass__v1__backup_catalogue_request__free_unpacked
+                     (Sightglass__V1__BackupCatalogueRequest *message,
+                      ProtobufCAllocator *allocator);
+/* Sightglass__V1__BackupCatalogueReply methods */
+void   sightglass__v1__backup_catalogue_reply__init
+                     (Sightglass__V1__BackupCatalogueReply         *message);
+size_t sightglass__v1__backup_catalogue_reply__get_packed_size
+                     (const Sightglass__V1__BackupCatalogueReply   *message);
+size_t sightglass__v1__backup_catalogue_reply__pack
+                     (const Sightglass__V1__BackupCatalogueReply   *message,
+                      uint8_t             *out);
+size_t sightglass__v1__backup_catalogue_reply__pack_to_buffer
+                     (const Sightglass__V1__BackupCatalogueReply   *message,
+                      ProtobufCBuffer     *buffer);
+Sightglass__V1__BackupCatalogueReply *
+       sightglass__v1__backup_catalogue_reply__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   sightglass__v1__backup_catalogue_reply__free_unpacked
+                     (Sightglass__V1__BackupCatalogueReply *message,
+                      ProtobufCAllocator *allocator);
+/* Sightglass__V1__ReadBackupRequest methods */
+void   sightglass__v1__read_backup_request__init
+                     (Sightglass__V1__ReadBackupRequest         *message);
+size_t sightglass__v1__read_backup_request__get_packed_size
+                     (const Sightglass__V1__ReadBackupRequest   *message);
+size_t sightglass__v1__read_backup_request__pack
+                     (const Sightglass__V1__ReadBackupRequest   *message,
+                      uint8_t             *out);
+size_t sightglass__v1__read_backup_request__pack_to_buffer
+                     (const Sightglass__V1__ReadBackupRequest   *message,
+                      ProtobufCBuffer     *buffer);
+Sightglass__V1__ReadBackupRequest *
+       sightglass__v1__read_backup_request__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   sightglass__v1__read_backup_request__free_unpacked
+                     (Sightglass__V1__ReadBackupRequest *message,
+                      ProtobufCAllocator *allocator);
+/* Sightglass__V1__ReadBackupReply methods */
+void   sightglass__v1__read_backup_reply__init
+                     (Sightglass__V1__ReadBackupReply         *message);
+size_t sightglass__v1__read_backup_reply__get_packed_size
+                     (const Sightglass__V1__ReadBackupReply   *message);
+size_t sightglass__v1__read_backup_reply__pack
+                     (const Sightglass__V1__ReadBackupReply   *message,
+                      uint8_t             *out);
+size_t sightglass__v1__read_backup_reply__pack_to_buffer
+                     (const Sightglass__V1__ReadBackupReply   *message,
+                      ProtobufCBuffer     *buffer);
+Sightglass__V1__ReadBackupReply *
+       sightglass__v1__read_backup_reply__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   sightglass__v1__read_backup_reply__free_unpacked
+                     (Sightglass__V1__ReadBackupReply *message,
+                      ProtobufCAllocator *allocator);
+/* Sightglass__V1__CheckCatalogueRequest methods */
+void   sightglass__v1__check_catalogue_request__init
+                     (Sightglass__V1__CheckCatalogueRequest         *message);
+size_t sightglass__v1__check_catalogue_request__get_packed_size
+                     (const Sightglass__V1__CheckCatalogueRequest   *message);
+size_t sightglass__v1__check_catalogue_request__pack
+                     (const Sightglass__V1__CheckCatalogueRequest   *message,
+                      uint8_t             *out);
+size_t sightglass__v1__check_catalogue_request__pack_to_buffer
+                     (const Sightglass__V1__CheckCatalogueRequest   *message,
+                      ProtobufCBuffer     *buffer);
+Sightglass__V1__CheckCatalogueRequest *
+       sightglass__v1__check_catalogue_request__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   sightglass__v1__check_catalogue_request__free_unpacked
+                     (Sightglass__V1__CheckCatalogueRequest *message,
+                      ProtobufCAllocator *allocator);
+/* Sightglass__V1__CheckCatalogueReply methods */
+void   sightglass__v1__check_catalogue_reply__init
+                     (Sightglass__V1__CheckCatalogueReply         *message);
+size_t sightglass__v1__check_catalogue_reply__get_packed_size
+                     (const Sightglass__V1__CheckCatalogueReply   *message);
+size_t sightglass__v1__check_catalogue_reply__pack
+                     (const Sightglass__V1__CheckCatalogueReply   *message,
+                      uint8_t             *out);
+size_t sightglass__v1__check_catalogue_reply__pack_to_buffer
+                     (const Sightglass__V1__CheckCatalogueReply   *message,
+                      ProtobufCBuffer     *buffer);
+Sightglass__V1__CheckCatalogueReply *
+       sightglass__v1__check_catalogue_reply__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   sightglass__v1__check_catalogue_reply__free_unpacked
+                     (Sightglass__V1__CheckCatalogueReply *message,
                       ProtobufCAllocator *allocator);
 /* Sightglass__V1__IndexerChangesRequest methods */
 void   sightglass__v1__indexer_changes_request__init
@@ -2471,6 +3265,21 @@ typedef void (*Sightglass__V1__FailItemRequest_Closure)
 typedef void (*Sightglass__V1__FailItemReply_Closure)
                  (const Sightglass__V1__FailItemReply *message,
                   void *closure_data);
+typedef void (*Sightglass__V1__ListUploadsRequest_Closure)
+                 (const Sightglass__V1__ListUploadsRequest *message,
+                  void *closure_data);
+typedef void (*Sightglass__V1__UploadItem_Closure)
+                 (const Sightglass__V1__UploadItem *message,
+                  void *closure_data);
+typedef void (*Sightglass__V1__ListUploadsReply_Closure)
+                 (const Sightglass__V1__ListUploadsReply *message,
+                  void *closure_data);
+typedef void (*Sightglass__V1__ReviveItemsRequest_Closure)
+                 (const Sightglass__V1__ReviveItemsRequest *message,
+                  void *closure_data);
+typedef void (*Sightglass__V1__ReviveItemsReply_Closure)
+                 (const Sightglass__V1__ReviveItemsReply *message,
+                  void *closure_data);
 typedef void (*Sightglass__V1__Hold_Closure)
                  (const Sightglass__V1__Hold *message,
                   void *closure_data);
@@ -2503,6 +3312,42 @@ typedef void (*Sightglass__V1__ReportDeletedRequest_Closure)
                   void *closure_data);
 typedef void (*Sightglass__V1__ReportDeletedReply_Closure)
                  (const Sightglass__V1__ReportDeletedReply *message,
+                  void *closure_data);
+typedef void (*Sightglass__V1__ListVolumesRequest_Closure)
+                 (const Sightglass__V1__ListVolumesRequest *message,
+                  void *closure_data);
+typedef void (*Sightglass__V1__KnownVolume_Closure)
+                 (const Sightglass__V1__KnownVolume *message,
+                  void *closure_data);
+typedef void (*Sightglass__V1__ListVolumesReply_Closure)
+                 (const Sightglass__V1__ListVolumesReply *message,
+                  void *closure_data);
+typedef void (*Sightglass__V1__CountDaysRequest_Closure)
+                 (const Sightglass__V1__CountDaysRequest *message,
+                  void *closure_data);
+typedef void (*Sightglass__V1__DayCount_Closure)
+                 (const Sightglass__V1__DayCount *message,
+                  void *closure_data);
+typedef void (*Sightglass__V1__CountDaysReply_Closure)
+                 (const Sightglass__V1__CountDaysReply *message,
+                  void *closure_data);
+typedef void (*Sightglass__V1__BackupCatalogueRequest_Closure)
+                 (const Sightglass__V1__BackupCatalogueRequest *message,
+                  void *closure_data);
+typedef void (*Sightglass__V1__BackupCatalogueReply_Closure)
+                 (const Sightglass__V1__BackupCatalogueReply *message,
+                  void *closure_data);
+typedef void (*Sightglass__V1__ReadBackupRequest_Closure)
+                 (const Sightglass__V1__ReadBackupRequest *message,
+                  void *closure_data);
+typedef void (*Sightglass__V1__ReadBackupReply_Closure)
+                 (const Sightglass__V1__ReadBackupReply *message,
+                  void *closure_data);
+typedef void (*Sightglass__V1__CheckCatalogueRequest_Closure)
+                 (const Sightglass__V1__CheckCatalogueRequest *message,
+                  void *closure_data);
+typedef void (*Sightglass__V1__CheckCatalogueReply_Closure)
+                 (const Sightglass__V1__CheckCatalogueReply *message,
                   void *closure_data);
 typedef void (*Sightglass__V1__IndexerChangesRequest_Closure)
                  (const Sightglass__V1__IndexerChangesRequest *message,
@@ -2589,6 +3434,14 @@ struct Sightglass__V1__Indexer_Service
                     const Sightglass__V1__FailItemRequest *input,
                     Sightglass__V1__FailItemReply_Closure closure,
                     void *closure_data);
+  void (*list_uploads)(Sightglass__V1__Indexer_Service *service,
+                       const Sightglass__V1__ListUploadsRequest *input,
+                       Sightglass__V1__ListUploadsReply_Closure closure,
+                       void *closure_data);
+  void (*revive_items)(Sightglass__V1__Indexer_Service *service,
+                       const Sightglass__V1__ReviveItemsRequest *input,
+                       Sightglass__V1__ReviveItemsReply_Closure closure,
+                       void *closure_data);
   void (*place_hold)(Sightglass__V1__Indexer_Service *service,
                      const Sightglass__V1__PlaceHoldRequest *input,
                      Sightglass__V1__Hold_Closure closure,
@@ -2613,6 +3466,26 @@ struct Sightglass__V1__Indexer_Service
                   const Sightglass__V1__IndexerChangesRequest *input,
                   Sightglass__V1__IndexerChangesReply_Closure closure,
                   void *closure_data);
+  void (*list_volumes)(Sightglass__V1__Indexer_Service *service,
+                       const Sightglass__V1__ListVolumesRequest *input,
+                       Sightglass__V1__ListVolumesReply_Closure closure,
+                       void *closure_data);
+  void (*count_days)(Sightglass__V1__Indexer_Service *service,
+                     const Sightglass__V1__CountDaysRequest *input,
+                     Sightglass__V1__CountDaysReply_Closure closure,
+                     void *closure_data);
+  void (*backup_catalogue)(Sightglass__V1__Indexer_Service *service,
+                           const Sightglass__V1__BackupCatalogueRequest *input,
+                           Sightglass__V1__BackupCatalogueReply_Closure closure,
+                           void *closure_data);
+  void (*read_backup)(Sightglass__V1__Indexer_Service *service,
+                      const Sightglass__V1__ReadBackupRequest *input,
+                      Sightglass__V1__ReadBackupReply_Closure closure,
+                      void *closure_data);
+  void (*check_catalogue)(Sightglass__V1__Indexer_Service *service,
+                          const Sightglass__V1__CheckCatalogueRequest *input,
+                          Sightglass__V1__CheckCatalogueReply_Closure closure,
+                          void *closure_data);
   void (*list_audit)(Sightglass__V1__Indexer_Service *service,
                      const Sightglass__V1__ListAuditRequest *input,
                      Sightglass__V1__ListAuditReply_Closure closure,
@@ -2640,12 +3513,19 @@ void sightglass__v1__indexer__init (Sightglass__V1__Indexer_Service *service,
       function_prefix__ ## renew_claims,\
       function_prefix__ ## complete_item,\
       function_prefix__ ## fail_item,\
+      function_prefix__ ## list_uploads,\
+      function_prefix__ ## revive_items,\
       function_prefix__ ## place_hold,\
       function_prefix__ ## release_hold,\
       function_prefix__ ## list_holds,\
       function_prefix__ ## get_deletion_grants,\
       function_prefix__ ## report_deleted,\
       function_prefix__ ## changes,\
+      function_prefix__ ## list_volumes,\
+      function_prefix__ ## count_days,\
+      function_prefix__ ## backup_catalogue,\
+      function_prefix__ ## read_backup,\
+      function_prefix__ ## check_catalogue,\
       function_prefix__ ## list_audit  }
 void sightglass__v1__indexer__record_media(ProtobufCService *service,
                                            const Sightglass__V1__RecordMediaRequest *input,
@@ -2707,6 +3587,14 @@ void sightglass__v1__indexer__fail_item(ProtobufCService *service,
                                         const Sightglass__V1__FailItemRequest *input,
                                         Sightglass__V1__FailItemReply_Closure closure,
                                         void *closure_data);
+void sightglass__v1__indexer__list_uploads(ProtobufCService *service,
+                                           const Sightglass__V1__ListUploadsRequest *input,
+                                           Sightglass__V1__ListUploadsReply_Closure closure,
+                                           void *closure_data);
+void sightglass__v1__indexer__revive_items(ProtobufCService *service,
+                                           const Sightglass__V1__ReviveItemsRequest *input,
+                                           Sightglass__V1__ReviveItemsReply_Closure closure,
+                                           void *closure_data);
 void sightglass__v1__indexer__place_hold(ProtobufCService *service,
                                          const Sightglass__V1__PlaceHoldRequest *input,
                                          Sightglass__V1__Hold_Closure closure,
@@ -2731,6 +3619,26 @@ void sightglass__v1__indexer__changes(ProtobufCService *service,
                                       const Sightglass__V1__IndexerChangesRequest *input,
                                       Sightglass__V1__IndexerChangesReply_Closure closure,
                                       void *closure_data);
+void sightglass__v1__indexer__list_volumes(ProtobufCService *service,
+                                           const Sightglass__V1__ListVolumesRequest *input,
+                                           Sightglass__V1__ListVolumesReply_Closure closure,
+                                           void *closure_data);
+void sightglass__v1__indexer__count_days(ProtobufCService *service,
+                                         const Sightglass__V1__CountDaysRequest *input,
+                                         Sightglass__V1__CountDaysReply_Closure closure,
+                                         void *closure_data);
+void sightglass__v1__indexer__backup_catalogue(ProtobufCService *service,
+                                               const Sightglass__V1__BackupCatalogueRequest *input,
+                                               Sightglass__V1__BackupCatalogueReply_Closure closure,
+                                               void *closure_data);
+void sightglass__v1__indexer__read_backup(ProtobufCService *service,
+                                          const Sightglass__V1__ReadBackupRequest *input,
+                                          Sightglass__V1__ReadBackupReply_Closure closure,
+                                          void *closure_data);
+void sightglass__v1__indexer__check_catalogue(ProtobufCService *service,
+                                              const Sightglass__V1__CheckCatalogueRequest *input,
+                                              Sightglass__V1__CheckCatalogueReply_Closure closure,
+                                              void *closure_data);
 void sightglass__v1__indexer__list_audit(ProtobufCService *service,
                                          const Sightglass__V1__ListAuditRequest *input,
                                          Sightglass__V1__ListAuditReply_Closure closure,
@@ -2746,6 +3654,7 @@ extern const ProtobufCEnumDescriptor    sightglass__v1__item_kind__descriptor;
 extern const ProtobufCEnumDescriptor    sightglass__v1__item_state__descriptor;
 extern const ProtobufCEnumDescriptor    sightglass__v1__work__descriptor;
 extern const ProtobufCEnumDescriptor    sightglass__v1__hold_kind__descriptor;
+extern const ProtobufCEnumDescriptor    sightglass__v1__check_level__descriptor;
 extern const ProtobufCMessageDescriptor sightglass__v1__media_record__descriptor;
 extern const ProtobufCMessageDescriptor sightglass__v1__record_media_request__descriptor;
 extern const ProtobufCMessageDescriptor sightglass__v1__rejected_record__descriptor;
@@ -2781,6 +3690,11 @@ extern const ProtobufCMessageDescriptor sightglass__v1__complete_item_request__d
 extern const ProtobufCMessageDescriptor sightglass__v1__complete_item_reply__descriptor;
 extern const ProtobufCMessageDescriptor sightglass__v1__fail_item_request__descriptor;
 extern const ProtobufCMessageDescriptor sightglass__v1__fail_item_reply__descriptor;
+extern const ProtobufCMessageDescriptor sightglass__v1__list_uploads_request__descriptor;
+extern const ProtobufCMessageDescriptor sightglass__v1__upload_item__descriptor;
+extern const ProtobufCMessageDescriptor sightglass__v1__list_uploads_reply__descriptor;
+extern const ProtobufCMessageDescriptor sightglass__v1__revive_items_request__descriptor;
+extern const ProtobufCMessageDescriptor sightglass__v1__revive_items_reply__descriptor;
 extern const ProtobufCMessageDescriptor sightglass__v1__hold__descriptor;
 extern const ProtobufCMessageDescriptor sightglass__v1__place_hold_request__descriptor;
 extern const ProtobufCMessageDescriptor sightglass__v1__release_hold_request__descriptor;
@@ -2792,6 +3706,18 @@ extern const ProtobufCMessageDescriptor sightglass__v1__deletion_grant__descript
 extern const ProtobufCMessageDescriptor sightglass__v1__get_deletion_grants_reply__descriptor;
 extern const ProtobufCMessageDescriptor sightglass__v1__report_deleted_request__descriptor;
 extern const ProtobufCMessageDescriptor sightglass__v1__report_deleted_reply__descriptor;
+extern const ProtobufCMessageDescriptor sightglass__v1__list_volumes_request__descriptor;
+extern const ProtobufCMessageDescriptor sightglass__v1__known_volume__descriptor;
+extern const ProtobufCMessageDescriptor sightglass__v1__list_volumes_reply__descriptor;
+extern const ProtobufCMessageDescriptor sightglass__v1__count_days_request__descriptor;
+extern const ProtobufCMessageDescriptor sightglass__v1__day_count__descriptor;
+extern const ProtobufCMessageDescriptor sightglass__v1__count_days_reply__descriptor;
+extern const ProtobufCMessageDescriptor sightglass__v1__backup_catalogue_request__descriptor;
+extern const ProtobufCMessageDescriptor sightglass__v1__backup_catalogue_reply__descriptor;
+extern const ProtobufCMessageDescriptor sightglass__v1__read_backup_request__descriptor;
+extern const ProtobufCMessageDescriptor sightglass__v1__read_backup_reply__descriptor;
+extern const ProtobufCMessageDescriptor sightglass__v1__check_catalogue_request__descriptor;
+extern const ProtobufCMessageDescriptor sightglass__v1__check_catalogue_reply__descriptor;
 extern const ProtobufCMessageDescriptor sightglass__v1__indexer_changes_request__descriptor;
 extern const ProtobufCMessageDescriptor sightglass__v1__indexer_change__descriptor;
 extern const ProtobufCMessageDescriptor sightglass__v1__indexer_changes_reply__descriptor;

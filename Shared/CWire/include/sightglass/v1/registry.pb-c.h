@@ -100,6 +100,22 @@ typedef enum _Sightglass__V1__DocumentKind {
   SIGHTGLASS__V1__DOCUMENT_KIND__DOCUMENT_KIND_ASSET = 2
     PROTOBUF_C__FORCE_ENUM_TO_BE_INT_SIZE(SIGHTGLASS__V1__DOCUMENT_KIND)
 } Sightglass__V1__DocumentKind;
+/*
+ * A source that moves without a gap is open at two controllers for a moment: at its holder, and at the one that takes it over.
+ */
+typedef enum _Sightglass__V1__LeaseState {
+  SIGHTGLASS__V1__LEASE_STATE__LEASE_STATE_HELD = 0,
+  /*
+   * The holder goes on with everything until the source is no longer among its leases: `successor` is taking it over.
+   */
+  SIGHTGLASS__V1__LEASE_STATE__LEASE_STATE_LEAVING = 1,
+  /*
+   * Not the holder yet: it opens the camera and records under this epoch, without snapshots and live pushes, and is the holder as
+   * soon as it says `ready`. Where that takes too long the source is not among its leases any more.
+   */
+  SIGHTGLASS__V1__LEASE_STATE__LEASE_STATE_TAKING = 2
+    PROTOBUF_C__FORCE_ENUM_TO_BE_INT_SIZE(SIGHTGLASS__V1__LEASE_STATE)
+} Sightglass__V1__LeaseState;
 
 /* --- messages --- */
 
@@ -689,10 +705,31 @@ struct  Sightglass__V1__Lease
    * Where the holder answers requests.
    */
   char *holder_address;
+  /*
+   * Absent: held.
+   */
+  protobuf_c_boolean has_state;
+  Sightglass__V1__LeaseState state;
+  /*
+   * Of one that is leaving: the instance that takes it over.
+   */
+  char *successor;
+  /*
+   * In AcquireLeasesRequest, of one that is TAKING: what is to be recorded of the source is safe on disk from a keyframe on, or its ring
+   * has some seconds.
+   */
+  protobuf_c_boolean has_ready;
+  protobuf_c_boolean ready;
+  /*
+   * In AcquireLeasesRequest: footage is being recorded that was promised here (EnsureFootage) and that nobody else knows of, so a
+   * move for the balance has to wait.
+   */
+  protobuf_c_boolean has_busy;
+  protobuf_c_boolean busy;
 };
 #define SIGHTGLASS__V1__LEASE__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&sightglass__v1__lease__descriptor) \
-    , NULL, NULL, 0, 0, 0, 0, NULL }
+    , NULL, NULL, 0, 0, 0, 0, NULL, 0, SIGHTGLASS__V1__LEASE_STATE__LEASE_STATE_HELD, NULL, 0, 0, 0, 0 }
 
 
 struct  Sightglass__V1__AcquireLeasesRequest
@@ -707,7 +744,7 @@ struct  Sightglass__V1__AcquireLeasesRequest
    */
   char *holder_address;
   /*
-   * Sources that it can take in all, 0 to 10000.
+   * Sources that it can take in all, 0 to 10000. Shares are in proportion to it.
    */
   protobuf_c_boolean has_capacity;
   uint32_t capacity;
@@ -716,10 +753,20 @@ struct  Sightglass__V1__AcquireLeasesRequest
    */
   size_t n_held;
   Sightglass__V1__Lease **held;
+  /*
+   * It knows the states LEAVING and TAKING. Absent: it gets free sources only, and what it has moves when it gives it up.
+   */
+  protobuf_c_boolean has_takes_over;
+  protobuf_c_boolean takes_over;
+  /*
+   * It is about to stop: it gets nothing new, and the others take over what it has while it goes on.
+   */
+  protobuf_c_boolean has_draining;
+  protobuf_c_boolean draining;
 };
 #define SIGHTGLASS__V1__ACQUIRE_LEASES_REQUEST__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&sightglass__v1__acquire_leases_request__descriptor) \
-    , NULL, NULL, 0, 0, 0,NULL }
+    , NULL, NULL, 0, 0, 0,NULL, 0, 0, 0, 0 }
 
 
 struct  Sightglass__V1__AcquireLeasesReply
@@ -740,10 +787,15 @@ struct  Sightglass__V1__AcquireLeasesReply
    */
   protobuf_c_boolean has_configuration_revision;
   uint64_t configuration_revision;
+  /*
+   * Of its leases, how many others are taking over. One that drains has nothing to wait for when it is 0.
+   */
+  protobuf_c_boolean has_leaving;
+  uint32_t leaving;
 };
 #define SIGHTGLASS__V1__ACQUIRE_LEASES_REPLY__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&sightglass__v1__acquire_leases_reply__descriptor) \
-    , 0,NULL, 0, 0, 0, 0 }
+    , 0,NULL, 0, 0, 0, 0, 0, 0 }
 
 
 struct  Sightglass__V1__ReleaseLeasesRequest
@@ -1537,6 +1589,7 @@ extern const ProtobufCEnumDescriptor    sightglass__v1__standby__descriptor;
 extern const ProtobufCEnumDescriptor    sightglass__v1__snapshot_frame__descriptor;
 extern const ProtobufCEnumDescriptor    sightglass__v1__authentication_method__descriptor;
 extern const ProtobufCEnumDescriptor    sightglass__v1__document_kind__descriptor;
+extern const ProtobufCEnumDescriptor    sightglass__v1__lease_state__descriptor;
 extern const ProtobufCMessageDescriptor sightglass__v1__transcode__descriptor;
 extern const ProtobufCMessageDescriptor sightglass__v1__secret_reference__descriptor;
 extern const ProtobufCMessageDescriptor sightglass__v1__inbound_endpoint__descriptor;

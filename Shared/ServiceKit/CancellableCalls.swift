@@ -1,5 +1,4 @@
 // Blocking calls that a stop does not wait for. A sync on a dying disk takes minutes; a service has five seconds.
-import ServiceKit
 import Synchronization
 
 extension BlockingLane {
