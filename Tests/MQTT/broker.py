@@ -80,7 +80,7 @@ def users(broker):
     """The password file, and for each user the option files of mosquitto's own clients."""
     for user in USERS:
         known = broker.site / "secrets/mqtt-password"
-        password = known.read_text().strip() if user == "sightglass" else secrets.token_hex(16)
+        password = known.read_text().strip() if user == "sightglass" else "canary-" + secrets.token_hex(16)
         (broker.folder / f"{user}.password").write_text(password + "\n")
         options = broker.folder / f"{user}.options"
         options.mkdir(exist_ok=True)

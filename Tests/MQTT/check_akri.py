@@ -54,6 +54,11 @@ def credentials(password):
     mounts.credentials({"akri-cam/user": LOGIN[0], "akri-cam/pass": password, "camera/username": LOGIN[0], "camera/password": password})
 
 
+def token(number):
+    """One that the adapter is given. The broker's log shows its first eight characters."""
+    return f"token-0{number}-canary-token"
+
+
 def tokens(*lines):
     """The broker's file of tokens, each with the seconds for which it is good."""
     new = site.folder / "mqtt/tokens.new"
@@ -77,10 +82,10 @@ def prepare():
     access = site.folder / "mqtt/access"
     access.write_text(access.read_text() + f"\nuser sat\ntopic readwrite #\n\nuser operator\ntopic read {TOPIC}\ntopic readwrite akri/#\n"
                       f"topic readwrite clients/#\n")
-    tokens(("token-00", 3600))
+    tokens((token(0), 3600))
     mounts.configuration("localhost", broker.port, tls=True, keep_alive_s=10)
     mounts.trust_bundle({"ca.crt": broker.authority.read_text()})
-    mounts.broker_token("token-00")
+    mounts.broker_token(token(0))
     credentials(LOGIN[1])
     mounts.endpoints({})
     for name in (ADAPTER, "capture-controller", "broker"):
@@ -175,14 +180,14 @@ def checks(adr, invoker):
         mark = invoker.mark()
         for number in range(1, 4):
             # The old one ends a few seconds after the new one is there.
-            tokens((f"token-0{number - 1}", 3), (f"token-0{number}", 60 if number < 3 else 3600))
-            mounts.broker_token(f"token-0{number}")
-            until(f"all sessions go on with token {number}", 20, lambda: uses(f"token-0{number}") >= 3)
+            tokens((token(number - 1), 3), (token(number), 60 if number < 3 else 3600))
+            mounts.broker_token(token(number))
+            until(f"all sessions go on with token {number}", 20, lambda: uses(token(number)) >= 3)
             pictures.more(4)
         pictures.expect_whole(mark)
 
     def the_cameras_password_is_replaced():
-        password = "another-" + os.urandom(6).hex()
+        password = "canary-another-" + os.urandom(6).hex()
         credentials(password)
         login = site.folder / "secrets/camera.login"
         login.write_text(f"{LOGIN[0]}:{password}\n")

@@ -57,10 +57,13 @@ class Site:
         self.contract = Contract(TOP / "proto")
         self.clients = {}
 
-    def call(self, role, method, *arguments, **fields):
+    def client(self, role):
         if role not in self.clients:
             self.clients[role] = Client(self.contract, role, f"ipc://{self.folder}/run/{role}.rpc", "operator/mqtt-checks")
-        return self.clients[role].call(method, *arguments, **fields)
+        return self.clients[role]
+
+    def call(self, role, method, *arguments, **fields):
+        return self.client(role).call(method, *arguments, **fields)
 
     # --- Processes ------------------------------------------------------------------------------------------------------
 

@@ -20,7 +20,7 @@ from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 from google.protobuf.message import DecodeError
 
 PACKAGE = "sightglass.v1."
-VERSION = 1002
+VERSION = 1005
 # A message is at most 1 MiB; nng counts its own header too.
 LARGEST_MESSAGE = (1 << 20) + 65536
 REQUEST_WAS_LOST = (pynng.ConnectionReset, pynng.ConnectionAborted, pynng.Closed)
