@@ -16,7 +16,7 @@ private struct GoldenLine {
     let written: [UInt8]
 }
 
-private let folder = URL(fileURLWithPath: #filePath).deletingLastPathComponent()
+private let folder = URL(fileURLWithPath: #filePath).deletingLastPathComponent().appendingPathComponent("Messages")
 
 /// The files of released versions, the newest last.
 private func releases() throws -> [String] {
