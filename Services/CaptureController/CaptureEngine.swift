@@ -61,7 +61,7 @@ actor CaptureEngine {
     var leasesHeld: [Lease] {
         let (wallUs, sessions) = (wallClockUs(), sessions.all)
         return leases.wire(holder: equipment.instance) { source in
-            sessions[source]?.view { $0.readiness(wallUs: wallUs) } ?? LeaseReadiness()
+            sessions[source]?.view { $0.pipeline.readiness(wallUs: wallUs) } ?? LeaseReadiness()
         }
     }
     var heldLeases: [SourceKey: HeldLease] { leases.owned }

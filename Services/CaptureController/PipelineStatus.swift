@@ -1,27 +1,33 @@
 // The state of a source and its tasks as operators see it. Pure: from the locked state to the contract's messages.
 import Wire
 
-extension SourceSession.State {
+extension SourcePipeline {
     /// A source of which nothing is recorded is taken over once its ring reaches back so far: events ask for some seconds before
     /// them, while a whole ring may be ten minutes.
     static let ringReadyUs: Int64 = 10_000_000
+    /// A recorded source is taken over once the successor has this much of it safe on disk. Both date what they get by its arrival,
+    /// each by its own, and the first pictures of a session come late where many sessions begin at once: some tenths of a second.
+    static let recordedReadyUs: Int64 = 1_000_000
 
     /// What the registry is told of this source.
     func readiness(wallUs: Int64) -> LeaseReadiness {
-        let plan = pipeline.plan
         let isReady: Bool
-        if pipeline.want(wallUs: wallUs) != nil {
-            isReady = pipeline.driver.openSpan != nil && pipeline.syncedToUs != nil
-        } else if pipeline.wantsSession(wallUs: wallUs) {
+        if want(wallUs: wallUs) != nil {
+            let began = run?.startedUs ?? .max
+            let safe = syncedToUs ?? .min
+            isReady = driver.openSpan != nil && began <= safe && safe - began >= Self.recordedReadyUs
+        } else if wantsSession(wallUs: wallUs) {
             let backUs = plan.standby == .off ? 0 : min(Int64(plan.ringSeconds) * 1_000_000, Self.ringReadyUs)
-            isReady = pipeline.newestKeyframe != nil && pipeline.run.map { $0.startedUs + backUs <= wallUs } ?? false
+            isReady = newestKeyframe != nil && run.map { $0.startedUs + backUs <= wallUs } ?? false
         } else {
             isReady = true
         }
-        let isPromised = plan.clip == nil && plan.standby != .record && pipeline.windows.wantsSession(nowUs: wallUs)
+        let isPromised = plan.clip == nil && plan.standby != .record && windows.wantsSession(nowUs: wallUs)
         return LeaseReadiness(isReady: isReady, isBusy: isPromised || !plan.rolls.isEmpty)
     }
+}
 
+extension SourceSession.State {
     func sourceStatus() -> SourceStatus {
         let plan = pipeline.plan
         let (session, reason) = sessionState()

@@ -169,6 +169,22 @@ struct SourcePipelineTests {
         #expect(!result.isStreaming)
     }
 
+    /// A rolling restart left gaps of some tenths of a second: the successor was asked to go on with its first picture on disk, which
+    /// it dated later than the one before it did.
+    @Test func aSuccessorIsReadyOnceASecondIsSafe() throws {
+        let clip = ClipPlan(
+            stream: StreamKey(asset: "press", stream: "clips"), taskRunID: "r", segmentUs: 60_000_000, folder: "")
+        var film = try Film(clip: clip)
+        #expect(!film.pipeline.readiness(wallUs: Film.baseUs).isReady)
+        film.play(from: 0, to: 3)
+        #expect(!film.pipeline.readiness(wallUs: Film.baseUs + 3_000_000).isReady, "nothing is safe yet")
+        let id = try #require(film.pipeline.driver.openTicketID)
+        film.effects += film.pipeline.segmentSynced(id: id, toUs: Film.baseUs + 900_000)
+        #expect(!film.pipeline.readiness(wallUs: Film.baseUs + 3_000_000).isReady)
+        film.effects += film.pipeline.segmentSynced(id: id, toUs: Film.baseUs + 1_000_000)
+        #expect(film.pipeline.readiness(wallUs: Film.baseUs + 3_000_000).isReady)
+    }
+
     @Test func aWindowThatNothingKeptIsNotRecorded() throws {
         var film = try Film(standby: .off)
         film.play(from: 0, to: 30)
