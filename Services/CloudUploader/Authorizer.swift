@@ -3,6 +3,7 @@
 import Crypto
 import Foundation
 import ServiceKit
+import Synchronization
 
 /// What goes with a request so that the storage account takes it.
 struct Authorization: Sendable {
@@ -51,28 +52,38 @@ protocol Authorizer: Sendable {
     func close() async
 }
 
-/// The account's key or a signature, from a file that is read at each use, so that a renewed one is taken without a restart.
-struct FileAuthorizer: Authorizer {
+/// The account's key or a signature, from a file. Each use looks whether the file is another one or was written since, so that a
+/// renewed credential is taken without a restart.
+final class FileAuthorizer: Authorizer {
     enum File: Sendable, Equatable {
         case key(account: String, path: String)
         case signature(path: String)
         /// The storage that the string named when the service started; it must not name another one later.
         case connectionString(path: String, endpoint: String)
+
+        var path: String {
+            switch self {
+            case .key(_, let path), .signature(let path), .connectionString(let path, _): path
+            }
+        }
     }
+    /// What was read, ready for use.
     private enum Credential {
-        case key(account: String, base64: String)
-        case signature(String)
+        case key(SharedKeySigner, CredentialMark)
+        case signature(SharedAccessSignature, CredentialMark)
 
         var mark: CredentialMark {
             switch self {
-            case .key(let account, let base64): CredentialMark("\(account):\(base64)")
-            case .signature(let text): CredentialMark(text)
+            case .key(_, let mark), .signature(_, let mark): mark
             }
         }
     }
 
-    let file: File
-    let secrets: SecretStore
+    private let file: File
+    private let secrets: SecretStore
+    private let known = Mutex<(version: SecretVersion, credential: Credential)?>(nil)
+
+    init(file: File, secrets: SecretStore) { (self.file, self.secrets) = (file, secrets) }
 
     var words: CredentialWords {
         switch file {
@@ -83,30 +94,24 @@ struct FileAuthorizer: Authorizer {
     }
 
     func authorize(_ request: SignedParts, nowUs: Int64) async throws -> Authorization {
-        let credential = try read()
-        switch credential {
-        case .signature(let text):
-            let signature = SharedAccessSignature(text)
+        switch try current() {
+        case .signature(let signature, let mark):
             if let problem = signature.problem(atUs: nowUs) {
                 throw Self.problem("the signature in \(setting) \(problem)")
             }
-            return Authorization(query: signature.query, mark: credential.mark)
-        case .key(let account, let base64):
-            guard let signer = SharedKeySigner(account: account, base64Key: base64) else {
-                throw Self.problem(
-                    "the account key in \(setting) is not base64; write the key there as the storage account shows it")
-            }
+            return Authorization(query: signature.query, mark: mark)
+        case .key(let signer, let mark):
             var request = request
             let date = ("x-ms-date", BlobText.date(nowUs))
             request.headers.append(date)
-            return Authorization(
-                headers: [date, ("authorization", signer.authorization(request))], mark: credential.mark)
+            return Authorization(headers: [date, ("authorization", signer.authorization(request))], mark: mark)
         }
     }
 
     func renew(after mark: CredentialMark) async -> Bool {
-        guard let credential = try? read() else { return false }
-        return credential.mark != mark
+        // What the file held when it was refused may have been written over since, within one tick of the file system's clock.
+        known.withLock { $0 = nil }
+        return (try? current()).map { $0.mark != mark } ?? false
     }
 
     func close() async {}
@@ -119,10 +124,19 @@ struct FileAuthorizer: Authorizer {
         }
     }
 
+    private func current() throws(UploadProblem) -> Credential {
+        // Before it is read: what is written meanwhile is seen the next time.
+        let version = secrets.version(path: file.path)
+        if let version, let known = known.withLock({ $0 }), known.version == version { return known.credential }
+        let credential = try read()
+        known.withLock { $0 = version.map { ($0, credential) } }
+        return credential
+    }
+
     private func read() throws(UploadProblem) -> Credential {
         switch file {
-        case .key(let account, let path): return .key(account: account, base64: try text(path).revealed)
-        case .signature(let path): return .signature(try text(path).revealed)
+        case .key(let account, let path): return try key(account, try text(path).revealed)
+        case .signature(let path): return Self.signature(try text(path).revealed)
         case .connectionString(let path, let endpoint):
             let text = try text(path)
             let string: ConnectionString
@@ -137,10 +151,22 @@ struct FileAuthorizer: Authorizer {
                         + "again, or write the former account there")
             }
             switch string.credential {
-            case .key(let account, let base64): return .key(account: account, base64: base64.revealed)
-            case .signature(let text): return .signature(text.revealed)
+            case .key(let account, let base64): return try key(account, base64.revealed)
+            case .signature(let text): return Self.signature(text.revealed)
             }
         }
+    }
+
+    private func key(_ account: String, _ base64: String) throws(UploadProblem) -> Credential {
+        guard let signer = SharedKeySigner(account: account, base64Key: base64) else {
+            throw Self.problem(
+                "the account key in \(setting) is not base64; write the key there as the storage account shows it")
+        }
+        return .key(signer, CredentialMark("\(account):\(base64)"))
+    }
+
+    private static func signature(_ text: String) -> Credential {
+        .signature(SharedAccessSignature(text), CredentialMark(text))
     }
 
     private func text(_ path: String) throws(UploadProblem) -> Redacted<String> {

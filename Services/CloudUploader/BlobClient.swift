@@ -41,6 +41,8 @@ final class BlobClient: Sendable {
     private static let largestAnswer = 16 << 20
 
     let location: BlobLocation
+    /// The account, where the endpoint does not name it in its host.
+    private let endpointPath: String
     private let authorizer: any Authorizer
     private let clock: any WallClock
     /// What everything sent and read goes over.
@@ -54,6 +56,7 @@ final class BlobClient: Sendable {
         location: BlobLocation, authorizer: any Authorizer, outbound: Outbound, clock: any WallClock, line: any Line
     ) {
         self.location = location
+        endpointPath = URLComponents(string: location.endpoint)?.percentEncodedPath ?? ""
         self.authorizer = authorizer
         self.clock = clock
         self.line = line
@@ -71,8 +74,11 @@ final class BlobClient: Sendable {
     }
 
     /// Where a blob is, without a signature.
-    func url(of blob: String) -> String {
-        "\(location.endpoint)/\(location.container)" + (blob.isEmpty ? "" : "/\(BlobText.encodedPath(blob))")
+    func url(of blob: String) -> String { location.endpoint + path(of: blob) }
+
+    /// What stands behind the endpoint in its address.
+    private func path(of blob: String) -> String {
+        "/\(location.container)" + (blob.isEmpty ? "" : "/\(BlobText.encodedPath(blob))")
     }
 
     /// One attempt; where the storage account refuses a credential and there is another one by then, a second one with that. So a
@@ -167,12 +173,12 @@ final class BlobClient: Sendable {
 
     /// The request with what makes the storage account take it.
     private func authorized(_ call: BlobCall) async throws -> (request: HTTPClientRequest, mark: CredentialMark) {
-        let url = url(of: call.blob)
+        let path = path(of: call.blob)
+        let url = location.endpoint + path
         let headers = call.headers + [("x-ms-version", Self.serviceVersion)]
         let length = call.method == .PUT ? [("content-length", String(call.body.count))] : []
         let parts = SignedParts(
-            method: call.method.rawValue, path: URLComponents(string: url)?.percentEncodedPath ?? "", query: call.query,
-            headers: headers + length)
+            method: call.method.rawValue, path: endpointPath + path, query: call.query, headers: headers + length)
         let authorization = try await authorizer.authorize(parts, nowUs: clock.nowUs())
         var query = call.query.map { "\($0.name)=\(BlobText.encodedQuery($0.value))" }
         if !authorization.query.isEmpty { query.append(authorization.query) }

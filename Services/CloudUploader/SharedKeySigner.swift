@@ -2,7 +2,7 @@
 //
 //   VERB \n Content-Encoding \n Content-Language \n Content-Length ("" for 0) \n Content-MD5 \n Content-Type \n Date ("") \n
 //   If-Modified-Since \n If-Match \n If-None-Match \n If-Unmodified-Since \n Range \n
-//   each x-ms- header "name:value\n", as `precedes` sorts  +  "/account" and the path as sent  +  "\nname:value" for each query name
+//   each x-ms- header "name:value\n", as `HeaderOrder` sorts  +  "/account" and the path as sent  +  "\nname:value" for each query name
 import CivilTime
 import Crypto
 import Foundation
@@ -42,36 +42,46 @@ struct SharedKeySigner: Sendable {
     }
 
     func stringToSign(_ request: SignedParts) -> String {
-        var lines = [request.method]
-        for name in [
-            "content-encoding", "content-language", "content-length", "content-md5", "content-type", "date",
-            "if-modified-since", "if-match", "if-none-match", "if-unmodified-since", "range",
-        ] {
+        var text = request.method
+        for name in Self.standardHeaders {
             let value = request.headers.first { $0.name == name }?.value ?? ""
-            lines.append(name == "content-length" && value == "0" ? "" : value)
+            text += "\n"
+            if name != "content-length" || value != "0" { text += value }
         }
-        let ours = request.headers.filter { $0.name.hasPrefix("x-ms-") }
-        for (name, value) in ours.sorted(by: { Self.precedes($0.name, $1.name) }) { lines.append("\(name):\(value)") }
-        var text = lines.joined(separator: "\n") + "\n/\(account)\(request.path)"
+        let ours = request.headers.lazy.filter { $0.name.hasPrefix("x-ms-") }
+            .map { (order: HeaderOrder($0.name), name: $0.name, value: $0.value) }
+        for header in ours.sorted(by: { $0.order < $1.order }) { text += "\n\(header.name):\(header.value)" }
+        text += "\n/\(account)\(request.path)"
         for (name, value) in request.query.sorted(by: { $0.name < $1.name }) { text += "\n\(name):\(value)" }
         return text
     }
 
-    /// The order of header names in which the service signs. The documentation says "lexicographically"; the service, and the
-    /// official SDKs after it, sort as one sorts words: hyphens count for nothing, '_' comes before digits, digits before
-    /// letters. Of names that differ in their hyphens alone, the one whose hyphen comes later is the first. Names in lower case.
-    static func precedes(_ left: String, _ right: String) -> Bool {
-        let (leftLetters, rightLetters) = (weights(left), weights(right))
-        guard leftLetters == rightLetters else { return leftLetters.lexicographicallyPrecedes(rightLetters) }
-        return hyphens(left).lexicographicallyPrecedes(hyphens(right))
+    private static let standardHeaders = [
+        "content-encoding", "content-language", "content-length", "content-md5", "content-type", "date",
+        "if-modified-since", "if-match", "if-none-match", "if-unmodified-since", "range",
+    ]
+}
+
+/// The order of header names in which the service signs. The documentation says "lexicographically"; the service, and the
+/// official SDKs after it, sort as one sorts words: hyphens count for nothing, '_' comes before digits, digits before
+/// letters. Of names that differ in their hyphens alone, the one whose hyphen comes later is the first. Names in lower case.
+struct HeaderOrder: Comparable {
+    /// The letters; then a 0, which is before all of them; then, for each byte of the name, whether it is a hyphen.
+    private let weights: [UInt8]
+
+    init(_ name: String) {
+        var weights: [UInt8] = []
+        weights.reserveCapacity(2 * name.utf8.count + 1)
+        for byte in name.utf8 where byte != UInt8(ascii: "-") {
+            weights.append(byte == UInt8(ascii: "_") ? UInt8(ascii: " ") : byte)
+        }
+        weights.append(0)
+        for byte in name.utf8 { weights.append(byte == UInt8(ascii: "-") ? 1 : 0) }
+        self.weights = weights
     }
 
-    private static func weights(_ name: String) -> [UInt8] {
-        name.utf8.filter { $0 != UInt8(ascii: "-") }.map { $0 == UInt8(ascii: "_") ? UInt8(ascii: " ") : $0 }
-    }
-
-    private static func hyphens(_ name: String) -> [UInt8] {
-        name.utf8.map { $0 == UInt8(ascii: "-") ? 1 : 0 }
+    static func < (left: HeaderOrder, right: HeaderOrder) -> Bool {
+        left.weights.lexicographicallyPrecedes(right.weights)
     }
 }
 

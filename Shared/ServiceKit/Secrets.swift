@@ -116,6 +116,19 @@ public enum SecretFile {
     private static func reason() -> String { strerror(errno).map { String(cString: $0) } ?? "error \(errno)" }
 }
 
+/// Which content a file has, without reading it: another file, or one that was written since, has another version. Two writes of
+/// the same length within a tick of the file system's clock (some milliseconds) may look the same.
+public struct SecretVersion: Sendable, Hashable {
+    private let parts: [Int]
+
+    fileprivate init(_ status: stat) {
+        parts = [
+            Int(bitPattern: UInt(status.st_dev)), Int(bitPattern: UInt(status.st_ino)), Int(status.st_size),
+            status.st_mtim.tv_sec, status.st_mtim.tv_nsec, status.st_ctim.tv_sec, status.st_ctim.tv_nsec,
+        ]
+    }
+}
+
 /// The secrets of a service: those below its secrets-directory.
 public struct SecretStore: Sendable {
     /// The directory that references are relative to.
@@ -132,6 +145,13 @@ public struct SecretStore: Sendable {
     /// The secret in the file that a setting names, as it is now: an absolute path, or a reference.
     public func read(path: String) throws(SecretError) -> Redacted<String> {
         try SecretFile.read(path: path, below: directory)
+    }
+
+    /// The version of that file; nil where there is none. Says nothing of whether it may be read.
+    public func version(path: String) -> SecretVersion? {
+        let (reference, folder) = SecretFile.place(of: path, below: directory)
+        var status = stat()
+        return stat(folder + "/" + reference, &status) == 0 ? SecretVersion(status) : nil
     }
 
     /// The certificates of a trust list, one after the other in PEM: those of all files of a folder, or of the one file that is
