@@ -83,8 +83,14 @@ final class Catalogue: Sendable {
                 try db.execute(sql: "PRAGMA journal_size_limit = 67108864")
             }
             pool = try DatabasePool(path: path, configuration: configuration)
-            // FULL: what we accepted survives a power cut, also in WAL mode. After opening, because GRDB sets NORMAL then.
-            try pool.writeWithoutTransaction { db in try db.execute(sql: "PRAGMA synchronous = FULL") }
+            try pool.writeWithoutTransaction { db in
+                // FULL: what we accepted survives a power cut, also in WAL mode. After opening, because GRDB sets NORMAL then.
+                try db.execute(sql: "PRAGMA synchronous = FULL")
+                // 16 MiB each. A page that batches change again and again is written into the database once per 16 MiB of log, and
+                // those that dozens of cameras write to stay at hand.
+                try db.execute(sql: "PRAGMA wal_autocheckpoint = 4096")
+                try db.execute(sql: "PRAGMA cache_size = -16384")
+            }
             try pool.write { db in try Self.checkPages(db) }
             try Schema.migrator.migrate(pool)
         } catch {
