@@ -9,7 +9,7 @@ import ArgumentParser
         subcommands: [
             RPCBench.self, EndToEndBench.self, OverloadBench.self, CaptureBench.self, StartupBench.self,
             ReconnectBench.self, SnapshotBench.self, PreRollBench.self, LiveBench.self, MQTTBench.self,
-            CatalogueBench.self, ArchiveBench.self, UploadBench.self,
+            CatalogueBench.self, ArchiveBench.self, UploadBench.self, IdleBench.self,
         ])
 }
 

@@ -9,11 +9,13 @@ final class BenchSite {
     private let environment: [String: String]
     private static let namespace = "azure-iot-operations"
 
-    /// - Parameter bin: folder of the executables.
-    init(bin: String) throws {
+    /// - Parameters:
+    ///   - bin: folder of the executables.
+    ///   - cameras: 0 or 3; see deploy/local/site.
+    init(bin: String, cameras: Int = 3) throws {
         let path = URL(fileURLWithPath: bin).standardizedFileURL.path
         environment = ProcessInfo.processInfo.environment.merging(
-            ["SITE": folder, "BIN": path, "XDG_CONFIG_HOME": folder + "/clients"]
+            ["SITE": folder, "BIN": path, "XDG_CONFIG_HOME": folder + "/clients", "CAMERAS": "\(cameras)"]
         ) { $1 }
     }
 
@@ -26,6 +28,15 @@ final class BenchSite {
 
     /// Starts one process again.
     func start(_ name: String) throws { try site("start", name) }
+
+    /// A process of the site.
+    func processID(_ name: String) throws -> pid_t {
+        let text = try String(contentsOfFile: "\(folder)/pids/\(name)", encoding: .utf8)
+        guard let id = pid_t(text.trimmingCharacters(in: .whitespacesAndNewlines)) else {
+            throw BenchError("\(folder)/pids/\(name) names no process")
+        }
+        return id
+    }
 
     private func site(_ verb: String, _ name: String? = nil) throws {
         let process = self.process("deploy/local/site", [verb] + (name.map { [$0] } ?? []))
