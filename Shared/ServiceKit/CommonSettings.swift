@@ -33,6 +33,12 @@ public enum CommonSettings {
     public static let hints = Setting<[String]>(
         "hints", default: [], shownDefault: "ipc://{run-directory}/{role}.hints",
         help: "Addresses on which hints are published, by the services that do.", reason: "As for listen.")
+    /// Where the status pages are shown.
+    public static let httpListen = Setting<String>(
+        "http-listen", default: "",
+        help:
+            "Address (127.0.0.1:9464, [::]:9464) that shows /metrics, /healthz and /readyz over plain HTTP; empty: none.",
+        reason: "Whoever can connect reads the names of cameras there; so nobody can unless a site asks for it.")
     /// Folder of the CA certificates.
     public static let tlsAuthorities = Setting<String>(
         "tls-authorities", default: "",
@@ -82,6 +88,7 @@ public enum CommonSettings {
     public static func all(role: String) -> [any AnySetting] {
         let own: [any AnySetting] = [
             config, instance(role: role), logLevel, logFormat, runDirectory, secretsDirectory, listen, hints,
+            httpListen,
         ]
         let neighbours: [any AnySetting] = calledRoles.filter { $0 != role }.flatMap { called -> [any AnySetting] in
             [neighbour(called), neighbourHints(called)]

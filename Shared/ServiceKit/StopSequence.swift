@@ -60,13 +60,17 @@ final class StopSequence: Sendable {
 
     private func work(_ start: ServiceProgram.Start) async throws {
         let services: [any Service]
+        let pages: StatusListener?
         do {
+            // From the beginning: whoever asks meanwhile hears that it is not ready.
+            pages = try statusPages()
             services = try await start(runtime)
             // Opened here, so that an address in use is an error of the start.
             for case let server as RPCServer in services { try await server.start() }
         } catch {
             throw StartFailure(cause: error)
         }
+        defer { pages?.stop() }
         var configuration = ServiceGroupConfiguration(
             services: services.map { service in
                 .init(service: (service as? RPCServer).map { ServedUntilStop(server: $0) } ?? service)
@@ -85,8 +89,21 @@ final class StopSequence: Sendable {
             metadata: [
                 "version": "\(ServiceProgram.version)", "instance": "\(runtime.instance)", "pid": "\(getpid())",
                 "listen": "\(listening.map(\.description).joined(separator: ","))",
-            ])
+            ].merging(pages.map { ["http-port": "\($0.port)"] } ?? [:]) { $1 })
         try await group.run()
+    }
+
+    private func statusPages() throws -> StatusListener? {
+        let address = runtime.settings[CommonSettings.httpListen]
+        guard !address.isEmpty else { return nil }
+        return try StatusListener(address) { [self] in
+            var reply = runtime.healthReply()
+            if case .starting = phase.withLock({ $0 }) {
+                reply.ready = false
+                reply.reasons.append("start: it is starting")
+            }
+            return reply
+        }
     }
 
     /// Every 30 s: a service that cannot connect is noticed within a minute, and feeling costs a millisecond.

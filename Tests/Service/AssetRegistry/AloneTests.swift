@@ -55,6 +55,25 @@ import Wire
         #expect(try await process.terminate() == 0, "with a neighbour connected on each socket")
     }
 
+    @Test func itShowsItsNumbersToWhoeverScrapes() async throws {
+        let bench = try RegistryBench()
+        let port = try freePort()
+        let process = try #require(try bench.start(["--http-listen", "127.0.0.1:\(port)"]))
+        try await eventually("it is ready") { try await ready(bench) }
+        let script = """
+            import urllib.request
+            for page in ["readyz", "metrics"]:
+                print(urllib.request.urlopen("http://127.0.0.1:\(port)/" + page).read().decode())
+            """
+        let shown = try await runTool("python3", ["-c", script]).output
+        #expect(shown.hasPrefix("ready\n"))
+        #expect(shown.contains("sightglass_rpc_requests_total{method="), "\(shown)")
+        #expect(try await process.terminate() == 0)
+        let other = try RegistryBench()
+        let refused = try #require(try other.start(["--http-listen", "127.0.0.1"]))
+        #expect(try await refused.exitCode(within: .seconds(5)) == 64)
+    }
+
     @Test func wrongSettingsAreOneLineEach() async throws {
         let folder = try TemporaryDirectory()
         let complaints = try await WrongSettings.complaints(

@@ -123,6 +123,9 @@ containers:
       {{- range $kind, $port := $ports }}
       - {name: {{ $kind }}, containerPort: {{ $port }}, protocol: TCP}
       {{- end }}
+      {{- if $values.metrics.enabled }}
+      - {name: metrics, containerPort: {{ $values.metrics.port }}, protocol: TCP}
+      {{- end }}
     {{- include "sightglass.probes" . | nindent 4 }}
     resources:
       {{- toYaml $service.resources | nindent 6 }}

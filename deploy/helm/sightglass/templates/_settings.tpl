@@ -14,6 +14,9 @@ log-format: {{ .root.Values.log.format }}
 tls-authorities: /etc/sightglass/tls/authorities
 tls-certificate: /etc/sightglass/tls/own/tls.crt
 tls-key: /etc/sightglass/tls/own/tls.key
+{{- if .root.Values.metrics.enabled }}
+http-listen: {{ printf "%s:%v" .root.Values.listenAddress .root.Values.metrics.port | quote }}
+{{- end }}
 {{- /* A controller's address has its pod's name in it, so that it stands in its environment: _pod.tpl. */}}
 {{- if ne .role "capture-controller" }}
 listen:
