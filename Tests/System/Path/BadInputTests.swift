@@ -129,6 +129,7 @@ import Testing
         }
         #expect(stuck["state"]?.text == "uploading")
         try right.write(toFile: key, atomically: false, encoding: .utf8)
-        try await site.status("media-sync/requests/\(id)", within: .seconds(60)) { $0["state"]?.text == "done" }
+        // A storage that refuses the key is tried again after a minute.
+        try await site.status("media-sync/requests/\(id)", within: .seconds(120)) { $0["state"]?.text == "done" }
     }
 }
