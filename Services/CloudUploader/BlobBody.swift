@@ -27,9 +27,9 @@ enum BlobBody: Sendable {
 final class PieceMemory: Sendable {
     /// A piece: few enough system calls and changes of thread for a gigabyte, little enough to be in the processor's cache still when
     /// it is sent.
-    static let pieceBytes = 512 << 10
+    static let pieceBytes = 256 << 10
     /// 8 MiB that are kept; requests beyond that get memory of their own.
-    private static let mostSpare = 16
+    private static let mostSpare = 32
 
     static let shared = PieceMemory()
     private let spare = Mutex<[ByteBuffer]>([])
