@@ -67,6 +67,23 @@ final class BlobSink {
         return lines
     }
 
+    /// Processor seconds of the plainest client that reads these files and sends them: no checksum, no signature, no sidecar, and nobody
+    /// is told. No upload costs less.
+    func plainCPUSeconds(of files: UploadFiles, connections: Int) throws -> Double {
+        let list = NSTemporaryDirectory() + "blob-sink-\(getpid()).txt"
+        defer { try? FileManager.default.removeItem(atPath: list) }
+        try files.files.map { "\(files.folder)/\($0.path)\n" }.joined().write(
+            toFile: list, atomically: false, encoding: .utf8)
+        let text = try bench.run([
+            "/bin/sh", "-c", "exec \"$0\" files \(port) \(connections) < \(list)", sibling("blob-sink"),
+        ])
+        guard let seconds = text.split(whereSeparator: \.isWhitespace).last.flatMap({ Double($0) }), seconds > 0 else {
+            throw BenchError("blob-sink files says: \(text)")
+        }
+        try forget()
+        return seconds
+    }
+
     /// What it takes from the plainest client, in 10^6 bytes a second.
     func capacity(_ shape: String, bodies: Int, bytes: Int, connections: Int) throws -> Double {
         let text = try bench.run([sibling("blob-sink"), "load", port, shape, "\(bodies)", "\(bytes)", "\(connections)"])

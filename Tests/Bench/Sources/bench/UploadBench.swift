@@ -38,6 +38,8 @@ struct UploadBench: ParsableCommand {
         var own: [UploadTurn] = []
         var peer: [UploadTurn] = []
         var sink = Rounds()
+        /// Processor seconds of the plainest client.
+        var plain = Rounds()
         var requests = 0
         var calls = 0
 
@@ -123,6 +125,7 @@ struct UploadBench: ParsableCommand {
         }
         let bytes = size.files.files.first?.bytes ?? 0
         let connections = size.setting.connections
+        size.plain.add(try site.sink.plainCPUSeconds(of: size.files, connections: 4))
         size.sink.add(
             size.files.kind == .snapshot
                 ? try site.sink.capacity(
@@ -147,6 +150,7 @@ struct UploadBench: ParsableCommand {
             Figure(
                 name: "\(name).cpu", value: ownCPU.median, unit: "s/GB", peer: peerCPU.median, peerName: Self.peerName,
                 bar: .none, spread: ownCPU.spread, peerSpread: peerCPU.spread),
+            besidePlain("\(name).cpu-beside-plain-c", ownCPU, Rounds(size.plain.values.map { $0 / size.gigabytes })),
         ]
         if !sink.isOK {
             report.notes.append("\(name).rate is void: the sink alone is not three times as fast as the SDK")
@@ -179,7 +183,17 @@ struct UploadBench: ParsableCommand {
             Figure(
                 name: "upload.cpu", value: ownCPU.median, unit: "s/GB", peer: peerCPU.median, peerName: Self.peerName,
                 bar: .atMost(0.4), spread: ownCPU.spread, peerSpread: peerCPU.spread),
+            besidePlain(
+                "upload.cpu-beside-plain-c", ownCPU,
+                Rounds((0..<rounds).map { round in sizes.reduce(0) { $0 + $1.plain.values[round] } / gigabytes })),
         ]
+    }
+
+    /// What remains to be gained: a client in C that reads the files once, sends them, and does nothing else.
+    private func besidePlain(_ name: String, _ own: Rounds, _ plain: Rounds) -> Figure {
+        Figure(
+            name: name, value: own.median, unit: "s/GB", peer: plain.median, peerName: "plain C that reads and sends",
+            bar: .none, spread: own.spread, peerSpread: plain.spread)
     }
 
     /// The largest of all turns.

@@ -48,6 +48,7 @@ void write_blobs(FILE *to);
 // --- serve.c and load.c --------------------------------------------------------------------------------------------------
 
 int serve(void);
+int load_files(int port, int connections);
 int load(int port, const char *shape, long requests, long bytes, int connections);
 
 #endif

@@ -3,6 +3,8 @@
 //
 //   blob-sink serve                                     says "ready PORT"; ends when its standard input does
 //   blob-sink load PORT put|block COUNT BYTES CONNECTIONS   so many bodies as Put Blob or Put Block; says "seconds S"
+//   blob-sink files PORT CONNECTIONS                    the files whose paths are the lines of its standard input, read and sent once, in
+//                                                       blocks of 4 MiB where they are larger; says "cpu S", its processor time
 //
 // Any name, key and signature is taken. Bodies are dropped in the kernel (MSG_TRUNC), so checksums are not compared: the answer
 // gives back those that came. Remembered are paths, sizes, block lists and metadata. Lines on the standard input ask for more; each
@@ -31,6 +33,9 @@ int main(int count, char **arguments) {
     if (count == 7 && strcmp(arguments[1], "load") == 0) {
         return load(atoi(arguments[2]), arguments[3], atol(arguments[4]), atol(arguments[5]), atoi(arguments[6]));
     }
-    fprintf(stderr, "usage: blob-sink serve | load PORT put|block COUNT BYTES CONNECTIONS\n");
+    if (count == 4 && strcmp(arguments[1], "files") == 0) {
+        return load_files(atoi(arguments[2]), atoi(arguments[3]));
+    }
+    fprintf(stderr, "usage: blob-sink serve | load PORT put|block COUNT BYTES CONNECTIONS | files PORT CONNECTIONS\n");
     return 64;
 }
