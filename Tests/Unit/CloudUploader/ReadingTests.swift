@@ -87,7 +87,8 @@ import Volume
                 #expect(progress.doneBytes == sent.count)
             }
             #expect(sent == Array(Self.bytes[3...].prefix(1_100_000)))
-            #expect(line.paced.withLock { $0 } == [512 << 10, 512 << 10, 1_100_000 - (1 << 20)])
+            let whole = Array(repeating: PieceMemory.pieceBytes, count: 1_100_000 / PieceMemory.pieceBytes)
+            #expect(line.paced.withLock { $0 } == whole + [1_100_000 % PieceMemory.pieceBytes])
             #expect(watch.sentBytes == 1_100_000)
             // What an attempt sent that failed is not there.
             watch.takeBack()
@@ -116,7 +117,7 @@ import Volume
             let error = await #expect(throws: VolumeError.self) {
                 for try await piece in pieces { sent += piece.readableBytes }
             }
-            #expect(error?.kind == .corrupted && sent == 512 << 10)
+            #expect(error?.kind == .corrupted && sent == 600_000 / PieceMemory.pieceBytes * PieceMemory.pieceBytes)
             #expect((watch.bodyError as? VolumeError)?.kind == .corrupted)
         }
     }
