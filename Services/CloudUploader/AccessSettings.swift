@@ -1,7 +1,7 @@
 // How the uploader proves who it is, and the way that its requests take to the internet. What fits together is checked in
 // CredentialSource.swift and Outbound.swift.
 //
-// Credentials are in files: below secrets-directory, or with an absolute path. Each use reads its file again, but for the proxy's
+// Credentials are in files: below secrets-directory, or with an absolute path. Each use takes what its file holds now, but for the proxy's
 // password and the authorities, which are read at start.
 import ServiceKit
 

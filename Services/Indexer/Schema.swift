@@ -119,7 +119,7 @@ enum Schema {
           path           TEXT NOT NULL,
           source_id      INTEGER NOT NULL REFERENCES sources,
           -- 1 segment, 2 snapshot, 3 rendition (MediaKind). Wrong: a rendition is delivered beside the footage it repeats.
-          -- A range, because SQLite makes a table of a list for each row that it checks, a fifth of what the row costs.
+          -- A range, because SQLite makes a table of a list for each row that it checks, a tenth of what the row costs.
           kind           INTEGER NOT NULL CHECK (kind BETWEEN 1 AND 3),
           start_us       INTEGER NOT NULL,
           end_us         INTEGER NOT NULL,

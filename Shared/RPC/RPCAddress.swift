@@ -66,7 +66,8 @@ public struct RPCAddress: Sendable, Hashable, CustomStringConvertible {
         }
     }
 
-    private static func hostAndPort(_ text: String) -> (String, UInt16)? {
+    /// "host:port" in its parts; nil for anything else. An IPv6 address keeps the brackets that it must have.
+    public static func hostAndPort(_ text: String) -> (host: String, port: UInt16)? {
         guard let colon = text.lastIndex(of: ":") else { return nil }
         let host = String(text[..<colon])
         let digits = text[text.index(after: colon)...]

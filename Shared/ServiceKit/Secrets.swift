@@ -1,5 +1,6 @@
 // Secrets: credentials come from files and nowhere else. A configuration names a reference, "folder/file", below one
-// directory; Kubernetes mounts a secret as such a folder. Each use reads the file again, so that a rotated credential is taken
+// directory; Kubernetes mounts a secret as such a folder. Each use reads the file again, or sees by its
+// version that it is the same, so that a rotated credential is taken
 // without a restart.
 import Foundation
 import Glibc
@@ -70,7 +71,8 @@ public enum SecretFile {
             throw SecretError(reference: reference, detail: "there is no folder \(directory): check secrets-directory")
         }
         guard let path = realPath(directory + "/" + reference) else {
-            throw SecretError(reference: reference, detail: "there is no such file below \(directory): \(reason())")
+            throw SecretError(
+                reference: reference, detail: "there is no such file below \(directory): \(errorText(errno))")
         }
         guard path.utf8.starts(with: (root == "/" ? "/" : root + "/").utf8) else {
             throw SecretError(reference: reference, detail: "it is a symbolic link out of \(directory)")
@@ -82,7 +84,9 @@ public enum SecretFile {
         let path = try path(reference, below: directory)
         // The path is resolved; a link put there since is refused. Opening a FIFO must not wait for its other end.
         let file = open(path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK)
-        guard file >= 0 else { throw SecretError(reference: reference, detail: "it cannot be opened: \(reason())") }
+        guard file >= 0 else {
+            throw SecretError(reference: reference, detail: "it cannot be opened: \(errorText(errno))")
+        }
         defer { close(file) }
         var status = stat()
         guard fstat(file, &status) == 0, status.st_mode & S_IFMT == S_IFREG else {
@@ -96,7 +100,9 @@ public enum SecretFile {
                     file, UnsafeMutableRawBufferPointer(rebasing: bytes[count...]).baseAddress, bytes.count - count)
             }
             if got < 0, errno == EINTR { continue }
-            guard got >= 0 else { throw SecretError(reference: reference, detail: "it cannot be read: \(reason())") }
+            guard got >= 0 else {
+                throw SecretError(reference: reference, detail: "it cannot be read: \(errorText(errno))")
+            }
             if got == 0 { break }
             count += got
         }
@@ -112,20 +118,27 @@ public enum SecretFile {
         defer { free(resolved) }
         return String(cString: resolved)
     }
-
-    private static func reason() -> String { strerror(errno).map { String(cString: $0) } ?? "error \(errno)" }
 }
 
 /// Which content a file has, without reading it: another file, or one that was written since, has another version. Two writes of
 /// the same length within a tick of the file system's clock (some milliseconds) may look the same.
 public struct SecretVersion: Sendable, Hashable {
-    private let parts: [Int]
+    private struct Time: Hashable {
+        let seconds: Int
+        let nanoseconds: Int
+
+        init(_ time: timespec) { (seconds, nanoseconds) = (time.tv_sec, time.tv_nsec) }
+    }
+
+    private let device: dev_t
+    private let inode: ino_t
+    private let sizeBytes: off_t
+    private let written: Time
+    private let changed: Time
 
     fileprivate init(_ status: stat) {
-        parts = [
-            Int(bitPattern: UInt(status.st_dev)), Int(bitPattern: UInt(status.st_ino)), Int(status.st_size),
-            status.st_mtim.tv_sec, status.st_mtim.tv_nsec, status.st_ctim.tv_sec, status.st_ctim.tv_nsec,
-        ]
+        (device, inode, sizeBytes) = (status.st_dev, status.st_ino, status.st_size)
+        (written, changed) = (Time(status.st_mtim), Time(status.st_ctim))
     }
 }
 

@@ -126,7 +126,7 @@ public struct ServiceProgram: Sendable {
     private static func readFile(_ path: String) throws -> String {
         let file = open(path, O_RDONLY | O_CLOEXEC)
         guard file >= 0 else {
-            throw Unreadable(description: strerror(errno).map { String(cString: $0) } ?? "error \(errno)")
+            throw Unreadable(description: errorText(errno))
         }
         let handle = FileHandle(fileDescriptor: file, closeOnDealloc: true)
         guard let data = try? handle.read(upToCount: SettingsSchema.maximumFileBytes + 1) else {
@@ -143,3 +143,6 @@ public struct ServiceProgram: Sendable {
         return text
     }
 }
+
+/// What the kernel's error number means, in its words.
+func errorText(_ code: Int32) -> String { strerror(code).map { String(cString: $0) } ?? "error \(code)" }

@@ -2,6 +2,7 @@
 // scrape takes some milliseconds, and whoever sends nothing holds up nobody but other scrapes.
 import Foundation
 import Glibc
+import RPC
 import Synchronization
 import Wire
 
@@ -29,7 +30,7 @@ final class StatusListener: Sendable {
         var ends: [Int32] = [-1, -1]
         guard pipe(&ends) == 0 else {
             close(socket)
-            throw Unavailable(description: "http-listen: no pipe: \(Self.reason())")
+            throw Unavailable(description: "http-listen: no pipe: \(errorText(errno))")
         }
         for one in ends { Self.keepFromChildren(one) }
         end = (ends[0], ends[1])
@@ -60,7 +61,7 @@ final class StatusListener: Sendable {
             if waits[1].revents != 0 { return }
             guard waits[0].revents != 0 else { continue }
             let connection = accept(socket, nil, nil)
-            // Descriptors may be short for a moment; the one who asked asks again.
+            // It is gone, or descriptors are short for a moment; then the one who asked asks again.
             guard connection >= 0 else {
                 usleep(10_000)
                 continue
@@ -104,10 +105,11 @@ final class StatusListener: Sendable {
     // MARK: The socket
 
     private static func listen(_ address: String) throws -> Int32 {
-        guard let (host, port) = parts(address) else {
+        guard let (place, port) = RPCAddress.hostAndPort(address) else {
             throw SettingsError(
                 "setting 'http-listen': '\(address)' is no address; write host:port, such as 127.0.0.1:9464")
         }
+        let host = place.trimmingCharacters(in: CharacterSet(charactersIn: "[]"))
         var hints = addrinfo()
         hints.ai_family = AF_UNSPEC
         hints.ai_socktype = Int32(SOCK_STREAM.rawValue)
@@ -120,31 +122,19 @@ final class StatusListener: Sendable {
         }
         // getaddrinfo made the list for us; nothing of it is kept.
         defer { freeaddrinfo(found) }
-        let socket = Glibc.socket(first.ai_family, first.ai_socktype | Int32(SOCK_CLOEXEC.rawValue), 0)
-        guard socket >= 0 else { throw Unavailable(description: "http-listen \(address): \(reason())") }
+        // Not blocking: whoever knocked may be gone again when it is accepted.
+        let kind = first.ai_socktype | Int32(SOCK_CLOEXEC.rawValue) | Int32(SOCK_NONBLOCK.rawValue)
+        let socket = Glibc.socket(first.ai_family, kind, 0)
+        guard socket >= 0 else { throw Unavailable(description: "http-listen \(address): \(errorText(errno))") }
         var yes: Int32 = 1
         // A restart must not wait for connections of the process before.
         setsockopt(socket, SOL_SOCKET, SO_REUSEADDR, &yes, socklen_t(MemoryLayout<Int32>.size))
         guard bind(socket, first.ai_addr, first.ai_addrlen) == 0, Glibc.listen(socket, 16) == 0 else {
-            let why = reason()
+            let why = errorText(errno)
             close(socket)
             throw Unavailable(description: "http-listen \(address): \(why)")
         }
         return socket
-    }
-
-    /// "host:port" or "[host]:port".
-    static func parts(_ address: String) -> (host: String, port: UInt16)? {
-        guard let colon = address.lastIndex(of: ":"), let port = UInt16(address[address.index(after: colon)...]) else {
-            return nil
-        }
-        var host = address[..<colon]
-        if host.hasPrefix("["), host.hasSuffix("]") {
-            host = host.dropFirst().dropLast()
-        } else if host.contains(":") {
-            return nil
-        }
-        return host.isEmpty ? nil : (String(host), port)
     }
 
     private static func port(of socket: Int32) -> UInt16 {
@@ -162,6 +152,4 @@ final class StatusListener: Sendable {
 
     /// A media-worker that is started meanwhile must not hold the connection open.
     private static func keepFromChildren(_ descriptor: Int32) { _ = fcntl(descriptor, F_SETFD, FD_CLOEXEC) }
-
-    private static func reason() -> String { strerror(errno).map { String(cString: $0) } ?? "error \(errno)" }
 }

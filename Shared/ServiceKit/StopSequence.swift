@@ -60,7 +60,8 @@ final class StopSequence: Sendable {
 
     private func work(_ start: ServiceProgram.Start) async throws {
         let services: [any Service]
-        let pages: StatusListener?
+        var pages: StatusListener?
+        defer { pages?.stop() }
         do {
             // From the beginning: whoever asks meanwhile hears that it is not ready.
             pages = try statusPages()
@@ -70,7 +71,6 @@ final class StopSequence: Sendable {
         } catch {
             throw StartFailure(cause: error)
         }
-        defer { pages?.stop() }
         var configuration = ServiceGroupConfiguration(
             services: services.map { service in
                 .init(service: (service as? RPCServer).map { ServedUntilStop(server: $0) } ?? service)
