@@ -1,3 +1,5 @@
+// Which step counts a duration: the first whose end is not before it.
+
 import Testing
 
 @testable import CaptureController
