@@ -339,15 +339,13 @@ def recording_goes_on_and_ends():
         site.set_desired(camera, "clips", False)
     site.set_desired("line1", "stills", False)
     until("all is sealed", 20, lambda: not any((site.recording / ".staging").iterdir()))
-    answers = None
 
-    def settled():
-        nonlocal answers
-        known, answers = answers, Answers(after)
-        time.sleep(0.5)
-        return known and not known.differences()
-    until("the answers stay the same", 20, settled)
-    before = answers
+    def all_is_catalogued():
+        known = {file.path for camera in CAMERAS for file in media(camera, began - 3600, now())}
+        return all(str(path.relative_to(site.recording)) in known for path in site.files(site.recording) if path.suffix != ".json")
+    # A controller tells of a file after it has sealed it.
+    until("the catalogue knows every file of the volume", 20, all_is_catalogued)
+    before = Answers(after)
 
 
 def a_catalogue_that_is_older_than_the_footage_learns_what_came_after():
