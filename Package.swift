@@ -42,6 +42,7 @@ func tests(
 }
 
 let grdb: Target.Dependency = .product(name: "GRDB", package: "GRDB.swift")
+let sqlite: Target.Dependency = .product(name: "GRDBSQLite", package: "GRDB.swift")
 let log: Target.Dependency = .product(name: "Logging", package: "swift-log")
 let metrics: Target.Dependency = .product(name: "Metrics", package: "swift-metrics")
 let lifecycle: Target.Dependency = .product(name: "ServiceLifecycle", package: "swift-service-lifecycle")
@@ -95,7 +96,7 @@ let services: [Target] = [
             metrics,
             lifecycle,
         ]),
-    service("Indexer", ["CivilTime", "ServiceKit", "Volume", grdb, crypto, log, metrics, lifecycle]),
+    service("Indexer", ["CivilTime", "ServiceKit", "Volume", grdb, sqlite, crypto, log, metrics, lifecycle]),
     service("Archiver", ["JSON", "ServiceKit", "Volume", "Claims", "Clips", log, lifecycle]),
     service(
         "CloudUploader",

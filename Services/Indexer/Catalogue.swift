@@ -197,13 +197,10 @@ final class Catalogue: Sendable {
     }
 
     private func commit(_ jobs: [Job], _ db: Database) {
-        var outcomes: [Result<Effects, any Error>] = []
         let changesBefore = db.totalChangesCount
+        var outcomes: [Result<Effects, any Error>]
         do {
-            try db.inTransaction(.immediate) {
-                for job in jobs { outcomes.append(try alone(job, db)) }
-                return .commit
-            }
+            outcomes = try together(jobs, db)
             // One that changed nothing writes nothing, and says nothing of the disk.
             if db.totalChangesCount != changesBefore {
                 commits.increment()
@@ -219,7 +216,31 @@ final class Catalogue: Sendable {
         for (job, outcome) in zip(jobs, outcomes) { job.finish(outcome) }
     }
 
-    /// One job in a savepoint of its own. A fault of the database itself ends the whole group.
+    /// A group in one transaction. First without savepoints, for which SQLite would copy each page before a job changes it; only
+    /// where a job fails is everything undone and done again, and then its part alone is undone. A fault of the database itself ends
+    /// the whole group.
+    private func together(_ jobs: [Job], _ db: Database) throws -> [Result<Effects, any Error>] {
+        var outcomes: [Result<Effects, any Error>] = []
+        do {
+            try db.inTransaction(.immediate) {
+                for job in jobs { outcomes.append(.success(try job.work(db))) }
+                return .commit
+            }
+            return outcomes
+        } catch let error as DatabaseError where Self.isFault(error) {
+            throw error
+        } catch  where jobs.count == 1 {
+            return [.failure(Self.refusal(error))]
+        } catch {
+            outcomes = []
+        }
+        try db.inTransaction(.immediate) {
+            for job in jobs { outcomes.append(try alone(job, db)) }
+            return .commit
+        }
+        return outcomes
+    }
+
     private func alone(_ job: Job, _ db: Database) throws -> Result<Effects, any Error> {
         var result: Result<Effects, any Error> = .success(Effects())
         do {
@@ -229,12 +250,16 @@ final class Catalogue: Sendable {
             }
         } catch let error as DatabaseError where Self.isFault(error) {
             throw error
-        } catch let error as DatabaseError {
-            result = .failure(RPCError.internal("the catalogue refused a row: \(Self.text(error))"))
         } catch {
-            result = .failure(error)
+            result = .failure(Self.refusal(error))
         }
         return result
+    }
+
+    /// What a caller is told of a job that failed.
+    private static func refusal(_ error: any Error) -> any Error {
+        guard let error = error as? DatabaseError else { return error }
+        return RPCError.internal("the catalogue refused a row: \(text(error))")
     }
 
     private func unavailable(_ error: DatabaseError) -> RPCError {

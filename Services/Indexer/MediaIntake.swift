@@ -61,6 +61,8 @@ struct MediaIntake {
 
     var sources: [SourceID: SeenSource] = [:]
     var endedRuns: [String: Bool] = [:]
+    /// Nil: not asked for yet.
+    var insertion: MediaInsertion?
     private(set) var days: [Day: MediaCount] = [:]
     private(set) var volumes: [String: MediaCount] = [:]
 

@@ -8,8 +8,7 @@ import Wire
 
 /// A checked media record.
 struct NewMedia: Sendable {
-    var file: MediaFile
-    /// `file`, encoded.
+    /// The file as it was told, encoded.
     var record: Data
     var source: SourceID
     var volumeID: String
@@ -20,6 +19,8 @@ struct NewMedia: Sendable {
     var leaseEpoch: Int64
     var runID: String
     var asset: String?
+    /// Left by a recorder that was killed.
+    var isSalvaged: Bool
 
     /// The camera as hints call it.
     var camera: String { asset ?? source.text }
@@ -46,17 +47,7 @@ extension Turn {
         let source = try seen(new.source)
         let latestEndUs = new.kind == .segment ? try latestEndUs(source) : 0
         let mediaID = try freeMediaID(source)
-        try run(
-            """
-            INSERT INTO media (media_id, volume_id, path, source_id, kind, start_us, end_us, size_bytes, lease_epoch, run_id,
-              recorded_us, record) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (volume_id, path) DO NOTHING
-            """,
-            [
-                mediaID, new.volumeID, new.path, source.row.sourceID, new.kind.rawValue, new.span.startUs,
-                new.span.endUs,
-                new.sizeBytes, new.leaseEpoch, new.runID, nowUs, new.record,
-            ])
-        let isNew = changedRows > 0
+        let isNew = try insertRow(new, mediaID: mediaID, sourceID: source.row.sourceID)
         source.isHeard = true
         guard isNew else { return false }
         source.freeMediaID = mediaID.map { $0 + 1 }
@@ -72,7 +63,7 @@ extension Turn {
             }
             // What begins behind all the others overlaps none of them.
             if new.span.startUs < latestEndUs { try judge(source.row, around: new.span) }
-            let isPresent = try new.file.salvaged != true && !hasEnded(new.runID)
+            let isPresent = try !new.isSalvaged && !hasEnded(new.runID)
             source.reported(toUs: new.span.endUs, run: new.runID, takesOver: isPresent)
         }
         effects.cameras.insert(new.camera)

@@ -144,11 +144,12 @@ struct RecordCalls: Sendable {
         checked.fileExtension = ending
         if file.sha256?.isEmpty == true { checked.sha256 = nil }
         return NewMedia(
-            file: checked, record: Data(checked.encoded()), source: source, volumeID: volumeID, path: path.string,
+            record: Data(checked.encoded()), source: source, volumeID: volumeID, path: path.string,
             kind: kind, span: Span(start, end),
             sizeBytes: try FieldCheck.fileSize(file.sizeBytes, "\(place()).size_bytes"),
             leaseEpoch: try FieldCheck.count(file.leaseEpoch, "\(place()).lease_epoch"),
-            runID: try FieldCheck.text(file.runID, "\(place()).run_id", maximumBytes: 128), asset: asset)
+            runID: try FieldCheck.text(file.runID, "\(place()).run_id", maximumBytes: 128), asset: asset,
+            isSalvaged: file.salvaged == true)
     }
 
     private static func check(_ run: Run, _ place: @autoclosure () -> String) throws(RPCError) -> CheckedRecord {
