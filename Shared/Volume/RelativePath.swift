@@ -32,7 +32,10 @@ public struct RelativePath: Sendable, Hashable, Comparable, CustomStringConverti
     }
 
     /// The last part.
-    public var name: String { parts.last ?? string }
+    public var name: String {
+        guard let slash = string.utf8.lastIndex(of: UInt8(ascii: "/")) else { return string }
+        return String(decoding: string.utf8[string.utf8.index(after: slash)...], as: UTF8.self)
+    }
 
     /// The folder it lies in; nil directly below the root.
     public var parent: RelativePath? {
@@ -60,19 +63,30 @@ public struct RelativePath: Sendable, Hashable, Comparable, CustomStringConverti
     private static func problem(of string: String) -> String? {
         if string.isEmpty { return "the path is empty" }
         if string.utf8.count > maximumBytes { return "the path is longer than \(maximumBytes) bytes" }
-        if string.utf8.contains(where: { $0 < 0x20 || $0 == 0x7f }) { return "the path has a control byte" }
         if string.utf8.first == UInt8(ascii: "/") { return "the path is absolute" }
         if string.utf8.first == UInt8(ascii: ".") {
             return "names at the root that begin with '.' are the volume's own"
         }
-        for part in string.utf8.split(separator: UInt8(ascii: "/"), omittingEmptySubsequences: false) {
-            if part.isEmpty { return "the path has an empty part" }
-            if part.elementsEqual(".".utf8) || part.elementsEqual("..".utf8) {
-                return "the path has a part '.' or '..'"
+        // One walk without pieces in memory: each file that a controller tells of comes through here.
+        var (bytes, dots) = (0, 0)
+        for byte in string.utf8 {
+            if byte < 0x20 || byte == 0x7f { return "the path has a control byte" }
+            if byte == UInt8(ascii: "/") {
+                if let problem = problem(ofPart: bytes, dots: dots) { return problem }
+                (bytes, dots) = (0, 0)
+            } else {
+                bytes += 1
+                if byte == UInt8(ascii: ".") { dots += 1 }
             }
-            if part.count > maximumPartBytes { return "a part is longer than \(maximumPartBytes) bytes" }
         }
-        return nil
+        return problem(ofPart: bytes, dots: dots)
+    }
+
+    /// What is wrong with a part of so many bytes, so many of them '.'.
+    private static func problem(ofPart bytes: Int, dots: Int) -> String? {
+        if bytes == 0 { return "the path has an empty part" }
+        if bytes == dots, dots <= 2 { return "the path has a part '.' or '..'" }
+        return bytes > maximumPartBytes ? "a part is longer than \(maximumPartBytes) bytes" : nil
     }
 
     /// At most 200 characters without control bytes, so that a hostile path cannot spoil a log.
